@@ -1,0 +1,257 @@
+import { compareBytes, toHex } from '../core/bytes.ts';
+import { stampZero } from '../core/stamp.ts';
+import { equalBytes } from '../core/bytes.ts';
+import { inRange, type KeyRange } from '../core/key.ts';
+import { type Clock, type Random } from '../core/ports.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { type ReceivedWrite } from '../replica/proposal.ts';
+import { decodeWrites } from '../replica/wire.ts';
+import { type Store } from '../store/store.ts';
+import { Fingerprints } from './fingerprint.ts';
+import { decodeAnswer, encodeRequest, frameBytesAim, nonceBytes, protocolError } from './frame.ts';
+import { decodeReply, encodeAsk, type Ask, type Reply } from './message.ts';
+import { fillFromRange, WritesPage } from './outgoing.ts';
+import { RangeView } from './range.ts';
+import { takeIn, type WriteSink } from './responder.ts';
+import { Tasks, type PushItem } from './tasks.ts';
+
+/** Carries one frame to the peer and its answer back. Errors: `peer_unreachable`, `peer_timeout`, `peer_protocol`, `mesh_mismatch`. */
+export interface PeerLink {
+  ask(frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
+}
+
+export interface PullReport {
+  /** Writes here whose ids were compared one by one. */
+  readonly keysCompared: number;
+  /** Ranges whose fingerprints were compared here. */
+  readonly branchesCompared: number;
+  /** Writes that came, and that went. */
+  readonly received: number;
+  readonly sent: number;
+  /** Of those received, how many changed something here. */
+  readonly applied: number;
+  /** Of those received, how many wait for the clock to reach them. */
+  readonly parked: number;
+  /** Bytes of message bodies; of these, writes. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly writeBytes: number;
+  /** Requests. */
+  readonly roundTrips: number;
+  readonly durationMs: number;
+  /** True when both held exactly the same in the range at the end. */
+  readonly converged: boolean;
+}
+
+export interface DriverDeps {
+  readonly store: Store;
+  readonly digests: MeshDigests;
+  readonly clusterId: Uint8Array;
+  readonly sink: WriteSink;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface ExchangeOptions {
+  readonly scope: KeyRange;
+  /** 'pull' takes what the peer has and sends nothing. */
+  readonly direction: 'both' | 'pull';
+  readonly onProgress: (report: PullReport) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Requests in a row that bring no write either way; more is a peer that leads us in circles. */
+const idleRequestsMax = 2_000;
+
+/** The asking side of one exchange with one peer. Keeps nothing but its report; a new one finds what is left to do. */
+export class Driver {
+  readonly #deps: DriverDeps;
+  readonly #link: PeerLink;
+  readonly #options: ExchangeOptions;
+  readonly #nonce: Uint8Array;
+  readonly #prints: Fingerprints;
+  readonly #tasks: Tasks;
+  readonly #started: number;
+  #report: Omit<PullReport, 'durationMs'> = {
+    keysCompared: 0,
+    branchesCompared: 0,
+    received: 0,
+    sent: 0,
+    applied: 0,
+    parked: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    writeBytes: 0,
+    roundTrips: 0,
+    converged: false,
+  };
+  #scopeFingerprint: Uint8Array = new Uint8Array(0);
+  #idleRequests = 0;
+
+  constructor(deps: DriverDeps, link: PeerLink, options: ExchangeOptions) {
+    this.#deps = deps;
+    this.#link = link;
+    this.#options = options;
+    this.#nonce = deps.random.bytes(nonceBytes);
+    this.#prints = new Fingerprints(deps.digests, this.#nonce);
+    this.#tasks = new Tasks(this.#prints, options.direction);
+    this.#started = deps.clock.monotonic();
+  }
+
+  /** Errors: those of the link; `peer_protocol` for answers that do not fit; what our own store reports. */
+  async run(): Promise<PullReport> {
+    const { scope } = this.#options;
+    this.#tasks.addSpan(await this.#view((view) => view.parts(scope)));
+    while (this.#tasks.pending()) {
+      const ask = await this.#nextAsk();
+      if (ask.fetch === undefined) await this.#step(ask);
+      else await this.#fetch(ask, ask.fetch);
+      this.#options.signal.throwIfAborted();
+    }
+    if (this.#scopeFingerprint.length === 0) await this.#step(this.#ask({ closing: 'final' }));
+    const own = this.#prints.ofScope(await this.#view((view) => view.sum(scope)));
+    this.#note({ converged: equalBytes(own, this.#scopeFingerprint) });
+    return this.#current();
+  }
+
+  /** One request and all that follows from its answer. */
+  async #step(ask: Ask): Promise<void> {
+    const reply = await this.#send(ask);
+    this.#takeFindings(ask, reply);
+    await this.#takeWrites(ask, reply, decodeWrites(reply.writes, this.#deps.digests));
+    await this.#view((view) => this.#tasks.plan(view, reply));
+    this.#note(this.#tasks.takeCounts());
+    this.#options.onProgress(this.#current());
+  }
+
+  /** Pages of a range, the next one under way while one is taken in. */
+  async #fetch(first: Ask, range: KeyRange): Promise<void> {
+    let from = range.start;
+    let under: Promise<Reply> = this.#send(first);
+    for (;;) {
+      const reply = await under;
+      const writes = decodeWrites(reply.writes, this.#deps.digests);
+      const next = reply.fetchNext;
+      if (next !== null && compareBytes(next, from) <= 0) throw protocolError('a page of writes after which to go on before its start');
+      if (next !== null) {
+        from = next;
+        under = this.#send(this.#ask({ fetch: { start: next, end: range.end }, closing: 'final' }));
+        under.catch(() => undefined); // it is awaited above, unless what comes now fails first
+      }
+      await this.#takeWrites({ ...first, fetch: range }, reply, writes);
+      this.#options.onProgress(this.#current());
+      if (next === null) return;
+      this.#options.signal.throwIfAborted();
+    }
+  }
+
+  async #nextAsk(): Promise<Ask> {
+    const first = this.#report.roundTrips === 0;
+    const { spans, wants, pushes } = this.#tasks.take();
+    if (spans.length + wants.length + pushes.length === 0) {
+      const fetch = this.#tasks.takeFetch();
+      return this.#ask({ fetch, closing: 'final' });
+    }
+    const writes = pushes.length === 0 ? new Uint8Array(0) : await this.#page(pushes);
+    return this.#ask({ spans, wants, writes, closing: first || spans.length === 0 ? 'final' : 'more' });
+  }
+
+  #ask(parts: Partial<Ask>): Ask {
+    const empty = { spans: [], wants: [], fetch: undefined, writes: new Uint8Array(0), closing: 'more' as const };
+    return { ...empty, ...parts, scope: this.#options.scope };
+  }
+
+  /** Writes for the peer, as many as one frame takes; the rest waits for the next. */
+  async #page(pushes: readonly PushItem[]): Promise<Uint8Array> {
+    const { store, digests } = this.#deps;
+    return store.read(async (snapshot) => {
+      const page = new WritesPage(snapshot, frameBytesAim / 2);
+      const view = new RangeView(snapshot, digests, this.#prints);
+      let full = false;
+      for (const push of pushes) {
+        if (full) this.#tasks.addPush(push);
+        else if (push.kind === 'range') {
+          const next = await fillFromRange(page, view, push.range);
+          if (next === null) continue;
+          full = true;
+          this.#tasks.addPush({ kind: 'range', range: { start: next, end: push.range.end } });
+        } else if (!(await page.add(push.key, push.head))) {
+          full = true;
+          this.#tasks.addPush(push);
+        }
+      }
+      this.#note({ sent: page.count });
+      return page.encoded();
+    });
+  }
+
+  async #send(ask: Ask): Promise<Reply> {
+    const { digests, clusterId } = this.#deps;
+    const request = encodeRequest({ clusterId, nonce: this.#nonce, floor: stampZero }, encodeAsk(ask), digests);
+    this.#note({ roundTrips: 1, bytesOut: request.length, writeBytes: ask.writes.length });
+    const frame = await this.#link.ask(request, this.#options.signal);
+    const { body, clusterId: peer } = decodeAnswer(frame, request, digests);
+    this.#peer = toHex(peer);
+    const reply = decodeReply(body);
+    this.#note({ bytesIn: frame.length, writeBytes: reply.writes.length });
+    this.#scopeFingerprint = reply.scopeFingerprint;
+    const brought = reply.writes.length + ask.writes.length;
+    this.#idleRequests = brought > 0 ? 0 : this.#idleRequests + 1;
+    if (this.#idleRequests > idleRequestsMax) throw protocolError(`${idleRequestsMax} requests in a row brought nothing`);
+    return reply;
+  }
+
+  #peer = '';
+
+  /** Checks the answer against what was asked, and puts back what the peer has not looked at. */
+  #takeFindings(ask: Ask, reply: Reply): void {
+    if (reply.looked > ask.spans.length || (reply.looked === 0 && ask.spans.length > 0)) {
+      throw protocolError(`${reply.looked} spans looked at, of ${ask.spans.length}`);
+    }
+    if (reply.wantsDone > ask.wants.length) throw protocolError(`${reply.wantsDone} wants done, of ${ask.wants.length}`);
+    if (reply.wantsDone === 0 && ask.wants.length > 0 && reply.writes.length === 0) throw protocolError('no want was looked for');
+    for (const span of ask.spans.slice(reply.looked)) this.#tasks.addSpan(span);
+    const ranges = [...reply.offers, ...reply.gaps, ...reply.ids.map(({ range }) => range)];
+    if (ranges.some((range) => !within(range, this.#options.scope))) throw protocolError('a range outside of the exchange');
+  }
+
+  async #takeWrites(ask: Ask, reply: Reply, writes: readonly ReceivedWrite[]): Promise<void> {
+    const { sink } = this.#deps;
+    if (writes.some(({ write }) => !inRange(write.key, this.#options.scope))) throw protocolError('a write outside of the exchange');
+    this.#tasks.settleWants(ask.wants, reply.wantsDone, writes);
+    const { applied, parked } = await takeIn(sink, writes, this.#peer);
+    this.#note({ received: writes.length, applied, parked });
+  }
+
+  #view<T>(look: (view: RangeView) => Promise<T>): Promise<T> {
+    const { store, digests } = this.#deps;
+    return store.read((snapshot) => look(new RangeView(snapshot, digests, this.#prints)));
+  }
+
+  /** Adds to the report; `converged` replaces. */
+  #note(more: Partial<PullReport>): void {
+    const before = this.#report;
+    this.#report = {
+      keysCompared: before.keysCompared + (more.keysCompared ?? 0),
+      branchesCompared: before.branchesCompared + (more.branchesCompared ?? 0),
+      received: before.received + (more.received ?? 0),
+      sent: before.sent + (more.sent ?? 0),
+      applied: before.applied + (more.applied ?? 0),
+      parked: before.parked + (more.parked ?? 0),
+      bytesIn: before.bytesIn + (more.bytesIn ?? 0),
+      bytesOut: before.bytesOut + (more.bytesOut ?? 0),
+      writeBytes: before.writeBytes + (more.writeBytes ?? 0),
+      roundTrips: before.roundTrips + (more.roundTrips ?? 0),
+      converged: more.converged ?? before.converged,
+    };
+  }
+
+  #current(): PullReport {
+    return { ...this.#report, durationMs: Math.round(this.#deps.clock.monotonic() - this.#started) };
+  }
+}
+
+function within(range: KeyRange, scope: KeyRange): boolean {
+  if (compareBytes(range.start, scope.start) < 0) return false;
+  return scope.end === null || (range.end !== null && compareBytes(range.end, scope.end) <= 0);
+}

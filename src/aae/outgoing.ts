@@ -1,0 +1,54 @@
+import { successorKey, type Key, type KeyRange } from '../core/key.ts';
+import { type Head } from '../core/entry.ts';
+import { emptyBytes } from '../core/bytes.ts';
+import { type ReceivedWrite } from '../replica/proposal.ts';
+import { readRecord } from '../replica/read.ts';
+import { encodeWrites, wireLength } from '../replica/wire.ts';
+import { type Snapshot } from '../store/store.ts';
+import { type RangeView } from './range.ts';
+
+/** Gathers writes for one frame until it is full. */
+export class WritesPage {
+  readonly #snapshot: Snapshot;
+  readonly #writes: ReceivedWrite[] = [];
+  #room: number;
+
+  constructor(snapshot: Snapshot, roomBytes: number) {
+    this.#snapshot = snapshot;
+    this.#room = roomBytes;
+  }
+
+  get count(): number {
+    return this.#writes.length;
+  }
+
+  /** False, and nothing taken, when it does not fit. The first always fits. */
+  async add(key: Key, head: Head): Promise<boolean> {
+    const length = wireLength(key.length, head.length - key.length) - lengthSlack;
+    if (length > this.#room && this.#writes.length > 0) return false;
+    const { value, signature } = await readRecord(this.#snapshot, key, head);
+    const { version, tombstone, expiresAt, leaf, id, accepted } = head;
+    this.#writes.push({ write: { key, version, tombstone, expiresAt, leaf, value, signature }, id, accepted });
+    this.#room -= length;
+    return true;
+  }
+
+  encoded(): Uint8Array {
+    return this.#writes.length === 0 ? emptyBytes : encodeWrites(this.#writes);
+  }
+}
+
+/** What the greatest overhead counts that a write in an open mesh cannot have: signature path and leaf grant. */
+const lengthSlack = 32 * 8 + 64 + 32 + 2;
+
+/** Fills the page with the writes of a range, in order. Returns where to go on; null when the range is done. */
+export async function fillFromRange(page: WritesPage, view: RangeView, range: KeyRange): Promise<Uint8Array | null> {
+  for await (const { key, entry } of view.writes(range)) {
+    for (const head of entry) if (!(await page.add(key, head))) return key;
+    if (page.count >= pageWritesMax) return successorKey(key);
+  }
+  return null;
+}
+
+/** Writes in one page at the most. */
+export const pageWritesMax = 10_000;

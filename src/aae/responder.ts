@@ -1,0 +1,175 @@
+import { countOf } from '../core/sum.ts';
+import { GkvError, hasCode } from '../core/errors.ts';
+import { type KeyRange } from '../core/key.ts';
+import { limits } from '../core/limits.ts';
+import { type Clock } from '../core/ports.ts';
+import { toHex } from '../core/bytes.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { type ReceivedWrite } from '../replica/proposal.ts';
+import { type BatchResult } from '../replica/slot.ts';
+import { decodeWrites } from '../replica/wire.ts';
+import { type Store } from '../store/store.ts';
+import { compareParts, isOrdered } from './diff.ts';
+import { Fingerprints, joinIds, splitIds } from './fingerprint.ts';
+import { decodeRequest, encodeAnswer, frameBytesAim, protocolError } from './frame.ts';
+import { decodeAsk, encodeReply, type Ask, type Parts, type RangeIds } from './message.ts';
+import { fillFromRange, WritesPage } from './outgoing.ts';
+import { idsMax, RangeView } from './range.ts';
+
+/** Where received writes go; the replica. */
+export interface WriteSink {
+  receive(writes: readonly ReceivedWrite[], peer: string): Promise<readonly BatchResult[]>;
+}
+
+export interface ResponderDeps {
+  readonly store: Store;
+  readonly digests: MeshDigests;
+  readonly clusterId: Uint8Array;
+  readonly sink: WriteSink;
+  readonly clock: Clock;
+}
+
+/** Looking at spans stops after this long; the driver asks for the rest again. */
+const lookMsMax = 1_000;
+/** Bytes of an answer that are left for what stands beside spans and ids. */
+const answerReserveBytes = 65_536;
+
+/** The answering side of an exchange: keeps nothing between two requests. */
+export class Responder {
+  readonly #deps: ResponderDeps;
+
+  constructor(deps: ResponderDeps) {
+    this.#deps = deps;
+  }
+
+  /** Answers one frame. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, and what the store reports. */
+  async answer(frame: Uint8Array): Promise<Uint8Array> {
+    const { digests, clusterId } = this.#deps;
+    const request = decodeRequest(frame, digests);
+    const ask = decodeAsk(request.body);
+    const taken = await takeIn(this.#deps.sink, decodeWrites(ask.writes, digests), toHex(request.header.clusterId));
+    const prints = new Fingerprints(digests, request.header.nonce);
+    const found = await this.#look(ask, prints);
+    const { writes, wantsDone, fetchNext } = await this.#send(ask, prints, frameBytesAim - found.bytes);
+    const scopeFingerprint = ask.closing === 'final' && fetchNext === null ? await this.#scope(ask.scope, prints) : new Uint8Array(0);
+    const { looked, spans, ids, offers, gaps } = found;
+    const { applied, parked } = taken;
+    const reply = { looked, spans, ids, offers, gaps, writes, wantsDone, fetchNext, applied, parked, scopeFingerprint };
+    return encodeAnswer({ clusterId, body: encodeReply(reply) }, request, digests);
+  }
+
+  /** Compares spans until all are done or the answer is full. */
+  async #look(ask: Ask, prints: Fingerprints): Promise<Findings> {
+    const { store, digests, clock } = this.#deps;
+    const findings = new Findings();
+    const started = clock.monotonic();
+    for (const span of ask.spans) {
+      if (!isOrdered(span)) throw protocolError('a span whose edges do not rise');
+      if (findings.looked > 0 && (findings.bytes > frameBytesAim - answerReserveBytes || clock.monotonic() - started > lookMsMax)) break;
+      await store.read((snapshot) => lookAtSpan(new RangeView(snapshot, digests, prints), span, prints, findings));
+      findings.looked += 1;
+    }
+    return findings;
+  }
+
+  async #send(ask: Ask, prints: Fingerprints, roomBytes: number): Promise<{ writes: Uint8Array; wantsDone: number; fetchNext: Uint8Array | null }> {
+    const { store, digests } = this.#deps;
+    if (ask.wants.length === 0 && ask.fetch === undefined) return { writes: new Uint8Array(0), wantsDone: 0, fetchNext: null };
+    return store.read(async (snapshot) => {
+      const page = new WritesPage(snapshot, Math.max(answerReserveBytes, roomBytes - answerReserveBytes));
+      const view = new RangeView(snapshot, digests, prints);
+      const wantsDone = await fillFromWants(page, view, ask.wants);
+      const all = wantsDone === ask.wants.length;
+      const fetchNext = ask.fetch === undefined ? null : all ? await fillFromRange(page, view, ask.fetch) : ask.fetch.start;
+      return { writes: page.encoded(), wantsDone, fetchNext };
+    });
+  }
+
+  #scope(scope: KeyRange, prints: Fingerprints): Promise<Uint8Array> {
+    const { store, digests } = this.#deps;
+    return store.read(async (snapshot) => prints.ofScope(await new RangeView(snapshot, digests, prints).sum(scope)));
+  }
+}
+
+class Findings {
+  looked = 0;
+  bytes = 0;
+  readonly spans: Parts[] = [];
+  readonly ids: RangeIds[] = [];
+  readonly offers: KeyRange[] = [];
+  readonly gaps: KeyRange[] = [];
+}
+
+async function lookAtSpan(view: RangeView, span: Parts, prints: Fingerprints, findings: Findings): Promise<void> {
+  for (const { range, sum, comparison } of compareParts(span, await view.sums(span), prints)) {
+    if (comparison === 'equal') continue;
+    if (comparison === 'theirsEmpty') findings.offers.push(range);
+    else if (comparison === 'oursEmpty') findings.gaps.push(range);
+    else if (countOf(sum) <= idsMax) findings.ids.push({ range, ids: joinIds(await idsOf(view, range)) });
+    else findings.spans.push(await view.parts(range));
+    findings.bytes += rangeBytes(findings, range);
+  }
+}
+
+/** About what the last finding takes in the answer. */
+function rangeBytes(findings: Findings, range: KeyRange): number {
+  const edges = range.start.length + (range.end?.length ?? 0) + 8;
+  const ids = findings.ids[findings.ids.length - 1]?.ids.length ?? 0;
+  const parts = findings.spans[findings.spans.length - 1]?.parts.reduce((total, { end }) => total + 10 + (end?.length ?? 0), 0) ?? 0;
+  return edges + Math.max(ids, parts);
+}
+
+async function idsOf(view: RangeView, range: KeyRange): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const found of view.writes(range)) ids.push(...found.ids);
+  return ids;
+}
+
+/** Sends what was asked for by id, a whole range of ids at a time. Returns how many of the wants are done. */
+async function fillFromWants(page: WritesPage, view: RangeView, wants: readonly RangeIds[]): Promise<number> {
+  for (const [done, want] of wants.entries()) {
+    const wanted = new Set(splitIds(want.ids));
+    for await (const { key, entry, ids } of view.writes(want.range)) {
+      for (const [i, head] of entry.entries()) {
+        if (wanted.has(ids[i] ?? '') && !(await page.add(key, head))) return done;
+      }
+    }
+  }
+  return wants.length;
+}
+
+export interface TakenIn {
+  readonly applied: number;
+  readonly parked: number;
+}
+
+/** Takes writes in, in commits of bounded size that queue one behind the other. */
+export async function takeIn(sink: WriteSink, writes: readonly ReceivedWrite[], peer: string): Promise<TakenIn> {
+  const chunks: Promise<readonly BatchResult[]>[] = [];
+  let chunk: ReceivedWrite[] = [];
+  let bytes = 0;
+  for (const received of writes) {
+    const length = received.write.key.length + received.write.value.length;
+    if (chunk.length > 0 && (chunk.length === limits.commitWritesMax || bytes + length > limits.commitBytesMax)) {
+      chunks.push(sink.receive(chunk, peer));
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(received);
+    bytes += length;
+  }
+  if (chunk.length > 0) chunks.push(sink.receive(chunk, peer));
+  const settled = await Promise.allSettled(chunks);
+  const failed = settled.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw asError(failed.reason);
+  const results = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+  return { applied: count(results, 'applied'), parked: count(results, 'parked') };
+}
+
+function count(results: readonly BatchResult[], status: BatchResult['status']): number {
+  return results.reduce((total, result) => total + (result.status === status ? 1 : 0), 0);
+}
+
+function asError(reason: unknown): GkvError {
+  return hasCode(reason, 'disk_full', 'unavailable', 'read_only') ? reason : new GkvError('unavailable', 'writes could not be taken in', { cause: reason });
+}

@@ -1,0 +1,170 @@
+import { equalBytes, toHex } from '../core/bytes.ts';
+import { decodeEntry, type Entry } from '../core/entry.ts';
+import { parseKey, successorKey, type Key, type KeyRange } from '../core/key.ts';
+import { type Log } from '../core/ports.ts';
+import { addInto, zeroSum, type Sum } from '../core/sum.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { sha256 } from '../crypto/digest.ts';
+import { readRecord } from '../replica/read.ts';
+import { keyWithin, levelKey, tableKeys, tables } from '../store/keyspace.ts';
+import { type Snapshot, type Store, type Transaction } from '../store/store.ts';
+import { appendLog } from './bounds.ts';
+import { readTreeState, type BoundChange } from './records.ts';
+import { entrySum, levelRows } from './sums.ts';
+
+export interface ScrubReport {
+  readonly keys: number;
+  readonly branches: number;
+  /** Branches whose stored sum or bound was not what the entries say; they were put right. */
+  readonly repaired: number;
+  /** Keys whose stored value is not the one that was written. They cannot be put right here. */
+  readonly damaged: readonly Key[];
+}
+
+/** Rows that one slice looks at. */
+const sliceRows = 200;
+/** Damaged keys that a report names. */
+const damagedMax = 100;
+
+interface Slice {
+  readonly keys: number;
+  readonly branches: number;
+  readonly repaired: number;
+  readonly damaged: readonly Key[];
+  readonly next: Uint8Array | null;
+}
+
+/**
+ * Looks at everything, a slice a transaction: that each value is the one that was written, and that at each level bounds and sums
+ * are what lies below them says. Puts the tree right and reports what it found. Ends early when the signal aborts.
+ */
+export async function scrub(store: Store, digests: MeshDigests, log: Log, signal: AbortSignal): Promise<ScrubReport> {
+  let report: ScrubReport = { keys: 0, branches: 0, repaired: 0, damaged: [] };
+  const state = await store.read(readTreeState);
+  for (let level = 1; level <= state.active; level += 1) {
+    for (let from: Uint8Array | null = new Uint8Array(0); from !== null && !signal.aborted; ) {
+      const start: Uint8Array = from;
+      const slice = await store.transact((tx) => scrubSlice(tx, level, start, digests));
+      report = {
+        keys: report.keys + slice.keys,
+        branches: report.branches + slice.branches,
+        repaired: report.repaired + slice.repaired,
+        damaged: [...report.damaged, ...slice.damaged].slice(0, damagedMax),
+      };
+      if (slice.repaired > 0) log.error({ level, from: toHex(start), repaired: slice.repaired }, 'anti-entropy tree was wrong and was put right');
+      for (const key of slice.damaged) log.error({ key: toHex(key) }, 'stored value is not the one that was written');
+      from = slice.next;
+    }
+  }
+  return report;
+}
+
+/** `start` is empty or bounds the level. The slice ends at a bound of the level, or past the last key. */
+async function scrubSlice(tx: Transaction, level: number, start: Uint8Array, digests: MeshDigests): Promise<Slice> {
+  const state = await readTreeState(tx);
+  if (level > state.active) return { keys: 0, branches: 0, repaired: 0, damaged: [], next: null };
+  const { expected, next, damaged, keys } = await expectSlice(tx, level, start, digests);
+  const repaired = await repair(tx, level, { start, end: next }, expected);
+  return { keys, branches: expected.size, repaired, damaged, next };
+}
+
+interface Expectation {
+  /** Bound in latin1 → sum of its branch. */
+  readonly expected: ReadonlyMap<string, Sum>;
+  readonly next: Uint8Array | null;
+  readonly damaged: readonly Key[];
+  readonly keys: number;
+}
+
+/** Adds up what lies below the level, from `start` to the first bound behind sliceRows rows. */
+async function expectSlice(tx: Transaction, level: number, start: Uint8Array, digests: MeshDigests): Promise<Expectation> {
+  const expected = new Map<string, Sum>();
+  let sum = zeroSum();
+  expected.set(Buffer.from(start).toString('latin1'), sum);
+  const damaged: Key[] = [];
+  let rows = 0;
+  let keys = 0;
+  for (let from: Uint8Array | null = start; from !== null; ) {
+    const page: Below[] = await below(tx, level, { start: from, end: null }, digests);
+    for (const { key, sum: part, entry } of page) {
+      const bounds = key.length > 0 && !equalBytes(key, start) && digests.boundLevel(key) >= level;
+      if (bounds && rows >= sliceRows) return { expected, next: key, damaged, keys };
+      if (bounds) {
+        sum = zeroSum();
+        expected.set(Buffer.from(key).toString('latin1'), sum);
+      }
+      addInto(sum, part);
+      rows += 1;
+      if (entry === undefined) continue;
+      keys += 1;
+      if (!(await isIntact(tx, parseKey(key), entry, digests))) damaged.push(parseKey(key));
+    }
+    const last: Below | undefined = page[page.length - 1];
+    from = page.length < sliceRows || last === undefined ? null : successorKey(last.key);
+  }
+  return { expected, next: null, damaged, keys };
+}
+
+interface Below {
+  readonly key: Uint8Array;
+  readonly sum: Sum;
+  readonly entry: Entry | undefined;
+}
+
+/** One page of what a level is made of: entries below level 1, branches below the others. */
+async function below(tx: Transaction, level: number, range: KeyRange, digests: MeshDigests): Promise<Below[]> {
+  if (level === 1) {
+    const rows = await tx.range(tableKeys(tables.head, range), { limit: sliceRows });
+    return rows.map((row) => {
+      const entry = decodeEntry(row.value);
+      return { key: keyWithin(row.key), sum: entrySum(entry, digests), entry };
+    });
+  }
+  const page = await tx.range(tableKeys(tables.sum, range, Uint8Array.of(level - 1)), { limit: sliceRows });
+  return page.map((row) => ({ key: keyWithin(row.key, 1), sum: row.value as Sum, entry: undefined }));
+}
+
+/** Makes bounds and sums of the range what they should be. Returns how many branches were not. */
+async function repair(tx: Transaction, level: number, range: KeyRange, expected: ReadonlyMap<string, Sum>): Promise<number> {
+  const changes: BoundChange[] = [];
+  const wrong = new Set<string>();
+  const stored = new Map((await levelRows(tx, range, level)).map((row) => [Buffer.from(row.key).toString('latin1'), row.sum]));
+  const bounds = new Set<string>();
+  for (const row of await tx.range(tableKeys(tables.bound, range, Uint8Array.of(level)), { limit: 10_000 })) {
+    bounds.add(Buffer.from(keyWithin(row.key, 1)).toString('latin1'));
+  }
+  for (const name of new Set([...stored.keys(), ...bounds])) {
+    if (expected.has(name)) continue;
+    wrong.add(name);
+    const key = Buffer.from(name, 'latin1');
+    tx.clear(levelKey(tables.sum, level, key));
+    tx.clear(levelKey(tables.bound, level, key));
+    changes.push({ kind: 'removed', level, key });
+  }
+  for (const [name, sum] of expected) {
+    const key = Buffer.from(name, 'latin1');
+    const is = stored.get(name);
+    if (is === undefined || !equalBytes(is, sum)) {
+      wrong.add(name);
+      tx.set(levelKey(tables.sum, level, key), sum);
+    }
+    if (!bounds.has(name)) {
+      wrong.add(name);
+      tx.set(levelKey(tables.bound, level, key), new Uint8Array(0));
+      changes.push({ kind: 'added', level, key });
+    }
+  }
+  appendLog(tx, changes);
+  return wrong.size;
+}
+
+/** True when every candidate's value is the one whose digest its id covers. */
+async function isIntact(snapshot: Snapshot, key: Key, entry: Entry, digests: MeshDigests): Promise<boolean> {
+  for (const head of entry) {
+    const { value } = await readRecord(snapshot, key, head);
+    const body = { ...head, key, valueLength: value.length, valueDigest: sha256(value) };
+    if (!equalBytes(digests.writeId(body), head.id)) return false;
+  }
+  return true;
+}
+

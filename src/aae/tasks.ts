@@ -1,0 +1,139 @@
+import { type Head } from '../core/entry.ts';
+import { type Key, type KeyRange } from '../core/key.ts';
+import { type ReceivedWrite } from '../replica/proposal.ts';
+import { compareParts, isOrdered, lackedIds } from './diff.ts';
+import { joinIds, splitIds, type Fingerprints } from './fingerprint.ts';
+import { frameBytesAim, protocolError } from './frame.ts';
+import { type Parts, type RangeIds, type Reply } from './message.ts';
+import { type RangeView } from './range.ts';
+
+/** Something to send to the peer: all of a range, or one write. */
+export type PushItem =
+  | { readonly kind: 'range'; readonly range: KeyRange }
+  | { readonly kind: 'write'; readonly key: Key; readonly head: Head };
+
+export interface Taken {
+  readonly spans: readonly Parts[];
+  readonly wants: readonly RangeIds[];
+  readonly pushes: readonly PushItem[];
+}
+
+/** Bytes of spans and wants in one request. */
+const askBytesMax = frameBytesAim / 2;
+const perFrameMax = 16_384;
+
+/**
+ * What an exchange still has to do. Spans are taken from the end, so that what a finer answer brought is done before the rest: memory is
+ * bounded by depth, not by the size of the difference.
+ */
+export class Tasks {
+  readonly #prints: Fingerprints;
+  readonly #direction: 'both' | 'pull';
+  readonly #spans: Parts[] = [];
+  #wants: RangeIds[] = [];
+  #pushes: PushItem[] = [];
+  readonly #fetches: KeyRange[] = [];
+  #keysCompared = 0;
+  #branchesCompared = 0;
+
+  constructor(prints: Fingerprints, direction: 'both' | 'pull') {
+    this.#prints = prints;
+    this.#direction = direction;
+  }
+
+  pending(): boolean {
+    return this.#spans.length + this.#wants.length + this.#pushes.length + this.#fetches.length > 0;
+  }
+
+  addSpan(span: Parts): void {
+    this.#spans.push(span);
+  }
+
+  addPush(push: PushItem): void {
+    this.#pushes.push(push);
+  }
+
+  /** As much as one request takes. */
+  take(): Taken {
+    const spans: Parts[] = [];
+    let room = askBytesMax;
+    for (let span = this.#spans.pop(); span !== undefined; span = this.#spans.pop()) {
+      spans.push(span);
+      room -= span.parts.reduce((total, { end }) => total + 10 + (end?.length ?? 0), 8 + span.start.length);
+      if (room <= 0 || spans.length === perFrameMax) break;
+    }
+    const wants: RangeIds[] = [];
+    while (this.#wants.length > wants.length && room > 0 && wants.length < perFrameMax) {
+      const want = this.#wants[wants.length];
+      if (want === undefined) break;
+      wants.push(want);
+      room -= want.ids.length + want.range.start.length + (want.range.end?.length ?? 0) + 8;
+    }
+    this.#wants = this.#wants.slice(wants.length);
+    const pushes = this.#pushes;
+    this.#pushes = [];
+    return { spans, wants, pushes };
+  }
+
+  takeFetch(): KeyRange | undefined {
+    return this.#fetches.shift();
+  }
+
+  takeCounts(): { keysCompared: number; branchesCompared: number } {
+    const counts = { keysCompared: this.#keysCompared, branchesCompared: this.#branchesCompared };
+    this.#keysCompared = 0;
+    this.#branchesCompared = 0;
+    return counts;
+  }
+
+  /** Works out what follows from an answer. */
+  async plan(view: RangeView, reply: Reply): Promise<void> {
+    for (const span of reply.spans) {
+      if (!isOrdered(span)) throw protocolError('a span whose edges do not rise');
+      await this.#planSpan(view, span);
+    }
+    for (const listed of reply.ids) await this.#planIds(view, listed);
+    this.#fetches.push(...reply.offers);
+    for (const range of reply.gaps) this.#pushRange(range);
+  }
+
+  async #planSpan(view: RangeView, span: Parts): Promise<void> {
+    for (const { range, comparison } of compareParts(span, await view.sums(span), this.#prints)) {
+      this.#branchesCompared += 1;
+      if (comparison === 'oursEmpty') this.#fetches.push(range);
+      else if (comparison === 'theirsEmpty') this.#pushRange(range);
+      else if (comparison === 'differs') this.#spans.push(await view.parts(range));
+    }
+  }
+
+  async #planIds(view: RangeView, { range, ids }: RangeIds): Promise<void> {
+    const theirs = splitIds(ids);
+    const known = new Set(theirs);
+    const ours = new Set<string>();
+    for await (const found of view.writes(range)) {
+      for (const [i, head] of found.entry.entries()) {
+        const id = found.ids[i] ?? '';
+        ours.add(id);
+        if (!known.has(id) && this.#direction === 'both') this.#pushes.push({ kind: 'write', key: found.key, head });
+      }
+    }
+    this.#keysCompared += ours.size;
+    const lacked = lackedIds(theirs, ours);
+    if (lacked.length > 0) this.#wants.push({ range, ids: joinIds(lacked) });
+  }
+
+  #pushRange(range: KeyRange): void {
+    if (this.#direction === 'both') this.#pushes.push({ kind: 'range', range });
+  }
+
+  /** Asks again for what was wanted and neither came nor was looked for. */
+  settleWants(asked: readonly RangeIds[], done: number, came: readonly ReceivedWrite[]): void {
+    if (done === asked.length) return;
+    const here = new Set(came.map(({ id }) => this.#prints.idOf(id)));
+    for (const { range, ids } of asked.slice(done)) {
+      const left = splitIds(ids).filter((id) => !here.has(id));
+      if (left.length > 0) this.#wants.push({ range, ids: joinIds(left) });
+    }
+  }
+}
+

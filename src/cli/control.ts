@@ -1,0 +1,51 @@
+import { type Command } from 'commander';
+import { Client } from '../client/client.ts';
+import { urlOption } from './data.ts';
+import { exitCodes, print, Progress } from './io.ts';
+
+interface PullOptions {
+  readonly url: string;
+  readonly prefix?: string;
+  readonly direction?: string;
+  readonly json?: boolean;
+}
+
+/** Adds pull and status. */
+export function controlCommands(program: Command): void {
+  program
+    .command('pull <peer>')
+    .description('bring this instance level with a peer, HOST:PORT of its mesh port')
+    .option('--prefix <prefix>', 'only keys that begin with it')
+    .option('--direction <direction>', 'both, or pull: send nothing', 'both')
+    .option('--json', 'the report as JSON')
+    .addOption(urlOption())
+    .action(async (peer: string, options: PullOptions) => {
+      await using client = new Client(options.url);
+      const progress = new Progress('received');
+      const range = options.prefix === undefined ? {} : { prefix: Buffer.from(options.prefix).toString('base64') };
+      const report = await client.pull({ peer, direction: options.direction, ...range }, ({ received }) => {
+        progress.update(Number(received));
+      });
+      if (options.json === true) print(JSON.stringify(report));
+      else for (const [name, value] of Object.entries(report)) print(`${name.padEnd(18)}${String(value)}`);
+      if (report['converged'] !== true) process.exitCode = exitCodes.failed;
+    });
+  program
+    .command('status')
+    .description('what the instance is and holds')
+    .option('--json', 'as JSON')
+    .addOption(urlOption())
+    .action(async (options: { url: string; json?: boolean }) => {
+      await using client = new Client(options.url);
+      const status = { cluster: await client.text('/cluster_id'), ready: await isReady(client), ...(await client.json('/control/tree')) };
+      if (options.json === true) print(JSON.stringify(status));
+      else for (const [name, value] of Object.entries(status)) print(`${name.padEnd(18)}${String(value)}`);
+    });
+}
+
+async function isReady(client: Client): Promise<boolean> {
+  return client.text('/readyz').then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs';
+import { GkvError } from '../core/errors.ts';
+
+/** Exit codes: 0 done, 1 failed, 2 wrong flag or configuration, 3 key absent. */
+export const exitCodes = { failed: 1, usage: 2, absent: 3 } as const;
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** A key or value of the command line: text, base64 with --base64, or a file's bytes with @. */
+export function argumentBytes(text: string, options: { base64?: boolean | undefined }): Buffer {
+  if (text.startsWith('@')) {
+    try {
+      return readFileSync(text.slice(1));
+    } catch (cause) {
+      throw new GkvError('bad_config', `${text.slice(1)} cannot be read`, { cause });
+    }
+  }
+  if (options.base64 !== true) return Buffer.from(text);
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.toString('base64') !== text) throw new GkvError('bad_config', `${JSON.stringify(text)} is not standard base64 with padding`);
+  return bytes;
+}
+
+/** Bytes as they are shown: text where they are printable UTF-8, else base64 with its name in front. */
+export function shown(bytes: Uint8Array, options: { base64?: boolean | undefined }): string {
+  const base64 = Buffer.from(bytes).toString('base64');
+  if (options.base64 === true) return base64;
+  const text = Buffer.from(bytes).toString('utf8');
+  const printable = Buffer.from(text).equals(bytes) && !/[\u0000-\u0008\u000b-\u001f\u007f]/.test(text);
+  return printable ? text : `base64:${base64}`;
+}
+
+/** Shows how far something is: a bar on a terminal, a line a second otherwise. To stderr. */
+export class Progress {
+  readonly #what: string;
+  readonly #started = performance.now();
+  #shown = performance.now();
+
+  constructor(what: string) {
+    this.#what = what;
+  }
+
+  update(done: number): void {
+    const now = performance.now();
+    const every = process.stderr.isTTY ? 100 : 1_000;
+    if (now - this.#shown < every) return;
+    this.#shown = now;
+    this.#write(done, now);
+  }
+
+  finish(done: number): void {
+    this.#write(done, performance.now());
+    if (process.stderr.isTTY) process.stderr.write('\n');
+  }
+
+  #write(done: number, now: number): void {
+    const rate = Math.round(done / Math.max(0.001, (now - this.#started) / 1_000));
+    const line = `${this.#what} ${done} (${rate}/s)`;
+    process.stderr.write(process.stderr.isTTY ? `\r\u001b[K${line}` : `${line}\n`);
+  }
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { z } from 'zod';
+import { GkvError } from '../core/errors.ts';
+import { controlCommands } from './control.ts';
+import { dataCommands } from './data.ts';
+import { exitCodes } from './io.ts';
+import { serveCommands } from './serve.ts';
+import { transferCommands } from './transfer.ts';
+
+const usageCodes = new Set<string>(['bad_config']);
+
+/** A reader that went away, as in `gkvmesh list | head`, is no failure. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
+}
+
+const program = new Command('gkvmesh').description('geo-replicated key-value store').version(version()).exitOverride();
+serveCommands(program);
+dataCommands(program);
+controlCommands(program);
+transferCommands(program);
+for (const command of program.commands) command.exitOverride();
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : exitCodes.usage;
+  } else {
+    const code = error instanceof GkvError ? error.code : 'internal';
+    const message = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`gkvmesh: ${code}: ${message}\n`);
+    process.exitCode = usageCodes.has(code) ? exitCodes.usage : exitCodes.failed;
+  }
+}

@@ -1,0 +1,70 @@
+import { type Command } from 'commander';
+import { configNames, flagOf, loadConfig } from '../server/config.ts';
+import { start } from '../server/start.ts';
+import { exitCodes, print } from './io.ts';
+
+const descriptions: Readonly<Record<string, string>> = {
+  open: 'a mesh without grants: whoever reaches the ports may read and write',
+  data: 'directory of the store (default ./gkvmesh-data)',
+  listen: 'HTTP API (default 127.0.0.1:6300; port 0 takes a free one)',
+  meshListen: 'for other regions (default 127.0.0.1:6200)',
+  region: 'shown to operators (default local)',
+  meshId: '64 hex digits; fixed at the first start',
+  meshKey: 'a file with 64 hex digits; fixed at the first start',
+  insecurePlaintext: 'allow addresses beyond loopback without TLS or authentication',
+  logLevel: 'error, warn, info (default) or debug',
+};
+const placeholders: Readonly<Record<string, string>> = {
+  data: ' <dir>',
+  listen: ' <host:port>',
+  meshListen: ' <host:port>',
+  region: ' <name>',
+  meshId: ' <hex>',
+  meshKey: ' <file>',
+  logLevel: ' <level>',
+};
+/** A second signal, or this long after the first, ends the process at once. */
+const stopMsMax = 10_000;
+
+/** Adds serve and check-config. */
+export function serveCommands(program: Command): void {
+  withConfigFlags(program.command('serve').description('serve a region until SIGTERM')).action(async (flags: Record<string, unknown>) => {
+    await serve(flags);
+  });
+  withConfigFlags(program.command('check-config').description('check flags, environment and file, and say what holds')).action(
+    (flags: Record<string, unknown>) => {
+      const { meshKey, meshId, ...config } = loadConfig(flags, process.env);
+      const secret = { meshId: meshId === undefined ? 'default' : Buffer.from(meshId).toString('hex'), meshKey: meshKey === undefined ? 'default' : 'from file' };
+      print(JSON.stringify({ ...config, ...secret }, undefined, 2));
+    },
+  );
+}
+
+function withConfigFlags(command: Command): Command {
+  for (const name of configNames) command.option(`${flagOf(name)}${placeholders[name] ?? ''}`, descriptions[name]);
+  return command.option('--config <file>', 'options in YAML, by their names');
+}
+
+async function serve(flags: Record<string, unknown>): Promise<void> {
+  const config = loadConfig(flags, process.env);
+  const server = await start(config);
+  print(`gkvmesh ready api=${server.apiUrl} mesh=${server.meshAddress} cluster=${server.clusterId} mesh-id=${server.meshId}`);
+  await signalled();
+  const hurry = (): void => {
+    process.exit(exitCodes.failed);
+  };
+  process.once('SIGTERM', hurry).once('SIGINT', hurry);
+  setTimeout(hurry, stopMsMax).unref();
+  await server[Symbol.asyncDispose]();
+  process.exit(0);
+}
+
+function signalled(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (): void => {
+      process.off('SIGTERM', stop).off('SIGINT', stop);
+      resolve();
+    };
+    process.on('SIGTERM', stop).on('SIGINT', stop);
+  });
+}

@@ -1,0 +1,114 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { type Command } from 'commander';
+import { z } from 'zod';
+import { Client, type BatchOp } from '../client/client.ts';
+import { GkvError } from '../core/errors.ts';
+import { everything, urlOption } from './data.ts';
+import { Progress, print } from './io.ts';
+
+/** One request takes at most so many lines and characters; so many requests are under way at once. */
+const batch = { opsMax: 500, charsMax: 1_500_000, inFlightMax: 4 } as const;
+
+const lineSchema = z.strictObject({ key: z.string(), value: z.string() });
+
+/** Adds import and export: lines {"key":base64,"value":base64}. */
+export function transferCommands(program: Command): void {
+  program
+    .command('import <file>')
+    .description('set every line {"key":base64,"value":base64} of a file; - for standard input')
+    .addOption(urlOption())
+    .action(async (file: string, options: { url: string }) => {
+      await using client = new Client(options.url);
+      const progress = new Progress('imported');
+      const count = await importLines(client, linesOf(file), (done) => {
+        progress.update(done);
+      });
+      progress.finish(count);
+    });
+  program
+    .command('export')
+    .description('print every entry as a line {"key":base64,"value":base64}')
+    .option('--prefix <prefix>', 'only keys that begin with it')
+    .addOption(urlOption())
+    .action(async (options: { url: string; prefix?: string }) => {
+      await using client = new Client(options.url);
+      const progress = new Progress('exported');
+      let count = 0;
+      for await (const { key, value } of everything(client, options.prefix === undefined ? undefined : Buffer.from(options.prefix), false)) {
+        print(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64') }));
+        if (process.stdout.writableNeedDrain) await new Promise((resolve) => process.stdout.once('drain', resolve));
+        count += 1;
+        progress.update(count);
+      }
+      progress.finish(count);
+    });
+}
+
+function linesOf(file: string): AsyncIterable<string> {
+  const input = file === '-' ? process.stdin : createReadStream(file);
+  return createInterface({ input, crlfDelay: Infinity });
+}
+
+/** Sends lines in batches, a bounded number at once. Returns how many. Error: `malformed` with the line's number. */
+async function importLines(client: Client, lines: AsyncIterable<string>, onDone: (count: number) => void): Promise<number> {
+  const underWay = new Set<Promise<void>>();
+  let failure: unknown;
+  let done = 0;
+  const send = (ops: readonly BatchOp[]): void => {
+    const sent: Promise<void> = client
+      .batch(ops)
+      .then(() => {
+        done += ops.length;
+        onDone(done);
+      })
+      .catch((error: unknown) => {
+        failure ??= error;
+      })
+      .finally(() => underWay.delete(sent));
+    underWay.add(sent);
+  };
+  for await (const ops of batches(lines)) {
+    send(ops);
+    if (underWay.size >= batch.inFlightMax) await Promise.race(underWay);
+    if (failure !== undefined) break;
+  }
+  await Promise.all(underWay);
+  if (failure !== undefined) throw failure instanceof Error ? failure : new GkvError('internal', 'import failed', { cause: failure });
+  return done;
+}
+
+/** A key that comes again begins a new batch: no batch names a key twice. */
+async function* batches(lines: AsyncIterable<string>): AsyncGenerator<BatchOp[]> {
+  let ops: BatchOp[] = [];
+  let keys = new Set<string>();
+  let chars = 0;
+  let number = 0;
+  for await (const line of lines) {
+    number += 1;
+    if (line.trim() === '') continue;
+    const { key, value } = parseLine(line, number);
+    if (ops.length > 0 && (ops.length === batch.opsMax || chars + line.length > batch.charsMax || keys.has(key))) {
+      yield ops;
+      ops = [];
+      keys = new Set();
+      chars = 0;
+    }
+    ops.push({ op: 'set', key, value });
+    keys.add(key);
+    chars += line.length;
+  }
+  if (ops.length > 0) yield ops;
+}
+
+function parseLine(line: string, number: number): { key: string; value: string } {
+  let json: unknown;
+  try {
+    json = JSON.parse(line);
+  } catch (cause) {
+    throw new GkvError('malformed', `line ${number} is not JSON`, { cause });
+  }
+  const parsed = lineSchema.safeParse(json);
+  if (!parsed.success) throw new GkvError('malformed', `line ${number} is not {"key":base64,"value":base64}`);
+  return parsed.data;
+}

@@ -1,0 +1,159 @@
+import { createInterface } from 'node:readline';
+import { Agent, errors } from 'undici';
+import { z } from 'zod';
+import { GkvError, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
+
+/** Time for one request, in ms; a pull may be silent for longer while it waits for its peer. */
+const requestMsMax = 30_000;
+const pullMsMax = 600_000;
+const connectMsMax = 5_000;
+
+export interface ValueAnswer {
+  readonly value: Buffer;
+  readonly exists: boolean;
+  readonly version: string | null;
+}
+
+export interface SetAnswer {
+  readonly version: string;
+  readonly accepted: string;
+  readonly applied: boolean;
+}
+
+export interface ListQuery {
+  readonly prefix?: Uint8Array;
+  readonly start?: Uint8Array;
+  readonly end?: Uint8Array;
+  readonly limit?: number;
+  readonly reverse?: boolean;
+  readonly keysOnly?: boolean;
+}
+
+export interface ListPage {
+  readonly entries: readonly { readonly key: Buffer; readonly value: Buffer; readonly version: string }[];
+  readonly next: Buffer | null;
+}
+
+export type BatchOp = { readonly op: 'set'; readonly key: string; readonly value: string } | { readonly op: 'delete'; readonly key: string };
+
+const valueSchema = z.object({ value: z.string(), exists: z.boolean(), version: z.string().nullable() });
+const setSchema = z.object({ version: z.string(), accepted: z.string(), applied: z.boolean() });
+const listSchema = z.object({
+  entries: z.array(z.object({ key: z.string(), value: z.string(), version: z.string() })),
+  next: z.string().nullable(),
+});
+const errorSchema = z.object({ error: z.looseObject({ code: z.string(), message: z.string() }) });
+const jsonObject = z.record(z.string(), z.unknown());
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Talks to one instance's HTTP API. Errors: the server's own codes; `unavailable` when it cannot be reached or does not answer. */
+export class Client implements AsyncDisposable {
+  readonly #origin: string;
+  readonly #agent = new Agent({ connect: { timeout: connectMsMax }, headersTimeout: pullMsMax, bodyTimeout: pullMsMax });
+
+  /** `url` such as http://localhost:6300. Error: `bad_config`. */
+  constructor(url: string) {
+    if (!URL.canParse(url)) throw new GkvError('bad_config', `--url: ${JSON.stringify(url)} is not a URL such as http://localhost:6300`);
+    const { protocol, origin } = new URL(url);
+    if (protocol !== 'http:') throw new GkvError('bad_config', `--url: ${protocol} is not served, use http:`);
+    this.#origin = origin;
+  }
+
+  async get(key: Uint8Array): Promise<ValueAnswer> {
+    const { value, exists, version } = valueSchema.parse(await this.#post('/data/get', { key: encode(key) }));
+    return { value: Buffer.from(value, 'base64'), exists, version };
+  }
+
+  async set(key: Uint8Array, value: Uint8Array): Promise<SetAnswer> {
+    return setSchema.parse(await this.#post('/data/set', { key: encode(key), value: encode(value) }));
+  }
+
+  async delete(key: Uint8Array): Promise<SetAnswer> {
+    return setSchema.parse(await this.#post('/data/set', { key: encode(key), delete: true }));
+  }
+
+  async list(query: ListQuery): Promise<ListPage> {
+    const { prefix, start, end, ...rest } = query;
+    const range = { ...optional('prefix', prefix), ...optional('start', start), ...optional('end', end) };
+    const { entries, next } = listSchema.parse(await this.#post('/data/list', { ...rest, ...range }));
+    return {
+      entries: entries.map(({ key, value, version }) => ({ key: decode(key), value: decode(value), version })),
+      next: next === null ? null : decode(next),
+    };
+  }
+
+  /** Keys and values in base64, as they stand in files. */
+  async batch(ops: readonly BatchOp[]): Promise<void> {
+    await this.#post('/data/batch', { ops });
+  }
+
+  /** Resolves with the report; tells of its progress. */
+  async pull(request: JsonObject, onProgress: (report: JsonObject) => void): Promise<JsonObject> {
+    const body = await this.#send('POST', '/control/aae/pull', JSON.stringify(request), { accept: 'application/x-ndjson' }, pullMsMax);
+    for await (const line of createInterface({ input: body })) {
+      const parsed = jsonObject.parse(JSON.parse(line));
+      if (parsed['error'] !== undefined) throw asError(line);
+      if (parsed['report'] !== undefined) return jsonObject.parse(parsed['report']);
+      onProgress(jsonObject.parse(parsed['progress']));
+    }
+    throw new GkvError('unavailable', 'the server ended the pull without a report');
+  }
+
+  async json(path: string): Promise<JsonObject> {
+    return jsonObject.parse(JSON.parse(await this.text(path)));
+  }
+
+  async text(path: string): Promise<string> {
+    const body = await this.#send('GET', path, null, {}, requestMsMax);
+    return body.text();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  async #post(path: string, body: object): Promise<unknown> {
+    const answer = await this.#send('POST', path, JSON.stringify(body), {}, requestMsMax);
+    return answer.json();
+  }
+
+  async #send(method: 'GET' | 'POST', path: string, body: string | null, headers: Record<string, string>, withinMs: number): Promise<ResponseBody> {
+    try {
+      const answer = await this.#agent.request({ origin: this.#origin, path, method, body, headers, headersTimeout: withinMs, bodyTimeout: withinMs });
+      if (answer.statusCode === 200) return answer.body;
+      throw asError(await answer.body.text());
+    } catch (error) {
+      if (error instanceof GkvError) throw error;
+      const why = error instanceof errors.HeadersTimeoutError ? `it did not answer within ${withinMs} ms` : error instanceof Error ? error.message : String(error);
+      throw new GkvError('unavailable', `${this.#origin} cannot be used: ${why}`, { cause: error });
+    }
+  }
+}
+
+type ResponseBody = Awaited<ReturnType<Agent['request']>>['body'];
+
+function asError(text: string): GkvError {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    json = undefined;
+  }
+  const parsed = errorSchema.safeParse(json);
+  if (!parsed.success) return new GkvError('unavailable', 'the answer is not gkvmesh’s; is this the API port?');
+  const { code, message, ...details } = parsed.data.error;
+  return new GkvError(code as ErrorCode, message, { details: details as ErrorDetails }); // the server's codes are ours
+}
+
+function optional(name: string, bytes: Uint8Array | undefined): Record<string, string> {
+  return bytes === undefined ? {} : { [name]: encode(bytes) };
+}
+
+function encode(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
+}
+
+function decode(text: string): Buffer {
+  return Buffer.from(text, 'base64');
+}

@@ -1,0 +1,138 @@
+import { ByteReader, equalBytes, writeU64 } from './bytes.ts';
+import { assert } from './errors.ts';
+import { parseStamp, stampBytes, type Stamp } from './stamp.ts';
+import { compareWrites, digestBytes, grantZero, parseGrantId, parseWriteId, type GrantId, type WriteId } from './write.ts';
+
+/** Where a candidate write stands in the feed: the 10-byte stamp of its commit and its place in that commit. */
+export interface FeedPosition {
+  readonly commit: Uint8Array;
+  readonly place: number;
+}
+
+/** All of a candidate write but its value. */
+export interface Head {
+  readonly version: Stamp;
+  readonly id: WriteId;
+  readonly tombstone: boolean;
+  /** ms since the epoch, 0 = never. */
+  readonly expiresAt: number;
+  readonly leaf: GrantId;
+  /** Bytes of key and value. */
+  readonly length: number;
+  readonly accepted: Stamp;
+  /** Undefined while the commit that places it is still under way. */
+  readonly position: FeedPosition | undefined;
+}
+
+/** What a cluster holds for a key: the greatest write of each leaf grant, greatest first. Never empty. */
+export type Entry = readonly Head[];
+
+export type MergeResult =
+  | { readonly kind: 'applied'; readonly entry: Entry; readonly replaced: Head | undefined }
+  | { readonly kind: 'duplicate' }
+  | { readonly kind: 'dominated'; readonly by: Head };
+
+/** Takes one write into an entry: per leaf grant the greater stays. Commutative, associative, idempotent. */
+export function mergeHead(entry: Entry | undefined, head: Head): MergeResult {
+  const same = entry?.find((candidate) => equalBytes(candidate.leaf, head.leaf));
+  if (same !== undefined) {
+    const order = compareWrites(same, head);
+    if (order === 0) return { kind: 'duplicate' };
+    if (order > 0) return { kind: 'dominated', by: same };
+  }
+  const kept = (entry ?? []).filter((candidate) => candidate !== same);
+  const merged = [...kept, head].sort((a, b) => compareWrites(b, a));
+  return { kind: 'applied', entry: merged, replaced: same };
+}
+
+/** The write that readers see: the greatest. Undefined where it is a tombstone or has expired at `nowMs`. */
+export function visibleHead(entry: Entry | undefined, nowMs: number): Head | undefined {
+  const greatest = entry?.[0];
+  if (greatest === undefined || greatest.tombstone) return undefined;
+  return greatest.expiresAt !== 0 && greatest.expiresAt <= nowMs ? undefined : greatest;
+}
+
+const entryFormat = 1;
+const flags = { tombstone: 1, accepted: 2, expires: 4, leaf: 8, placed: 16 } as const;
+const flagsKnown = 31;
+const commitBytes = 10;
+const headBytesMax = 1 + 2 + stampBytes * 2 + digestBytes * 2 + 4 + 8 + commitBytes;
+
+/** Where the store writes the commit's stamp into an encoded entry. */
+export const entryStampOffset = 1;
+
+/**
+ * The stored record: format u8=1 | commit stamp 10, filled in by the store | count u8 | heads, each: flags u8 | place
+ * u16 | version 16 | id 32 | length u32 | accepted 16 if other than version | expiresAt u64 if any | leaf 32 if not zero |
+ * own commit stamp 10 unless it is the record's. A head without a position takes the record's.
+ */
+export function encodeEntry(entry: Entry, place: (head: Head) => number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(2 + commitBytes + entry.length * headBytesMax);
+  bytes.writeUInt8(entryFormat, 0);
+  bytes.fill(0, entryStampOffset, entryStampOffset + commitBytes);
+  let at = bytes.writeUInt8(entry.length, entryStampOffset + commitBytes);
+  for (const head of entry) at = writeHead(bytes, at, head, place);
+  return bytes.subarray(0, at);
+}
+
+function writeHead(bytes: Buffer, offset: number, head: Head, place: (head: Head) => number): number {
+  const withAccepted = !equalBytes(head.accepted, head.version);
+  const withLeaf = !equalBytes(head.leaf, grantZero);
+  let bits = head.tombstone ? flags.tombstone : 0;
+  if (withAccepted) bits |= flags.accepted;
+  if (head.expiresAt !== 0) bits |= flags.expires;
+  if (withLeaf) bits |= flags.leaf;
+  if (head.position !== undefined) bits |= flags.placed;
+  let at = bytes.writeUInt8(bits, offset);
+  at = bytes.writeUInt16BE(head.position === undefined ? place(head) : head.position.place, at);
+  at = put(bytes, head.version, at);
+  at = put(bytes, head.id, at);
+  at = bytes.writeUInt32BE(head.length, at);
+  if (withAccepted) at = put(bytes, head.accepted, at);
+  if (head.expiresAt !== 0) at = writeU64(bytes, head.expiresAt, at);
+  if (withLeaf) at = put(bytes, head.leaf, at);
+  return head.position === undefined ? at : put(bytes, head.position.commit, at);
+}
+
+function put(target: Buffer, bytes: Uint8Array, offset: number): number {
+  target.set(bytes, offset);
+  return offset + bytes.length;
+}
+
+/** Errors: `malformed` for everything that is not exactly one entry. */
+export function decodeEntry(bytes: Uint8Array): Entry {
+  const reader = new ByteReader(bytes, 'entry');
+  const format = reader.u8();
+  if (format !== entryFormat) throw reader.fail(`format ${format} is unknown, 1 is known`);
+  const commit = reader.bytes(commitBytes);
+  const count = reader.u8();
+  if (count === 0) throw reader.fail('has no head');
+  const entry: Head[] = [];
+  for (let i = 0; i < count; i += 1) entry.push(readHead(reader, commit));
+  reader.end();
+  return entry;
+}
+
+function readHead(reader: ByteReader, commit: Uint8Array): Head {
+  const bits = reader.u8();
+  if (bits > flagsKnown) throw reader.fail(`flags ${bits} are unknown`);
+  const place = reader.u16();
+  const version = parseStamp(reader.bytes(stampBytes));
+  const id = parseWriteId(reader.bytes(digestBytes));
+  const length = reader.u32();
+  const accepted = (bits & flags.accepted) === 0 ? version : parseStamp(reader.bytes(stampBytes));
+  const expiresAt = (bits & flags.expires) === 0 ? 0 : reader.u64();
+  const leaf = (bits & flags.leaf) === 0 ? grantZero : parseGrantId(reader.bytes(digestBytes));
+  const own = (bits & flags.placed) === 0 ? commit : reader.bytes(commitBytes);
+  const tombstone = (bits & flags.tombstone) !== 0;
+  return { version, id, tombstone, expiresAt, leaf, length, accepted, position: { commit: own, place } };
+}
+
+/** Bytes of the feed's place: commit stamp 10 | place u16. */
+export function encodePosition(position: FeedPosition): Uint8Array {
+  assert(position.commit.length === commitBytes, 'commit stamp has 10 bytes');
+  const bytes = Buffer.allocUnsafe(commitBytes + 2);
+  bytes.set(position.commit);
+  bytes.writeUInt16BE(position.place, commitBytes);
+  return bytes;
+}

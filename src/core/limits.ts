@@ -1,0 +1,28 @@
+/** What one request, write or batch may be. Greater ones are refused with `too_large`, or `malformed` where counts are off. */
+export const limits = {
+  keyBytesMax: 1_024,
+  valueBytesMax: 1_048_576,
+  /** JSON body of an API request; a value of the greatest size in base64 fits. */
+  bodyBytesMax: 4_194_304,
+  /** Operations in one `/data/batch`. */
+  batchOpsMax: 1_000,
+  listLimitMax: 1_000,
+  listLimitDefault: 100,
+  /** Bytes of keys and values in one answer to a list; what is left is found by `next`. */
+  listBytesMax: 8_388_608,
+  /** Heads that one list looks at; a range full of tombstones is answered in parts, by `next`. */
+  listHeadsMax: 20_000,
+  /** One commit takes at most this many writes and bytes from different callers. */
+  commitWritesMax: 500,
+  commitBytesMax: 2_097_152,
+  /** What waits for a commit, over all callers; more is refused with `unavailable`. */
+  queuedWritesMax: 20_000,
+  queuedBytesMax: 67_108_864,
+  /** A write from a peer may be this far ahead of our wall clock; further ahead, it is parked. */
+  futureMsMax: 5_000,
+  parkedWritesMax: 10_000,
+  parkedBytesMax: 67_108_864,
+  /** Writes of different leaf grants that one key may hold before an alarm. */
+  candidatesMax: 32,
+  ttlMsMax: 315_360_000_000,
+} as const;

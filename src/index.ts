@@ -1,0 +1,3 @@
+/** The library's public names. */
+export { Client, type BatchOp, type ListPage, type ListQuery, type SetAnswer, type ValueAnswer } from './client/client.ts';
+export { GkvError, type ErrorCode, type ErrorDetails } from './core/errors.ts';

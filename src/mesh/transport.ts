@@ -1,0 +1,87 @@
+import { Agent, errors } from 'undici';
+import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
+import { frameBytesMax } from '../aae/frame.ts';
+import { type PeerLink } from '../aae/driver.ts';
+
+/** Time for one request, in ms, to be sent and answered: headers, then each part of the body. */
+const answerMsMax = 20_000;
+const connectMsMax = 5_000;
+/** Of an error that a peer sends, this much is read. */
+const errorBytesMax = 16_384;
+
+/** Connections to peers, kept alive between requests. */
+export class Transport implements AsyncDisposable {
+  readonly #agent = new Agent({
+    connect: { timeout: connectMsMax },
+    headersTimeout: answerMsMax,
+    bodyTimeout: answerMsMax,
+    connections: 4,
+    pipelining: 1,
+    maxResponseSize: frameBytesMax,
+  });
+
+  /** A link to the mesh port of a peer. */
+  link(host: string, port: number): PeerLink {
+    const origin = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    return { ask: (frame, signal) => this.#ask(origin, frame, signal) };
+  }
+
+  async #ask(origin: string, frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    try {
+      const { statusCode, body } = await this.#agent.request({
+        origin,
+        path: '/exchange',
+        method: 'POST',
+        headers: { 'content-type': 'application/octet-stream' },
+        body: frame,
+        signal,
+      });
+      const bytes = new Uint8Array(await body.arrayBuffer());
+      if (statusCode === 200) return bytes;
+      throw refusal(origin, statusCode, bytes);
+    } catch (error) {
+      throw asGkvError(origin, error, signal);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#agent.destroy();
+  }
+}
+
+/** What a peer's own error tells us: a mesh that does not fit is final, all else is its trouble or its protocol. */
+function refusal(origin: string, status: number, bytes: Uint8Array): GkvError {
+  const { code, message } = parseError(bytes);
+  const ours: ErrorCode = code === 'mesh_mismatch' ? 'mesh_mismatch' : status === 503 || status === 507 ? 'peer_unreachable' : 'peer_protocol';
+  return new GkvError(ours, `peer ${origin} answered ${status} ${code}: ${message}`);
+}
+
+function parseError(bytes: Uint8Array): { code: string; message: string } {
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(bytes.subarray(0, errorBytesMax)).toString());
+    const error = isRecord(parsed) && isRecord(parsed['error']) ? parsed['error'] : {};
+    return { code: text(error['code']), message: text(error['message']) };
+  } catch {
+    return { code: 'unknown', message: 'its answer is no gkvmesh error; is this the mesh port of a gkvmesh instance?' };
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, 300) : 'unknown';
+}
+
+function asGkvError(origin: string, error: unknown, signal: AbortSignal): unknown {
+  if (error instanceof GkvError || (signal.aborted && !hasCode(error, 'peer_timeout'))) return error;
+  const timedOut = error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError;
+  if (timedOut) return new GkvError('peer_timeout', `peer ${origin} did not answer within ${answerMsMax} ms`, { cause: error });
+  if (error instanceof errors.ResponseExceededMaxSizeError) {
+    return new GkvError('peer_protocol', `peer ${origin} sent more than ${frameBytesMax} bytes`, { cause: error });
+  }
+  if (error instanceof errors.HTTPParserError) return new GkvError('peer_protocol', `peer ${origin} does not speak HTTP`, { cause: error });
+  const why = error instanceof Error ? error.message : String(error);
+  return new GkvError('peer_unreachable', `peer ${origin} cannot be reached: ${why}`, { cause: error });
+}

@@ -1,0 +1,184 @@
+import { asBuffer, emptyBytes, toLatin1 } from '../core/bytes.ts';
+import { GkvError } from '../core/errors.ts';
+import { decodeEntry, mergeHead, visibleHead, type Entry, type Head } from '../core/entry.ts';
+import { type Key } from '../core/key.ts';
+import { limits } from '../core/limits.ts';
+import { physicalMsOf, stampToHex, type Stamp } from '../core/stamp.ts';
+import { grantZero, signatureEmpty, type Write, type WriteBody } from '../core/write.ts';
+import { sha256 } from '../crypto/digest.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { type Transaction } from '../store/store.ts';
+import { headKey, valueKey } from './change.ts';
+import { type HybridClock } from './clock.ts';
+import { type EntryChange } from './follower.ts';
+import { type Expected, type ReceivedWrite, type Submission, type WriteOp } from './proposal.ts';
+import { type BatchResult } from './slot.ts';
+
+/** What one commit does, decided from the entries that it read; no I/O in it. */
+export interface BatchDecision {
+  readonly results: readonly (readonly BatchResult[] | GkvError)[];
+  readonly changes: readonly EntryChange[];
+  /** Values to store; undefined where the value's place is to be cleared. */
+  readonly values: ReadonlyMap<string, { key: Uint8Array; value: Uint8Array | undefined }>;
+  readonly parked: readonly { received: ReceivedWrite; peer: string }[];
+}
+
+interface EntryState {
+  readonly key: Key;
+  readonly before: Entry | undefined;
+  entry: Entry | undefined;
+}
+
+export interface DecideDeps {
+  readonly digests: MeshDigests;
+  readonly hlc: HybridClock;
+  readonly nowMs: number;
+}
+
+/** Reads the entry of every key that the submissions name, conflictingly. */
+export async function readEntries(tx: Transaction, submissions: readonly Submission[]): Promise<Map<string, EntryState>> {
+  const states = new Map<string, EntryState>();
+  const reads: Promise<void>[] = [];
+  const want = (key: Key): void => {
+    const name = toLatin1(key);
+    if (states.has(name)) return;
+    states.set(name, { key, before: undefined, entry: undefined });
+    reads.push(
+      tx.get(headKey(key)).then((bytes) => {
+        const entry = bytes === undefined ? undefined : decodeEntry(bytes);
+        states.set(name, { key, before: entry, entry });
+      }),
+    );
+  };
+  for (const submission of submissions) {
+    if (submission.kind === 'local') for (const op of submission.ops) want(op.key);
+    else for (const { write } of submission.writes) want(write.key);
+  }
+  await Promise.all(reads);
+  return states;
+}
+
+/** Takes the submissions in, one behind the other, on the entries as read. Stamps are minted in this order. */
+export function decideBatch(submissions: readonly Submission[], states: Map<string, EntryState>, deps: DecideDeps): BatchDecision {
+  const batch = new Batch(states, deps);
+  const results = submissions.map((submission) => batch.take(submission));
+  return { results, changes: batch.changes(), values: batch.values, parked: batch.parked };
+}
+
+class Batch {
+  readonly values = new Map<string, { key: Uint8Array; value: Uint8Array | undefined }>();
+  readonly parked: { received: ReceivedWrite; peer: string }[] = [];
+  readonly #states: Map<string, EntryState>;
+  readonly #deps: DecideDeps;
+
+  constructor(states: Map<string, EntryState>, deps: DecideDeps) {
+    this.#states = states;
+    this.#deps = deps;
+  }
+
+  take(submission: Submission): BatchResult[] | GkvError {
+    if (submission.kind === 'received') {
+      return submission.writes.map((received) => this.#takeReceived(received, submission.peer));
+    }
+    const mismatch = this.#mismatch(submission.ops);
+    return mismatch ?? submission.ops.map((op) => this.#takeLocal(op));
+  }
+
+  changes(): EntryChange[] {
+    const changes: EntryChange[] = [];
+    for (const { key, before, entry } of this.#states.values()) if (entry !== before) changes.push({ key, before, after: entry });
+    return changes;
+  }
+
+  #state(key: Key): EntryState {
+    const state = this.#states.get(toLatin1(key));
+    if (state === undefined) throw new GkvError('internal', 'a key of the batch was not read');
+    return state;
+  }
+
+  #mismatch(ops: readonly WriteOp[]): GkvError | undefined {
+    for (const [index, { key, expected }] of ops.entries()) {
+      if (expected.kind === 'any') continue;
+      const visible = visibleHead(this.#state(key).entry, this.#deps.nowMs);
+      if (!meets(expected, visible)) return mismatchError(index, expected, visible);
+    }
+    return undefined;
+  }
+
+  #takeLocal(op: WriteOp): BatchResult {
+    const { digests, hlc, nowMs } = this.#deps;
+    const state = this.#state(op.key);
+    const version = hlc.nextAbove(state.entry?.[0]?.version);
+    const tombstone = op.kind === 'delete';
+    const value = tombstone ? emptyBytes : op.value;
+    const expiresAt = tombstone || op.expiresInMs === undefined ? 0 : nowMs + op.expiresInMs;
+    const write: Write = { key: op.key, version, tombstone, expiresAt, leaf: grantZero, value, signature: signatureEmpty };
+    this.#merge(state, write, headOf(write, digests.writeId(bodyOf(write)), version));
+    return { status: 'applied', stamp: version };
+  }
+
+  #takeReceived(received: ReceivedWrite, peer: string): BatchResult {
+    const { write, id, accepted } = received;
+    const latestMs = this.#deps.nowMs + limits.futureMsMax;
+    if (physicalMsOf(write.version) > latestMs || physicalMsOf(accepted) > latestMs) {
+      this.parked.push({ received, peer });
+      return { status: 'parked', stamp: accepted };
+    }
+    this.#deps.hlc.observe(write.version);
+    this.#deps.hlc.observe(accepted);
+    return { status: this.#merge(this.#state(write.key), write, headOf(write, id, accepted)), stamp: accepted };
+  }
+
+  #merge(state: EntryState, write: Write, head: Head): BatchResult['status'] {
+    const merged = mergeHead(state.entry, head);
+    if (merged.kind !== 'applied') return merged.kind;
+    state.entry = merged.entry;
+    const key = valueKey(write.key, write.leaf);
+    this.values.set(toLatin1(key), { key, value: valueRecord(write) });
+    return 'applied';
+  }
+}
+
+/** The stored value: signature block ‖ value. A tombstone without a signature needs none. */
+function valueRecord(write: Write): Uint8Array | undefined {
+  if (write.tombstone && write.signature.length === signatureEmpty.length) return undefined;
+  const record = Buffer.allocUnsafe(write.signature.length + write.value.length);
+  record.set(write.signature);
+  record.set(write.value, write.signature.length);
+  return record;
+}
+
+/** Takes a stored value apart. The signature block begins with its length, not counting the two bytes of the length. */
+export function splitValueRecord(record: Uint8Array): { signature: Uint8Array; value: Uint8Array } {
+  const at = 2 + asBuffer(record).readUInt16BE(0);
+  return { signature: record.subarray(0, at), value: record.subarray(at) };
+}
+
+/** The body that a write's id is made from. */
+export function bodyOf({ key, version, tombstone, expiresAt, leaf, value }: Omit<Write, 'signature'>): WriteBody {
+  return { key, version, tombstone, expiresAt, leaf, valueLength: value.length, valueDigest: sha256(value) };
+}
+
+function headOf(write: Write, id: Head['id'], accepted: Stamp): Head {
+  const { version, tombstone, expiresAt, leaf } = write;
+  return { version, id, tombstone, expiresAt, leaf, length: write.key.length + write.value.length, accepted, position: undefined };
+}
+
+function meets(expected: Expected, visible: Head | undefined): boolean {
+  switch (expected.kind) {
+    case 'any':
+      return true;
+    case 'absent':
+      return visible === undefined;
+    case 'version':
+      return visible !== undefined && Buffer.compare(visible.version, expected.version) === 0;
+  }
+}
+
+function mismatchError(index: number, expected: Expected, visible: Head | undefined): GkvError {
+  const current = visible === undefined ? null : stampToHex(visible.version);
+  const wanted = expected.kind === 'version' ? `version ${stampToHex(expected.version)}` : 'no such key';
+  return new GkvError('version_mismatch', `operation ${index} expects ${wanted}, but ${current === null ? 'the key is absent' : `its version is ${current}`}`, {
+    details: { version: current, index },
+  });
+}

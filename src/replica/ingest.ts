@@ -1,0 +1,205 @@
+import { GkvError, hasCode } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
+import { type Clock, type Log } from '../core/ports.ts';
+import { compareStamps, stampFromHex, stampToHex, stampZero } from '../core/stamp.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { type Store, type Transaction } from '../store/store.ts';
+import { decideBatch, readEntries } from './batch.ts';
+import { applyChanges } from './change.ts';
+import { type HybridClock } from './clock.ts';
+import { type Follower } from './follower.ts';
+import { parkWrites } from './park.ts';
+import { bytesOfSubmission, countOfSubmission, type Submission } from './proposal.ts';
+import { acquireSlot, encodeSlot, fencedSlot, slotKey, type BatchResult } from './slot.ts';
+
+/** Told after each commit, for metrics. `ms` from the start of the transaction to durable. */
+export interface CommitObserver {
+  commit(ms: number, writes: number, bytes: number): void;
+}
+
+export interface IngestDeps {
+  readonly store: Store;
+  readonly slot: number;
+  readonly digests: MeshDigests;
+  readonly hlc: HybridClock;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly followers: readonly Follower[];
+  readonly observer: CommitObserver;
+}
+
+interface Waiting {
+  readonly submission: Submission;
+  readonly count: number;
+  readonly bytes: number;
+  readonly resolve: (results: readonly BatchResult[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+type Outcome = readonly BatchResult[] | GkvError;
+
+/**
+ * The one way in. Submissions wait while the commit before them runs, and are then committed together, in the order in which
+ * they came. One commit of a slot at a time is on its way to being visible; being synced may overlap with the next.
+ */
+export class Ingest {
+  readonly #deps: IngestDeps;
+  readonly #queue: Waiting[] = [];
+  readonly #unsettled = new Set<Promise<void>>();
+  #queuedWrites = 0;
+  #queuedBytes = 0;
+  #lease: number;
+  #batch: number;
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(deps: IngestDeps, slot: { lease: number; batch: number }) {
+    this.#deps = deps;
+    this.#lease = slot.lease;
+    this.#batch = slot.batch;
+  }
+
+  /**
+   * Resolves with a result for each write once they are durable. Errors: `version_mismatch`; `unavailable` when too much waits, or
+   * when the outcome is unknown; `store_closed`; what the store reports, such as `disk_full`.
+   */
+  submit(submission: Submission): Promise<readonly BatchResult[]> {
+    if (this.#closed) return Promise.reject(new GkvError('unavailable', 'this instance is stopping'));
+    const count = countOfSubmission(submission);
+    const bytes = bytesOfSubmission(submission);
+    if (count === 0) return Promise.resolve([]);
+    if (this.#queuedWrites + count > limits.queuedWritesMax || this.#queuedBytes + bytes > limits.queuedBytesMax) {
+      return Promise.reject(new GkvError('unavailable', `${this.#queuedWrites} writes of ${this.#queuedBytes} bytes wait for a commit: try again later`));
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ submission, count, bytes, resolve, reject });
+      this.#queuedWrites += count;
+      this.#queuedBytes += bytes;
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** Commits what waits, and refuses what comes. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    while (this.#running !== undefined) await this.#running;
+    await Promise.all(this.#unsettled);
+  }
+
+  async #run(): Promise<void> {
+    await Promise.resolve(); // what is submitted in this turn goes along
+    while (this.#queue.length > 0) {
+      const batch = this.#take();
+      await new Promise<void>((visible) => {
+        const settled = this.#commit(batch, visible).finally(() => {
+          visible();
+          this.#unsettled.delete(settled);
+        });
+        this.#unsettled.add(settled);
+      });
+    }
+    this.#running = undefined;
+  }
+
+  #take(): Waiting[] {
+    const batch: Waiting[] = [];
+    let writes = 0;
+    let bytes = 0;
+    for (const next of this.#queue) {
+      const fits = writes + next.count <= limits.commitWritesMax && bytes + next.bytes <= limits.commitBytesMax;
+      if (batch.length > 0 && !fits) break;
+      batch.push(next);
+      writes += next.count;
+      bytes += next.bytes;
+    }
+    this.#queue.splice(0, batch.length);
+    this.#queuedWrites -= writes;
+    this.#queuedBytes -= bytes;
+    return batch;
+  }
+
+  async #commit(batch: readonly Waiting[], onVisible: () => void): Promise<void> {
+    const { store, clock, observer } = this.#deps;
+    this.#batch += 1;
+    const number = this.#batch;
+    const submissions = batch.map(({ submission }) => submission);
+    const started = clock.monotonic();
+    try {
+      const outcomes = await store.transact((tx) => this.#inTransaction(tx, number, submissions), { onVisible });
+      observer.commit(clock.monotonic() - started, sum(batch, 'count'), sum(batch, 'bytes'));
+      batch.forEach((waiting, index) => {
+        settle(waiting, outcomes[index]);
+      });
+    } catch (error) {
+      await this.#failed(batch, error);
+    }
+  }
+
+  async #inTransaction(tx: Transaction, number: number, submissions: readonly Submission[]): Promise<readonly Outcome[]> {
+    const { slot, digests, hlc, clock, followers } = this.#deps;
+    const [record, states] = await Promise.all([fencedSlot(tx, slot, this.#lease), readEntries(tx, submissions)]);
+    // An earlier run of this very batch was committed although its answer was lost: its results stand.
+    if (record.batch === number) return splitResults(submissions, record.results);
+    const decision = decideBatch(submissions, states, { digests, hlc, nowMs: clock.now() });
+    await parkWrites(tx, decision.parked);
+    await applyChanges(tx, decision.changes, followers);
+    for (const { key, value } of decision.values.values()) {
+      if (value === undefined) tx.clear(key);
+      else tx.set(key, value);
+    }
+    const results = decision.results.flatMap(storedResults);
+    tx.set(slotKey(slot), encodeSlot({ lease: this.#lease, closed: hlc.last, batch: number, results }));
+    return decision.results;
+  }
+
+  /** An unknown outcome or a lost lease ends the lease; under a new one nothing of the old can be committed any more. */
+  async #failed(batch: readonly Waiting[], error: unknown): Promise<void> {
+    const { store, slot, log, hlc } = this.#deps;
+    let reported = error;
+    if (hasCode(error, 'commit_unknown', 'lease_lost')) {
+      log.error({ slot, lease: this.#lease, err: error }, 'slot is taken again: the outcome of a commit is unknown or its lease was lost');
+      reported = new GkvError('unavailable', 'the outcome of this write is unknown: read it back before trying again', { cause: error });
+      try {
+        const record = await acquireSlot(store, slot);
+        this.#lease = record.lease;
+        hlc.observe(record.closed);
+      } catch (cause) {
+        log.error({ slot, err: cause }, 'slot could not be taken again');
+      }
+    }
+    for (const waiting of batch) waiting.reject(reported);
+  }
+}
+
+function settle(waiting: Waiting, outcome: Outcome | undefined): void {
+  if (outcome === undefined) waiting.reject(new GkvError('internal', 'a commit answered fewer submissions than it took'));
+  else if (outcome instanceof GkvError) waiting.reject(outcome);
+  else waiting.resolve(outcome);
+}
+
+function sum(batch: readonly Waiting[], field: 'count' | 'bytes'): number {
+  return batch.reduce((total, waiting) => total + waiting[field], 0);
+}
+
+/** A submission that was refused whole is stored as one result, with the version that stood in its way. */
+function storedResults(outcome: Outcome): readonly BatchResult[] {
+  if (!(outcome instanceof GkvError)) return outcome;
+  const current = outcome.details['version'];
+  return [{ status: 'refused', stamp: typeof current === 'string' ? stampFromHex(current) : stampZero }];
+}
+
+/** The stored results, given back to the submissions that they answer. */
+function splitResults(submissions: readonly Submission[], results: readonly BatchResult[]): Outcome[] {
+  let at = 0;
+  return submissions.map((submission) => {
+    const first = results[at];
+    if (first?.status === 'refused') {
+      at += 1;
+      const version = compareStamps(first.stamp, stampZero) === 0 ? null : stampToHex(first.stamp);
+      return new GkvError('version_mismatch', `an operation's ifVersion did not hold, version is ${String(version)}`, { details: { version } });
+    }
+    const count = countOfSubmission(submission);
+    at += count;
+    return results.slice(at - count, at);
+  });
+}

@@ -1,0 +1,54 @@
+import { type Key } from '../core/key.ts';
+import { type Stamp } from '../core/stamp.ts';
+import { type Write, type WriteId } from '../core/write.ts';
+
+/** What must be there for a write to be made; checked in its transaction, in this cluster alone. */
+export type Expected =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'version'; readonly version: Stamp };
+
+/** One operation of a client; its version is minted here. */
+export type WriteOp =
+  | {
+      readonly kind: 'set';
+      readonly key: Key;
+      readonly value: Uint8Array;
+      readonly expiresInMs: number | undefined;
+      readonly expected: Expected;
+    }
+  | { readonly kind: 'delete'; readonly key: Key; readonly expected: Expected };
+
+/** A write that was made elsewhere, and its id. */
+export interface ReceivedWrite {
+  readonly write: Write;
+  readonly id: WriteId;
+  /** The stamp under which the instance that took it in first accepted it; travels unsigned. */
+  readonly accepted: Stamp;
+}
+
+/** What asks to be taken in; each submission of them is taken in whole or not at all. */
+export type Submission =
+  | { readonly kind: 'local'; readonly ops: readonly WriteOp[] }
+  | { readonly kind: 'received'; readonly writes: readonly ReceivedWrite[]; readonly peer: string };
+
+export interface WriteOutcome {
+  readonly version: Stamp;
+  readonly accepted: Stamp;
+  /** False where the write lost to a greater one that is here. */
+  readonly applied: boolean;
+}
+
+export function countOfSubmission(submission: Submission): number {
+  return submission.kind === 'local' ? submission.ops.length : submission.writes.length;
+}
+
+export function bytesOfSubmission(submission: Submission): number {
+  let bytes = 0;
+  if (submission.kind === 'local') {
+    for (const op of submission.ops) bytes += op.key.length + (op.kind === 'set' ? op.value.length : 0);
+  } else {
+    for (const { write } of submission.writes) bytes += write.key.length + write.value.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,117 @@
+import { decodeEntry, visibleHead, type Head } from '../core/entry.ts';
+import { parseKey, successorKey, type Key, type KeyRange } from '../core/key.ts';
+import { limits } from '../core/limits.ts';
+import { type Clock } from '../core/ports.ts';
+import { type Stamp } from '../core/stamp.ts';
+import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
+import { type Row, type Snapshot, type Store } from '../store/store.ts';
+import { splitValueRecord } from './batch.ts';
+import { headKey, valueKey } from './change.ts';
+
+export interface ReadResult {
+  /** Empty where the key is absent. */
+  readonly value: Uint8Array;
+  readonly exists: boolean;
+  readonly version: Stamp | null;
+}
+
+export interface ListQuery {
+  readonly range: KeyRange;
+  /** 1..1,000. */
+  readonly limit: number;
+  readonly order: 'forward' | 'reverse';
+  readonly values: 'with' | 'without';
+}
+
+export interface ListedEntry {
+  readonly key: Key;
+  /** Empty when keys alone were asked for. */
+  readonly value: Uint8Array;
+  readonly version: Stamp;
+}
+
+export interface ListResult {
+  readonly entries: readonly ListedEntry[];
+  /** Where to go on: as start, or as end when reversed. Null when the range is done. */
+  readonly next: Uint8Array | null;
+}
+
+const absent: ReadResult = { value: new Uint8Array(0), exists: false, version: null };
+
+/** Reads what is visible: tombstones and expired writes are absent. Everything acknowledged before is seen. */
+export class Reader {
+  readonly #store: Store;
+  readonly #clock: Clock;
+
+  constructor(store: Store, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  get(key: Key): Promise<ReadResult> {
+    return this.#store.read(async (snapshot) => {
+      const bytes = await snapshot.get(headKey(key));
+      if (bytes === undefined) return absent;
+      const head = visibleHead(decodeEntry(bytes), this.#clock.now());
+      if (head === undefined) return absent;
+      return { value: await readValue(snapshot, key, head), exists: true, version: head.version };
+    });
+  }
+
+  list(query: ListQuery): Promise<ListResult> {
+    return this.#store.read((snapshot) => this.#list(snapshot, query));
+  }
+
+  /** Looks at heads in pages until the limit, the bytes or the heads of one answer are used up. */
+  async #list(snapshot: Snapshot, query: ListQuery): Promise<ListResult> {
+    const entries: ListedEntry[] = [];
+    let left: KeyRange = query.range;
+    let headsLeft: number = limits.listHeadsMax;
+    let bytesLeft: number = limits.listBytesMax;
+    while (headsLeft > 0) {
+      const pageRows = Math.min(headsLeft, Math.max(16, query.limit - entries.length + 1));
+      const rows = await snapshot.range(tableKeys(tables.head, left), { limit: pageRows, order: query.order });
+      for (const row of rows) {
+        const key = parseKey(keyWithin(row.key));
+        const head = visibleHead(decodeEntry(row.value), this.#clock.now());
+        if (head !== undefined) {
+          if (entries.length === query.limit || (bytesLeft < head.length && entries.length > 0)) return { entries, next: resumeAt(key, query.order) };
+          const value = query.values === 'with' ? await readValue(snapshot, key, head) : absent.value;
+          entries.push({ key, value, version: head.version });
+          bytesLeft -= head.length;
+        }
+        left = rest(left, key, query.order);
+      }
+      if (rows.length < pageRows) return { entries, next: null };
+      headsLeft -= rows.length;
+    }
+    return { entries, next: query.order === 'forward' ? left.start : left.end };
+  }
+}
+
+/** The range that remains once `key` has been looked at. */
+function rest(range: KeyRange, key: Key, order: ListQuery['order']): KeyRange {
+  return order === 'forward' ? { start: successorKey(key), end: range.end } : { start: range.start, end: key };
+}
+
+/** The bound from which a list goes on so that `key` comes next. */
+function resumeAt(key: Key, order: ListQuery['order']): Uint8Array {
+  return order === 'forward' ? key : successorKey(key);
+}
+
+async function readValue(snapshot: Snapshot, key: Key, head: Head): Promise<Uint8Array> {
+  const record = await readRecord(snapshot, key, head);
+  return record.value;
+}
+
+/** The stored value and signature block of a candidate. Error: `malformed` where the store has lost it. */
+export async function readRecord(snapshot: Snapshot, key: Key, head: Head): Promise<{ signature: Uint8Array; value: Uint8Array }> {
+  const bytes = await snapshot.get(valueKey(key, head.leaf));
+  return bytes === undefined ? { signature: new Uint8Array(2), value: absent.value } : splitValueRecord(bytes);
+}
+
+/** The heads of the keys in the range, in order, at most `limit` keys. */
+export async function readHeads(snapshot: Snapshot, range: KeyRange, limit: number): Promise<{ key: Key; entry: readonly Head[] }[]> {
+  const rows: Row[] = await snapshot.range(tableKeys(tables.head, range), { limit });
+  return rows.map((row) => ({ key: parseKey(keyWithin(row.key)), entry: decodeEntry(row.value) }));
+}

@@ -1,0 +1,104 @@
+import { GkvError } from '../core/errors.ts';
+import { type Key } from '../core/key.ts';
+import { limits } from '../core/limits.ts';
+import { type Clock, type Log } from '../core/ports.ts';
+import { physicalMsOf, type InstanceId, type Stamp } from '../core/stamp.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { type Store } from '../store/store.ts';
+import { HybridClock } from './clock.ts';
+import { collectTombstones } from './collect.ts';
+import { collectionFollower } from './derived.ts';
+import { feedFollower } from './feed.ts';
+import { type Follower } from './follower.ts';
+import { Ingest, type CommitObserver } from './ingest.ts';
+import { listParked, readParkedCount, unparkRows } from './park.ts';
+import { type ReceivedWrite, type WriteOp, type WriteOutcome } from './proposal.ts';
+import { Reader, type ListQuery, type ListResult, type ReadResult } from './read.ts';
+import { acquireSlot, type BatchResult } from './slot.ts';
+
+export interface ReplicaDeps {
+  readonly store: Store;
+  readonly digests: MeshDigests;
+  readonly instance: InstanceId;
+  readonly slot: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** What else is derived from entries in their own transaction; the tree. */
+  readonly followers: readonly Follower[];
+  readonly feedPartitions: 1 | 16;
+  readonly observer: CommitObserver;
+}
+
+/** One instance's hold on its cluster's data: writes through the one way in, reads, parked writes. */
+export class Replica {
+  readonly hlc: HybridClock;
+  readonly #deps: ReplicaDeps;
+  readonly #ingest: Ingest;
+  readonly #reader: Reader;
+  readonly #followers: readonly Follower[];
+
+  private constructor(deps: ReplicaDeps, hlc: HybridClock, followers: readonly Follower[], slot: { lease: number; batch: number }) {
+    const { store, digests, clock, log, observer } = deps;
+    this.#deps = deps;
+    this.hlc = hlc;
+    this.#followers = followers;
+    this.#reader = new Reader(store, clock);
+    this.#ingest = new Ingest({ store, slot: deps.slot, digests, hlc, clock, log, followers, observer }, slot);
+  }
+
+  /** Takes the slot, and starts above everything that was committed under it. */
+  static async open(deps: ReplicaDeps): Promise<Replica> {
+    const record = await acquireSlot(deps.store, deps.slot);
+    const hlc = new HybridClock(deps.clock, deps.instance);
+    hlc.observe(record.closed);
+    const followers = [feedFollower(deps.feedPartitions), collectionFollower, ...deps.followers];
+    return new Replica(deps, hlc, followers, record);
+  }
+
+  get(key: Key): Promise<ReadResult> {
+    return this.#reader.get(key);
+  }
+
+  list(query: ListQuery): Promise<ListResult> {
+    return this.#reader.list(query);
+  }
+
+  /** All or nothing. Resolves once durable. Errors: `version_mismatch`, `unavailable`, `disk_full`. */
+  async write(ops: readonly WriteOp[]): Promise<readonly WriteOutcome[]> {
+    if (ops.length > limits.batchOpsMax) throw new GkvError('too_large', `${ops.length} operations: at most ${limits.batchOpsMax} are allowed`);
+    const results = await this.#ingest.submit({ kind: 'local', ops });
+    return results.map(({ status, stamp }) => ({ version: stamp, accepted: stamp, applied: status === 'applied' }));
+  }
+
+  /** Takes in what a peer sent, at most 500 writes a call. `peer` is the sending cluster's id. */
+  receive(writes: readonly ReceivedWrite[], peer: string): Promise<readonly BatchResult[]> {
+    return this.#ingest.submit({ kind: 'received', writes, peer });
+  }
+
+  /** Takes in the parked writes that have come due. Returns how many. */
+  async retryParked(): Promise<number> {
+    const { store, clock, digests } = this.#deps;
+    const latestMs = clock.now() + limits.futureMsMax;
+    const parked = await store.read((snapshot) => listParked(snapshot, digests, limits.commitWritesMax));
+    const due = parked.filter(({ received }) => physicalMsOf(received.write.version) <= latestMs && physicalMsOf(received.accepted) <= latestMs);
+    for (const { received, peer, row } of due) {
+      await this.receive([received], peer);
+      await store.transact((tx) => unparkRows(tx, [row]));
+    }
+    return due.length;
+  }
+
+  parkedCount(): Promise<{ writes: number; bytes: number }> {
+    return this.#deps.store.read(readParkedCount);
+  }
+
+  /** Takes tombstones below `floor` away. Returns how many. */
+  collect(floor: Stamp, signal: AbortSignal): Promise<number> {
+    return collectTombstones(this.#deps.store, floor, this.#followers, signal);
+  }
+
+  /** Commits what waits, and refuses what comes. */
+  close(): Promise<void> {
+    return this.#ingest.close();
+  }
+}

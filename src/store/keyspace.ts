@@ -1,0 +1,71 @@
+import { asBuffer, emptyBytes } from '../core/bytes.ts';
+import { type KeyRange } from '../core/key.ts';
+import { type Range } from './store.ts';
+
+/**
+ * Where everything lies in the store: the first byte of a store key names the table. Numbers are big-endian, so that byte order
+ * is numeric order. A number is never used for another table, even after its table is gone.
+ */
+export const tables = {
+  meta: 0x01,
+  slot: 0x02,
+  head: 0x10,
+  /** Values of writes under the zero leaf grant: value ‖ key, in key order. */
+  value: 0x11,
+  /** Values of all other writes: leaf grant 32 ‖ key. */
+  leafValue: 0x12,
+  feed: 0x20,
+  tombstone: 0x21,
+  expiry: 0x22,
+  bound: 0x30,
+  sum: 0x31,
+  treeState: 0x32,
+  treeLog: 0x33,
+  parked: 0x40,
+  parkedCount: 0x41,
+} as const;
+
+export type Table = (typeof tables)[keyof typeof tables];
+
+/** table ‖ parts. */
+export function storeKey(table: Table, ...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 1;
+  for (const part of parts) length += part.length;
+  const key = Buffer.allocUnsafe(length);
+  key[0] = table;
+  let at = 1;
+  for (const part of parts) {
+    key.set(part, at);
+    at += part.length;
+  }
+  return key;
+}
+
+/** table ‖ level u8 ‖ key: bounds and sums of the tree. */
+export function levelKey(table: Table, level: number, key: Uint8Array): Uint8Array {
+  const bytes = Buffer.allocUnsafe(2 + key.length);
+  bytes[0] = table;
+  bytes[1] = level;
+  bytes.set(key, 2);
+  return bytes;
+}
+
+/** All of a table. */
+export function tableRange(table: Table): Range {
+  return { start: Uint8Array.of(table), end: Uint8Array.of(table + 1) };
+}
+
+/** The part of a table, behind `prefix` (a level, a partition), whose rest lies in the range of keys. */
+export function tableKeys(table: Table, range: KeyRange, prefix: Uint8Array = emptyBytes): Range {
+  const start = storeKey(table, prefix, range.start);
+  if (range.end !== null) return { start, end: storeKey(table, prefix, range.end) };
+  const end = asBuffer(storeKey(table, prefix));
+  const last = end.length - 1;
+  end[last] = (end[last] ?? 0) + 1; // tables, levels and partitions stay below 255
+  return { start, end };
+}
+
+/** The key within a row of a table: what stands behind the table's byte and `prefixLength` more. */
+export function keyWithin(rowKey: Uint8Array, prefixLength = 0): Uint8Array {
+  return rowKey.subarray(1 + prefixLength);
+}

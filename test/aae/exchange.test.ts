@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { stampToHex } from '../../src/core/stamp.ts';
+import { assertTree } from './oracle.ts';
+import { exchange, failure, linkTo, openInstance, remove, set, type Instance } from './world.ts';
+import { allKeys } from '../../src/core/key.ts';
+
+async function content(instance: Instance): Promise<string[]> {
+  const { entries } = await instance.replica.list({ range: allKeys, limit: 1_000, order: 'forward', values: 'with' });
+  return entries.map(({ key, value, version }) => `${Buffer.from(key).toString('hex')}=${Buffer.from(value).toString()}@${stampToHex(version)}`);
+}
+
+const ops = fc.array(fc.record({ name: fc.integer({ min: 0, max: 400 }).map((n) => `k${n}`), value: fc.option(fc.string({ maxLength: 5 })) }), { maxLength: 300 });
+
+async function load(instance: Instance, list: readonly { name: string; value: string | null }[]): Promise<void> {
+  const last = new Map(list.map((op) => [op.name, op.value]));
+  await instance.replica.write([...last].map(([name, value]) => (value === null ? remove(name) : set(name, value))));
+}
+
+describe('exchange', () => {
+  it('A4: an exchange of any two sets converges both (I2)', async () => {
+    await fc.assert(
+      fc.asyncProperty(ops, ops, ops, async (both, mine, theirs) => {
+        const a = await openInstance({ cluster: 1, fan: 3 });
+        const b = await openInstance({ cluster: 2, seed: 2, fan: 3 });
+        await load(a, both);
+        await exchange(b, linkTo(a));
+        await load(a, mine);
+        await load(b, theirs);
+        const report = await exchange(a, linkTo(b));
+        assert.ok(report.converged);
+        assert.deepEqual(await content(a), await content(b));
+        await assertTree(a.store, a.digests);
+        await assertTree(b.store, b.digests);
+        const again = await exchange(b, linkTo(a));
+        assert.deepEqual([again.converged, again.roundTrips, again.received, again.sent], [true, 1, 0, 0]);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('A5: G25: an exchange that is cut at any step and run again converges', async () => {
+    for (let cutAt = 0; ; cutAt += 1) {
+      const a = await openInstance({ cluster: 1, fan: 3 });
+      const b = await openInstance({ cluster: 2, seed: 2, fan: 3 });
+      await load(a, Array.from({ length: 900 }, (_, i) => ({ name: `a${i}`, value: 'x'.repeat(2_000) })));
+      await load(b, Array.from({ length: 300 }, (_, i) => ({ name: `a${i * 2}`, value: 'mine' })));
+      let steps = 0;
+      const cut = (): void => {
+        steps += 1;
+        if (steps === cutAt) throw failure('peer_unreachable');
+      };
+      const finished = await exchange(b, linkTo(a, cut)).then(
+        () => true,
+        () => false,
+      );
+      const report = await exchange(b, linkTo(a));
+      assert.ok(report.converged);
+      assert.deepEqual(await content(a), await content(b));
+      await assertTree(b.store, b.digests);
+      if (finished && cutAt > 0) return;
+    }
+  });
+
+  it('pull takes and sends nothing', async () => {
+    const a = await openInstance({ cluster: 1 });
+    const b = await openInstance({ cluster: 2, seed: 2 });
+    await load(a, [{ name: 'x', value: '1' }]);
+    await load(b, [{ name: 'y', value: '2' }]);
+    const report = await exchange(b, linkTo(a), { direction: 'pull' });
+    assert.deepEqual([report.received, report.sent, report.converged], [1, 0, false]);
+    assert.equal((await content(a)).length, 1);
+    assert.equal((await content(b)).length, 2);
+  });
+
+  it('a range and a prefix are exchanged alone', async () => {
+    const a = await openInstance({ cluster: 1 });
+    const b = await openInstance({ cluster: 2, seed: 2 });
+    await load(a, Array.from({ length: 500 }, (_, i) => ({ name: `${i % 2 === 0 ? 'eu' : 'us'}/${i}`, value: 'v' })));
+    const report = await exchange(b, linkTo(a), { scope: { start: Buffer.from('eu/'), end: Buffer.from('eu0') } });
+    assert.deepEqual([report.received, report.converged], [250, true]);
+    assert.ok((await content(b)).every((line) => line.startsWith(Buffer.from('eu/').toString('hex'))));
+  });
+});

