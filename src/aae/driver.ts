@@ -10,8 +10,8 @@ import { type Store } from '../store/store.ts';
 import { Fingerprints } from './fingerprint.ts';
 import { decodeAnswer, encodeRequest, frameBytesAim, nonceBytes, protocolError } from './frame.ts';
 import { decodeReply, encodeAsk, type Ask, type Reply } from './message.ts';
-import { fillFromRange, WritesPage } from './outgoing.ts';
-import { RangeView } from './range.ts';
+import { fillFromRange, isHeld, WritesPage } from './outgoing.ts';
+import { finenessFor, RangeView } from './range.ts';
 import { takeIn, type WriteSink } from './responder.ts';
 import { Tasks, type PushItem } from './tasks.ts';
 
@@ -101,9 +101,10 @@ export class Driver {
   /** Errors: those of the link; `peer_protocol` for answers that do not fit; what our own store reports. */
   async run(): Promise<PullReport> {
     const { scope } = this.#options;
-    this.#tasks.addSpan(await this.#view((view) => view.parts(scope)));
+    this.#tasks.addSpan(await this.#view((view) => view.parts(scope, finenessFor(1))));
     while (this.#tasks.pending()) {
       const ask = await this.#nextAsk();
+      if (ask === undefined) continue;
       if (ask.fetch === undefined) await this.#step(ask);
       else await this.#fetch(ask, ask.fetch);
       this.#options.signal.throwIfAborted();
@@ -145,7 +146,8 @@ export class Driver {
     }
   }
 
-  async #nextAsk(): Promise<Ask> {
+  /** Undefined when what was held back need not be sent any more. */
+  async #nextAsk(): Promise<Ask | undefined> {
     const first = this.#report.roundTrips === 0;
     const { spans, wants, pushes } = this.#tasks.take();
     if (spans.length + wants.length + pushes.length === 0) {
@@ -153,6 +155,7 @@ export class Driver {
       return this.#ask({ fetch, closing: 'final' });
     }
     const writes = pushes.length === 0 ? new Uint8Array(0) : await this.#page(pushes);
+    if (spans.length + wants.length + writes.length === 0) return undefined;
     return this.#ask({ spans, wants, writes, closing: first || spans.length === 0 ? 'final' : 'more' });
   }
 
@@ -175,7 +178,7 @@ export class Driver {
           if (next === null) continue;
           full = true;
           this.#tasks.addPush({ kind: 'range', range: { start: next, end: push.range.end } });
-        } else if (!(await page.add(push.key, push.head))) {
+        } else if ((await isHeld(snapshot, push.key, push.head)) && !(await page.add(push.key, push.head))) {
           full = true;
           this.#tasks.addPush(push);
         }

@@ -152,25 +152,31 @@ function readIds(input: KeyReader): RangeIds {
   return { range, ids: input.reader.bytes(input.reader.u16() * idBytes) };
 }
 
-const longKey = 254;
-const noKey = 255;
+const pastLast = 0xff;
+const longForm = 0xf0;
+const shortMax = 14;
 
-/** Keys are front-coded against the one before: shared u8 | rest's length u8, or 254 and u16, or 255 for "past the last" | rest. */
+/**
+ * Keys are front-coded against the one before. u8: shared length in the high nibble, length of the rest in the low one, both at most 14,
+ * then the rest; or 0xf0, shared u8, length u16, rest, where one is greater; or 0xff for "past the last".
+ */
 class KeyWriter {
   readonly writer = new ByteWriter();
   #before: Uint8Array = new Uint8Array(0);
 
   key(key: Uint8Array | null): void {
     if (key === null) {
-      this.writer.u8(0);
-      this.writer.u8(noKey);
+      this.writer.u8(pastLast);
       return;
     }
     const shared = sharedLength(this.#before, key);
     const rest = key.length - shared;
-    this.writer.u8(shared);
-    this.writer.u8(rest < longKey ? rest : longKey);
-    if (rest >= longKey) this.writer.u16(rest);
+    if (shared <= shortMax && rest <= shortMax) this.writer.u8((shared << 4) | rest);
+    else {
+      this.writer.u8(longForm);
+      this.writer.u8(shared);
+      this.writer.u16(rest);
+    }
     this.writer.bytes(key.subarray(shared));
     this.#before = key;
   }
@@ -201,10 +207,13 @@ class KeyReader {
   }
 
   key(): Uint8Array | null {
-    const shared = this.reader.u8();
-    const short = this.reader.u8();
-    if (short === noKey) return null;
-    const rest = this.reader.bytes(short === longKey ? this.reader.u16() : short);
+    const form = this.reader.u8();
+    if (form === pastLast) return null;
+    const isLong = form === longForm;
+    if (!isLong && (form >> 4 > shortMax || (form & 15) > shortMax)) throw this.reader.fail(`a key of form ${form}, which is unknown`);
+    const shared = isLong ? this.reader.u8() : form >> 4;
+    const rest = this.reader.bytes(isLong ? this.reader.u16() : form & 15);
+    if (isLong && shared <= shortMax && rest.length <= shortMax) throw this.reader.fail('a short key in the long form');
     if (shared > this.#before.length) throw this.reader.fail(`a key that shares ${shared} bytes with one of ${this.#before.length}`);
     const key = shared === 0 ? rest : Buffer.concat([this.#before.subarray(0, shared), rest]);
     if (key.length > limits.keyBytesMax + 1) throw this.reader.fail(`an edge of ${key.length} bytes`);

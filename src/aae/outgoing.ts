@@ -1,6 +1,7 @@
 import { successorKey, type Key, type KeyRange } from '../core/key.ts';
-import { type Head } from '../core/entry.ts';
-import { emptyBytes } from '../core/bytes.ts';
+import { decodeEntry, type Head } from '../core/entry.ts';
+import { emptyBytes, equalBytes } from '../core/bytes.ts';
+import { headKey } from '../replica/change.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { readRecord } from '../replica/read.ts';
 import { encodeWrites, wireLength } from '../replica/wire.ts';
@@ -36,6 +37,12 @@ export class WritesPage {
   encoded(): Uint8Array {
     return this.#writes.length === 0 ? emptyBytes : encodeWrites(this.#writes);
   }
+}
+
+/** True where the write is still a candidate of its key: something greater may have come since. */
+export async function isHeld(snapshot: Snapshot, key: Key, head: Head): Promise<boolean> {
+  const bytes = await snapshot.get(headKey(key));
+  return bytes !== undefined && decodeEntry(bytes).some(({ id }) => equalBytes(id, head.id));
 }
 
 /** What the greatest overhead counts that a write in an open mesh cannot have: signature path and leaf grant. */

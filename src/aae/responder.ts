@@ -14,7 +14,7 @@ import { Fingerprints, joinIds, splitIds } from './fingerprint.ts';
 import { decodeRequest, encodeAnswer, frameBytesAim, protocolError } from './frame.ts';
 import { decodeAsk, encodeReply, type Ask, type Parts, type RangeIds } from './message.ts';
 import { fillFromRange, WritesPage } from './outgoing.ts';
-import { idsMax, RangeView } from './range.ts';
+import { finenessFor, RangeView, type Fineness } from './range.ts';
 
 /** Where received writes go; the replica. */
 export interface WriteSink {
@@ -30,7 +30,7 @@ export interface ResponderDeps {
 }
 
 /** Looking at spans stops after this long; the driver asks for the rest again. */
-const lookMsMax = 1_000;
+const lookMsMax = 3_000;
 /** Bytes of an answer that are left for what stands beside spans and ids. */
 const answerReserveBytes = 65_536;
 
@@ -63,10 +63,11 @@ export class Responder {
     const { store, digests, clock } = this.#deps;
     const findings = new Findings();
     const started = clock.monotonic();
+    const fineness = finenessFor(ask.spans.length);
     for (const span of ask.spans) {
       if (!isOrdered(span)) throw protocolError('a span whose edges do not rise');
       if (findings.looked > 0 && (findings.bytes > frameBytesAim - answerReserveBytes || clock.monotonic() - started > lookMsMax)) break;
-      await store.read((snapshot) => lookAtSpan(new RangeView(snapshot, digests, prints), span, prints, findings));
+      await store.read((snapshot) => lookAtSpan(new RangeView(snapshot, digests, prints), span, { prints, fineness }, findings));
       findings.looked += 1;
     }
     return findings;
@@ -100,13 +101,18 @@ class Findings {
   readonly gaps: KeyRange[] = [];
 }
 
-async function lookAtSpan(view: RangeView, span: Parts, prints: Fingerprints, findings: Findings): Promise<void> {
+async function lookAtSpan(
+  view: RangeView,
+  span: Parts,
+  { prints, fineness }: { prints: Fingerprints; fineness: Fineness },
+  findings: Findings,
+): Promise<void> {
   for (const { range, sum, comparison } of compareParts(span, await view.sums(span), prints)) {
     if (comparison === 'equal') continue;
     if (comparison === 'theirsEmpty') findings.offers.push(range);
     else if (comparison === 'oursEmpty') findings.gaps.push(range);
-    else if (countOf(sum) <= idsMax) findings.ids.push({ range, ids: joinIds(await idsOf(view, range)) });
-    else findings.spans.push(await view.parts(range));
+    else if (countOf(sum) <= fineness.idsMax) findings.ids.push({ range, ids: joinIds(await idsOf(view, range)) });
+    else findings.spans.push(await view.parts(range, fineness));
     findings.bytes += rangeBytes(findings, range);
   }
 }

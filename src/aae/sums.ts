@@ -66,13 +66,35 @@ async function headsSum(snapshot: Snapshot, range: KeyRange, digests: MeshDigest
  * level's rows are read in one go.
  */
 export async function partitionSums(snapshot: Snapshot, edges: readonly (Uint8Array | null)[], top: number, digests: MeshDigests): Promise<Sum[]> {
-  const aligned = await alignedSums(snapshot, edges, commonLevel(edges, top, digests));
+  const level = commonLevel(edges, top, digests);
+  const aligned = level === 0 ? await headsPartition(snapshot, edges, digests) : await alignedSums(snapshot, edges, level);
   const sums: Sum[] = [];
   for (let i = 0; i + 1 < edges.length; i += 1) {
     const start = edges[i];
     const end = edges[i + 1];
     if (start === undefined || start === null || end === undefined) break;
     sums.push(aligned?.[i] ?? (await rangeSum(snapshot, { start, end }, top, digests)));
+  }
+  return sums;
+}
+
+/** Keys that are looked at one by one rather than by way of branches, when the edges are no bounds. */
+const headsAtOnceMax = 1_024;
+
+/** Sums from the heads alone, in one read; undefined where that is too many. */
+async function headsPartition(snapshot: Snapshot, edges: readonly (Uint8Array | null)[], digests: MeshDigests): Promise<Sum[] | undefined> {
+  const start = edges[0];
+  const end = edges[edges.length - 1];
+  if (start === undefined || start === null || end === undefined) return undefined;
+  const rows = await snapshot.range(tableKeys(tables.head, { start, end }), { limit: headsAtOnceMax });
+  if (rows.length === headsAtOnceMax) return undefined;
+  const sums = edges.slice(1).map(() => zeroSum());
+  let at = 0;
+  for (const row of rows) {
+    const key = keyWithin(row.key);
+    for (let to = edges[at + 1]; to !== undefined && to !== null && compareBytes(key, to) >= 0; to = edges[at + 1]) at += 1;
+    const sum = sums[at];
+    if (sum !== undefined) addInto(sum, entrySum(decodeEntry(row.value), digests));
   }
   return sums;
 }

@@ -5,12 +5,16 @@ import { compareParts, isOrdered, lackedIds } from './diff.ts';
 import { joinIds, splitIds, type Fingerprints } from './fingerprint.ts';
 import { frameBytesAim, protocolError } from './frame.ts';
 import { type Parts, type RangeIds, type Reply } from './message.ts';
-import { type RangeView } from './range.ts';
+import { finenessFor, type RangeView } from './range.ts';
 
 /** Something to send to the peer: all of a range, or one write. */
-export type PushItem =
-  | { readonly kind: 'range'; readonly range: KeyRange }
-  | { readonly kind: 'write'; readonly key: Key; readonly head: Head };
+export type PushItem = { readonly kind: 'range'; readonly range: KeyRange } | WritePush;
+
+export interface WritePush {
+  readonly kind: 'write';
+  readonly key: Key;
+  readonly head: Head;
+}
 
 export interface Taken {
   readonly spans: readonly Parts[];
@@ -21,6 +25,8 @@ export interface Taken {
 /** Bytes of spans and wants in one request. */
 const askBytesMax = frameBytesAim / 2;
 const perFrameMax = 16_384;
+/** Held writes of so few bytes are sent at once: a round trip is worth more. */
+const heldBytesMin = 262_144;
 
 /**
  * What an exchange still has to do. Spans are taken from the end, so that what a finer answer brought is done before the rest: memory is
@@ -32,6 +38,8 @@ export class Tasks {
   readonly #spans: Parts[] = [];
   #wants: RangeIds[] = [];
   #pushes: PushItem[] = [];
+  /** Writes in ranges where the peer holds others: what comes may be greater, and then they need not be sent. */
+  #held: WritePush[] = [];
   readonly #fetches: KeyRange[] = [];
   #keysCompared = 0;
   #branchesCompared = 0;
@@ -42,7 +50,7 @@ export class Tasks {
   }
 
   pending(): boolean {
-    return this.#spans.length + this.#wants.length + this.#pushes.length + this.#fetches.length > 0;
+    return this.#spans.length + this.#wants.length + this.#pushes.length + this.#held.length + this.#fetches.length > 0;
   }
 
   addSpan(span: Parts): void {
@@ -70,7 +78,9 @@ export class Tasks {
       room -= want.ids.length + want.range.start.length + (want.range.end?.length ?? 0) + 8;
     }
     this.#wants = this.#wants.slice(wants.length);
-    const pushes = this.#pushes;
+    const release = this.#heldBytes() <= heldBytesMin || spans.length + wants.length === 0;
+    const pushes = release ? [...this.#pushes, ...this.#held] : this.#pushes;
+    if (release) this.#held = [];
     this.#pushes = [];
     return { spans, wants, pushes };
   }
@@ -88,21 +98,24 @@ export class Tasks {
 
   /** Works out what follows from an answer. */
   async plan(view: RangeView, reply: Reply): Promise<void> {
+    const differing: KeyRange[] = [];
     for (const span of reply.spans) {
       if (!isOrdered(span)) throw protocolError('a span whose edges do not rise');
-      await this.#planSpan(view, span);
+      await this.#planSpan(view, span, differing);
     }
+    const fineness = finenessFor(differing.length);
+    for (const range of differing) this.#spans.push(await view.parts(range, fineness));
     for (const listed of reply.ids) await this.#planIds(view, listed);
     this.#fetches.push(...reply.offers);
     for (const range of reply.gaps) this.#pushRange(range);
   }
 
-  async #planSpan(view: RangeView, span: Parts): Promise<void> {
+  async #planSpan(view: RangeView, span: Parts, differing: KeyRange[]): Promise<void> {
     for (const { range, comparison } of compareParts(span, await view.sums(span), this.#prints)) {
       this.#branchesCompared += 1;
       if (comparison === 'oursEmpty') this.#fetches.push(range);
       else if (comparison === 'theirsEmpty') this.#pushRange(range);
-      else if (comparison === 'differs') this.#spans.push(await view.parts(range));
+      else if (comparison === 'differs') differing.push(range);
     }
   }
 
@@ -110,16 +123,22 @@ export class Tasks {
     const theirs = splitIds(ids);
     const known = new Set(theirs);
     const ours = new Set<string>();
+    const extra: WritePush[] = [];
     for await (const found of view.writes(range)) {
       for (const [i, head] of found.entry.entries()) {
         const id = found.ids[i] ?? '';
         ours.add(id);
-        if (!known.has(id) && this.#direction === 'both') this.#pushes.push({ kind: 'write', key: found.key, head });
+        if (!known.has(id) && this.#direction === 'both') extra.push({ kind: 'write', key: found.key, head });
       }
     }
     this.#keysCompared += ours.size;
     const lacked = lackedIds(theirs, ours);
     if (lacked.length > 0) this.#wants.push({ range, ids: joinIds(lacked) });
+    for (const push of extra) (lacked.length > 0 ? this.#held : this.#pushes).push(push);
+  }
+
+  #heldBytes(): number {
+    return this.#held.reduce((total, { head }) => total + head.length, 0);
   }
 
   #pushRange(range: KeyRange): void {

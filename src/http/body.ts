@@ -1,34 +1,74 @@
-import { type IncomingMessage } from 'node:http';
+import { type IncomingMessage, type ServerResponse } from 'node:http';
+import getRawBody from 'raw-body';
 import { GkvError } from '../core/errors.ts';
+import { type Clock } from '../core/ports.ts';
 
-/**
- * The whole body of a request. Errors: `too_large` beyond the limit, `malformed` when the client went away in the midst of it.
- * How long it may take is the server's: see listen.ts.
- */
-export function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
-  const declared = Number(request.headers['content-length'] ?? 0);
-  if (declared > limitBytes) return Promise.reject(tooLarge(limitBytes));
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length <= limitBytes) chunks.push(chunk);
-      else reject(tooLarge(limitBytes));
-    });
-    request.once('end', () => {
-      const [only] = chunks;
-      resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
-    });
-    request.once('close', () => {
-      reject(new GkvError('malformed', 'the connection ended in the midst of the body'));
-    });
-    request.once('error', (cause) => {
-      reject(new GkvError('malformed', 'the connection broke in the midst of the body', { cause }));
-    });
-  });
+export interface BodyLimits {
+  readonly bytesMax: number;
+  /** From the headers to the last byte. */
+  readonly arrivalMsMax: number;
 }
 
-function tooLarge(limitBytes: number): GkvError {
-  return new GkvError('too_large', `body has more than the ${limitBytes} bytes that are allowed`);
+interface Arriving {
+  readonly startedMs: number;
+  readonly giveUp: (error: GkvError) => void;
+}
+
+/** Reads request bodies: never more than so many bytes, never longer than so many ms. One timer serves all of them. */
+export class BodyReader {
+  readonly #limits: BodyLimits;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  readonly #arriving = new Set<Arriving>();
+  #watching = false;
+
+  /** The signal ends the timer, not the bodies under way. */
+  constructor(limits: BodyLimits, clock: Clock, signal: AbortSignal) {
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#signal = signal;
+  }
+
+  /** Errors: `too_large` before anything is read where the length says so, `slow_body`, `malformed` when it breaks off. */
+  read(request: IncomingMessage, response: ServerResponse): Promise<Buffer> {
+    const { bytesMax } = this.#limits;
+    const header = request.headers['content-length'];
+    const length = header === undefined ? undefined : Number(header);
+    if (length !== undefined && length > bytesMax) return Promise.reject(this.#tooLarge());
+    if (request.headers.expect !== undefined) response.writeContinue();
+    return new Promise((resolve, reject) => {
+      const arriving = { startedMs: this.#clock.monotonic(), giveUp: reject };
+      this.#arriving.add(arriving);
+      getRawBody(request, length === undefined ? { limit: bytesMax } : { limit: bytesMax, length }, (error: getRawBody.RawBodyError | null | undefined, body) => {
+        this.#arriving.delete(arriving);
+        if (error === null || error === undefined) resolve(body);
+        else reject(this.#failure(error));
+      });
+      if (!this.#watching) void this.#watch();
+    });
+  }
+
+  async #watch(): Promise<void> {
+    this.#watching = true;
+    const { arrivalMsMax } = this.#limits;
+    while (this.#arriving.size > 0 && !this.#signal.aborted) {
+      await this.#clock.sleep(Math.min(1_000, arrivalMsMax / 4), this.#signal);
+      const latestMs = this.#clock.monotonic() - arrivalMsMax;
+      for (const arriving of this.#arriving) {
+        if (arriving.startedMs > latestMs) break; // in order of arrival: the others began later
+        this.#arriving.delete(arriving);
+        arriving.giveUp(new GkvError('slow_body', `the body did not arrive within ${arrivalMsMax} ms`));
+      }
+    }
+    this.#watching = false;
+  }
+
+  #tooLarge(): GkvError {
+    return new GkvError('too_large', `the body has more than ${this.#limits.bytesMax} bytes, which is the most that is taken`);
+  }
+
+  #failure(error: getRawBody.RawBodyError): GkvError {
+    if (error.type === 'entity.too.large') return this.#tooLarge();
+    return new GkvError('malformed', 'the body broke off before its end', { cause: error });
+  }
 }

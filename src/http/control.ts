@@ -1,43 +1,82 @@
 import { PassThrough } from 'node:stream';
 import { type Context } from 'koa';
-import { GkvError } from '../core/errors.ts';
 import { type PullReport } from '../aae/driver.ts';
-import { errorJson } from './answer.ts';
-import { parseBody, parseHostPort, parseRange } from './parse.ts';
-import { type Puller, type PullRequest } from './ports.ts';
-import { pullRequest } from './schemas.ts';
+import { GkvError } from '../core/errors.ts';
+import { parseAddress } from './address.ts';
+import { type BodyReader } from './body.ts';
+import { parseBody, toRange } from './parse.ts';
+import { type Puller, type PullRequest, type TreeView } from './ports.ts';
+import { pullRequest } from './schema.ts';
+import { answerJson, type Route } from './shell.ts';
+import { errorAnswer } from './status.ts';
 
-/** Lines of progress that may wait for a slow reader. */
-const progressBytesMax = 65_536;
-
-/** POST /control/aae/pull: the report, or as NDJSON `{"progress":report}` as it goes and `{"report":report}` at the end. */
-export async function pull(ctx: Context, puller: Puller, body: Buffer): Promise<void> {
-  const { peer, direction = 'both', ...range } = parseBody(pullRequest, body);
-  const { host, port } = parseHostPort(peer, 'peer');
-  const gone = new AbortController();
-  ctx.res.once('close', () => {
-    gone.abort(new GkvError('unavailable', 'the client went away'));
-  });
-  const request = { host, port, range: parseRange(range), direction, signal: gone.signal };
-  if (ctx.accepts('application/json', 'application/x-ndjson') !== 'application/x-ndjson') {
-    ctx.body = await puller.pull({ ...request, onProgress: () => undefined });
-    return;
-  }
-  const lines = new PassThrough();
-  ctx.type = 'application/x-ndjson';
-  ctx.body = lines;
-  void stream(puller, request, lines);
+export interface ControlDeps {
+  readonly puller: Puller;
+  readonly tree: TreeView;
+  readonly bodies: BodyReader;
+  /** Ends the pulls under way. */
+  readonly signal: AbortSignal;
 }
 
-async function stream(puller: Puller, request: Omit<PullRequest, 'onProgress'>, lines: PassThrough): Promise<void> {
-  const onProgress = (progress: PullReport): void => {
-    if (lines.writableLength < progressBytesMax) lines.write(`${JSON.stringify({ progress })}\n`);
+const ndjson = 'application/x-ndjson';
+/** A reader of progress that is this far behind misses lines. */
+const unreadBytesMax = 65_536;
+
+export function controlRoutes(deps: ControlDeps): Route[] {
+  const pull = async (ctx: Context): Promise<void> => {
+    const fields = parseBody(pullRequest, await deps.bodies.read(ctx.req, ctx.res));
+    const { host, port } = peerAddress(fields.peer);
+    const gone = new AbortController();
+    ctx.res.once('close', () => {
+      gone.abort();
+    });
+    const signal = AbortSignal.any([deps.signal, gone.signal]);
+    const request = { host, port, range: toRange(fields), direction: fields.direction, signal };
+    if (ctx.req.headers.accept?.includes(ndjson) === true) await pullWithProgress(ctx, deps.puller, request);
+    else answerJson(ctx, JSON.stringify(await deps.puller.pull({ ...request, onProgress: () => undefined })));
   };
+  const tree = async (ctx: Context): Promise<void> => {
+    answerJson(ctx, JSON.stringify(await deps.tree.root()));
+  };
+  return [
+    { method: 'POST', path: '/control/aae/pull', handle: pull },
+    { method: 'GET', path: '/control/tree', handle: tree },
+  ];
+}
+
+function peerAddress(text: string): { host: string; port: number } {
   try {
-    const report = await puller.pull({ ...request, onProgress });
-    lines.end(`${JSON.stringify({ report })}\n`);
-  } catch (thrown) {
-    const error = thrown instanceof GkvError ? thrown : new GkvError('internal', 'unexpected error', { cause: thrown });
-    lines.end(`${errorJson(error)}\n`);
+    return parseAddress(text);
+  } catch (error) {
+    throw new GkvError('malformed', `peer: ${error instanceof Error ? error.message : ''}`, { cause: error, details: { field: 'peer' } });
   }
+}
+
+/**
+ * Lines {"progress":REPORT}…, and at last {"report":REPORT} or {"error":ERROR}. What fails before the first progress is
+ * answered with its own status.
+ */
+async function pullWithProgress(ctx: Context, puller: Puller, request: Omit<PullRequest, 'onProgress'>): Promise<void> {
+  const lines = new PassThrough();
+  let begin = (): void => undefined;
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  const onProgress = (report: PullReport): void => {
+    if (lines.writableLength < unreadBytesMax) lines.write(`${JSON.stringify({ progress: report })}\n`);
+    begin();
+  };
+  const pulling = puller.pull({ ...request, onProgress });
+  await Promise.race([begun, pulling]);
+  ctx.set('Content-Type', `${ndjson}; charset=utf-8`);
+  ctx.body = lines;
+  const requestId = ctx.response.get('X-Request-Id');
+  void pulling
+    .then(
+      (report) => `${JSON.stringify({ report })}\n`,
+      (error: unknown) => `${errorAnswer(error, requestId).body}\n`,
+    )
+    .then((last) => {
+      lines.end(last);
+    });
 }

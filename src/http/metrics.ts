@@ -1,83 +1,112 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { type PullReport } from '../aae/driver.ts';
-import { type CommitObserver } from '../replica/ingest.ts';
-import { type RequestObserver } from './answer.ts';
+import { type ErrorCode } from '../core/errors.ts';
+import { type Log } from '../core/ports.ts';
 
-/** Read when the metrics are asked for. */
-export interface Gauges {
-  entries(): Promise<{ count: number; bytes: number }>;
+/** What is read when metrics are asked for. One that fails is left out of that answer. */
+export interface Readings {
+  entries(): Promise<{ entries: number; bytes: number }>;
   parked(): Promise<{ writes: number; bytes: number }>;
+  /** The clock's last stamp less the wall clock. */
   clockAheadMs(): number;
-  diskBytes(): number;
 }
 
-const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
+export type ExchangeOutcome =
+  { readonly kind: 'done'; readonly report: PullReport } | { readonly kind: 'failed'; readonly code: ErrorCode };
 
-/** All metrics of one instance. */
-export class Metrics implements CommitObserver, RequestObserver {
+const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
+
+/** Everything that Prometheus may ask of this process. */
+export class Metrics {
   readonly #registry = new Registry();
-  readonly #requests = this.#histogram('gkvmesh_request_seconds', 'HTTP requests', ['route', 'status'], seconds);
-  readonly #commits = this.#histogram('gkvmesh_commit_seconds', 'Commits, until they are synced', [], seconds);
-  readonly #batches = this.#histogram('gkvmesh_commit_writes', 'Writes in a commit', [], [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000]);
-  readonly #batchBytes = this.#histogram('gkvmesh_commit_bytes', 'Keys and values in a commit', [], [1e3, 1e4, 1e5, 1e6, 4e6]);
-  readonly #exchanges = this.#counter('gkvmesh_exchanges_total', 'Exchanges driven, by how they ended', ['result']);
-  readonly #exchanged = this.#counter('gkvmesh_exchange_bytes_total', 'Message bodies of exchanges driven', ['direction']);
-  readonly #exchangedWrites = this.#counter('gkvmesh_exchange_writes_total', 'Writes of exchanges driven', ['direction']);
-  readonly #observers = new Map<string, { observe(value: number): void }>();
+  readonly #log: Log;
+  readonly #requests: Histogram<'route' | 'status'>;
+  readonly #commits: Histogram;
+  readonly #commitWrites: Histogram;
+  readonly #commitBytes: Counter;
+  readonly #exchanges: Counter<'outcome'>;
+  readonly #exchangeTimes: Histogram;
+  readonly #exchangeBytes: Counter<'direction'>;
+  readonly #exchangeWrites: Counter<'direction'>;
 
-  constructor(gauges: Gauges) {
+  constructor(readings: Readings, log: Log) {
+    this.#log = log;
+    const registers = [this.#registry];
+    const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Counter<Label> =>
+      new Counter({ name: `gkvmesh_${name}`, help, labelNames, registers });
+    const histogram = <Label extends string>(
+      name: string,
+      help: string,
+      buckets: number[],
+      labelNames: readonly Label[] = [],
+    ): Histogram<Label> => new Histogram({ name: `gkvmesh_${name}`, help, buckets, labelNames, registers });
+    this.#requests = histogram('http_request_seconds', 'Requests to the API, from headers to answer', secondsBuckets, ['route', 'status']);
+    this.#commits = histogram('commit_seconds', 'Commits, with their sync to disk', secondsBuckets);
+    this.#commitWrites = histogram('commit_writes', 'Writes in one commit', [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000]);
+    this.#commitBytes = counter('commit_bytes_total', 'Bytes of keys and values committed');
+    this.#exchanges = counter('exchanges_total', 'Exchanges with peers, by outcome: converged, partial, or an error code', ['outcome']);
+    this.#exchangeTimes = histogram('exchange_seconds', 'Exchanges with peers', [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600]);
+    this.#exchangeBytes = counter('exchange_bytes_total', 'Bytes of message bodies in exchanges', ['direction']);
+    this.#exchangeWrites = counter('exchange_writes_total', 'Writes that exchanges moved', ['direction']);
+    this.#gauges(readings);
     collectDefaultMetrics({ register: this.#registry });
-    this.#gauge('gkvmesh_entries', 'Entries here, tombstones included', async () => (await gauges.entries()).count);
-    this.#gauge('gkvmesh_entry_bytes', 'Keys and values here', async () => (await gauges.entries()).bytes);
-    this.#gauge('gkvmesh_parked_writes', 'Writes from peers that wait for the clock to reach them', async () => (await gauges.parked()).writes);
-    this.#gauge('gkvmesh_clock_ahead_ms', 'How far the last stamp is ahead of the wall clock', () => gauges.clockAheadMs());
-    this.#gauge('gkvmesh_store_bytes', 'Size of the store on disk', () => gauges.diskBytes());
   }
 
-  request(route: string, status: number, ms: number): void {
-    const name = `${route} ${status}`;
-    let observer = this.#observers.get(name);
-    if (observer === undefined) {
-      observer = this.#requests.labels(route, String(status));
-      this.#observers.set(name, observer);
-    }
-    observer.observe(ms / 1_000);
+  get contentType(): string {
+    return this.#registry.contentType;
   }
 
-  commit(ms: number, writes: number, bytes: number): void {
-    this.#commits.observe(ms / 1_000);
-    this.#batches.observe(writes);
-    this.#batchBytes.observe(bytes);
-  }
-
-  exchange(result: PullReport | undefined): void {
-    this.#exchanges.inc({ result: result === undefined ? 'failed' : result.converged ? 'converged' : 'differs' });
-    this.#exchanged.inc({ direction: 'in' }, result?.bytesIn ?? 0);
-    this.#exchanged.inc({ direction: 'out' }, result?.bytesOut ?? 0);
-    this.#exchangedWrites.inc({ direction: 'in' }, result?.received ?? 0);
-    this.#exchangedWrites.inc({ direction: 'out' }, result?.sent ?? 0);
-  }
-
-  /** The text that Prometheus reads. */
   text(): Promise<string> {
     return this.#registry.metrics();
   }
 
-  #histogram(name: string, help: string, labelNames: string[], buckets: number[]): Histogram {
-    return new Histogram({ name, help, labelNames, buckets, registers: [this.#registry] });
+  request(route: string, status: number, ms: number): void {
+    this.#requests.observe({ route, status }, ms / 1_000);
   }
 
-  #counter(name: string, help: string, labelNames: string[]): Counter {
-    return new Counter({ name, help, labelNames, registers: [this.#registry] });
+  commit(ms: number, writes: number, bytes: number): void {
+    this.#commits.observe(ms / 1_000);
+    this.#commitWrites.observe(writes);
+    this.#commitBytes.inc(bytes);
   }
 
-  #gauge(name: string, help: string, read: () => number | Promise<number>): void {
-    const gauge: Gauge = new Gauge({
-      name,
+  exchange(outcome: ExchangeOutcome): void {
+    if (outcome.kind === 'failed') {
+      this.#exchanges.inc({ outcome: outcome.code });
+      return;
+    }
+    const { report } = outcome;
+    this.#exchanges.inc({ outcome: report.converged ? 'converged' : 'partial' });
+    this.#exchangeTimes.observe(report.durationMs / 1_000);
+    this.#exchangeBytes.inc({ direction: 'in' }, report.bytesIn);
+    this.#exchangeBytes.inc({ direction: 'out' }, report.bytesOut);
+    this.#exchangeWrites.inc({ direction: 'in' }, report.received);
+    this.#exchangeWrites.inc({ direction: 'out' }, report.sent);
+  }
+
+  #gauges(readings: Readings): void {
+    this.#gauge('entries', 'Candidate writes held, tombstones included', async () => (await readings.entries()).entries);
+    this.#gauge('entry_bytes', 'Bytes of their keys and values', async () => (await readings.entries()).bytes);
+    this.#gauge('parked_writes', 'Writes of peers that wait for the clock to reach them', async () => (await readings.parked()).writes);
+    this.#gauge('parked_bytes', 'Bytes of their keys and values', async () => (await readings.parked()).bytes);
+    this.#gauge('clock_ahead_seconds', 'How far the logical clock is ahead of the wall clock', () =>
+      Promise.resolve(readings.clockAheadMs() / 1_000),
+    );
+  }
+
+  #gauge(name: string, help: string, read: () => Promise<number>): void {
+    const log = this.#log;
+    new Gauge({
+      name: `gkvmesh_${name}`,
       help,
       registers: [this.#registry],
-      collect: async () => {
-        gauge.set(await read());
+      async collect() {
+        try {
+          this.set(await read());
+        } catch (error) {
+          this.remove();
+          log.warn({ err: error, metric: name }, 'metric could not be read');
+        }
       },
     });
   }

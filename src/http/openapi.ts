@@ -1,39 +1,57 @@
-import { z } from 'zod';
-import * as schemas from './schemas.ts';
+import * as z from 'zod';
+import * as schema from './schema.ts';
 
 interface Operation {
   readonly method: 'get' | 'post';
   readonly path: string;
   readonly summary: string;
   readonly request?: z.ZodType;
-  readonly answer?: z.ZodType;
+  /** Undefined: plain text. */
+  readonly answer: z.ZodType | undefined;
 }
+
+const flag = (name: string): z.ZodType => z.object({ [name]: z.literal(true) });
 
 const operations: readonly Operation[] = [
-  { method: 'post', path: '/data/get', summary: 'Read one key', request: schemas.getRequest, answer: schemas.getAnswer },
-  { method: 'post', path: '/data/set', summary: 'Set or delete one key', request: schemas.setRequest, answer: schemas.setAnswer },
-  { method: 'post', path: '/data/list', summary: 'Read a range of keys', request: schemas.listRequest, answer: schemas.listAnswer },
-  { method: 'post', path: '/data/batch', summary: 'Set and delete, all or nothing', request: schemas.batchRequest, answer: schemas.batchAnswer },
-  { method: 'post', path: '/control/aae/pull', summary: 'Bring this region level with a peer', request: schemas.pullRequest, answer: schemas.pullAnswer },
-  { method: 'get', path: '/control/tree', summary: 'The anti-entropy tree in numbers', answer: schemas.treeAnswer },
-  { method: 'get', path: '/peers', summary: 'Peers', answer: schemas.peersAnswer },
-  { method: 'get', path: '/cluster_id', summary: 'Cluster id, plain text' },
-  { method: 'get', path: '/livez', summary: 'Alive' },
-  { method: 'get', path: '/readyz', summary: 'Ready to serve' },
-  { method: 'get', path: '/metrics', summary: 'Metrics, for Prometheus' },
+  { method: 'post', path: '/data/get', summary: 'Read a key', request: schema.getRequest, answer: schema.getAnswer },
+  { method: 'post', path: '/data/set', summary: 'Write or delete a key', request: schema.setRequest, answer: schema.setAnswer },
+  { method: 'post', path: '/data/list', summary: 'Read a range of keys', request: schema.listRequest, answer: schema.listAnswer },
+  {
+    method: 'post',
+    path: '/data/batch',
+    summary: 'Write many keys, all or none',
+    request: schema.batchRequest,
+    answer: schema.batchAnswer,
+  },
+  {
+    method: 'post',
+    path: '/control/aae/pull',
+    summary: 'Bring a range level with a peer; progress as NDJSON with Accept: application/x-ndjson',
+    request: schema.pullRequest,
+    answer: schema.pullAnswer,
+  },
+  { method: 'get', path: '/control/tree', summary: 'Sum and shape of the anti-entropy tree', answer: schema.treeAnswer },
+  { method: 'get', path: '/cluster_id', summary: 'UUID of this cluster, as text', answer: undefined },
+  { method: 'get', path: '/peers', summary: 'Known peers', answer: schema.peersAnswer },
+  { method: 'get', path: '/livez', summary: 'Is the process alive', answer: flag('live') },
+  { method: 'get', path: '/readyz', summary: 'Does it take requests', answer: flag('ready') },
+  { method: 'get', path: '/metrics', summary: 'Prometheus metrics, as text', answer: undefined },
+  { method: 'get', path: '/openapi.json', summary: 'This description', answer: z.looseObject({}) },
 ];
 
-/** The API's description, made from the schemas that check it. */
-export function openApi(): object {
-  const paths: Record<string, Record<string, object>> = {};
-  for (const { method, path, summary, request, answer } of operations) {
-    const responses = { 200: { description: 'done', ...content(answer, 'output') }, default: { description: 'error', ...content(schemas.errorAnswer, 'output') } };
-    const body = request === undefined ? {} : { requestBody: { required: true, ...content(request, 'input') } };
-    paths[path] = { ...paths[path], [method]: { summary, ...body, responses } };
-  }
-  return { openapi: '3.1.0', info: { title: 'gkvmesh', version: '1' }, paths };
+/** OpenAPI 3.1, made from the schemas that requests are checked against. */
+export function openApi(release: string): object {
+  const paths = Object.fromEntries(operations.map((operation) => [operation.path, { [operation.method]: describe(operation) }]));
+  return { openapi: '3.1.0', info: { title: 'gkvmesh', version: release }, paths };
 }
 
-function content(schema: z.ZodType | undefined, io: 'input' | 'output'): object {
-  return schema === undefined ? {} : { content: { 'application/json': { schema: z.toJSONSchema(schema, { io }) } } };
+function describe({ summary, request, answer }: Operation): object {
+  const body = request === undefined ? {} : { requestBody: { required: true, content: json(request, 'input') } };
+  const content = answer === undefined ? { 'text/plain': { schema: { type: 'string' } } } : json(answer, 'output');
+  const failed = { description: 'Any error: a stable code, and a message', content: json(schema.errorAnswer, 'output') };
+  return { summary, ...body, responses: { 200: { description: 'Done', content }, default: failed } };
+}
+
+function json(shape: z.ZodType, io: 'input' | 'output'): object {
+  return { 'application/json': { schema: z.toJSONSchema(shape, { io }) } };
 }

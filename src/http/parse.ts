@@ -1,70 +1,134 @@
-import { type z } from 'zod';
+import type * as z from 'zod';
 import { GkvError } from '../core/errors.ts';
-import { prefixRange, type KeyRange } from '../core/key.ts';
+import { parseKey, prefixRange, type Key, type KeyRange } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
+import { stampFromHex } from '../core/stamp.ts';
+import { type Expected, type WriteOp } from '../replica/proposal.ts';
+import { type batchRequest, type setRequest } from './schema.ts';
 
-/** Error messages repeat at most this much of what was sent. */
-const quoteMax = 60;
-
-/** JSON of a request's body, checked against its schema. Errors: `malformed`, `unknown_field`, each with the field's name. */
-export function parseBody<T>(schema: z.ZodType<T>, body: Buffer): T {
-  let json: unknown;
-  try {
-    json = JSON.parse(body.toString('utf8'));
-  } catch (cause) {
-    throw new GkvError('malformed', `body is not JSON: ${quote(body.toString('utf8'))}`, { cause });
-  }
-  const parsed = schema.safeParse(json);
+/** JSON text against a schema. Errors: `malformed` and `unknown_field`, naming the field. */
+export function parseBody<Schema extends z.ZodType>(schema: Schema, bytes: Buffer): z.output<Schema> {
+  const parsed = schema.safeParse(parseJson(bytes));
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const at = issue === undefined || issue.path.length === 0 ? 'body' : issue.path.join('.');
-  if (issue?.code === 'unrecognized_keys') {
-    throw new GkvError('unknown_field', `${at}: unknown field ${issue.keys.map((key) => quote(key)).join(', ')}`);
-  }
-  throw new GkvError('malformed', `${at}: ${issue?.message ?? 'is not what it must be'}`);
+  throw schemaError(parsed.error);
 }
 
-/** Strict standard base64: padded, no white space, no bits beyond the last byte. Error: `malformed`. */
-export function parseBase64(text: string, field: string): Buffer {
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString());
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'unreadable';
+    throw new GkvError('malformed', `the body is not JSON: ${why.slice(0, 200)}`, { cause: error });
+  }
+}
+
+function schemaError(error: z.ZodError): GkvError {
+  const unknown = error.issues.find((issue) => issue.code === 'unrecognized_keys');
+  if (unknown !== undefined) {
+    const field = fieldName([...unknown.path, ...unknown.keys.slice(0, 1)]);
+    return new GkvError('unknown_field', `field ${field} is not known here`, { details: { field } });
+  }
+  const first = error.issues[0];
+  const field = fieldName(first?.path ?? []);
+  return new GkvError('malformed', `${field}: ${first?.message ?? 'does not fit'}`, { details: { field } });
+}
+
+function fieldName(path: readonly PropertyKey[]): string {
+  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+  return text === '' ? 'body' : text.replace(/^\./, '').slice(0, 200);
+}
+
+/** Standard base64 with padding, and no second spelling of the same bytes. */
+export function decodeBase64(text: string, field: string): Buffer {
   const bytes = Buffer.from(text, 'base64');
-  if (bytes.toString('base64') !== text) throw new GkvError('malformed', `${field}: ${quote(text)} is not standard base64 with padding`);
+  if (bytes.toString('base64') !== text) {
+    const shown = JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
+    throw new GkvError('malformed', `${field}: ${shown} is not base64 (the standard alphabet, with padding)`, { details: { field } });
+  }
   return bytes;
 }
 
-interface RangeFields {
-  readonly start?: string | undefined;
-  readonly end?: string | undefined;
-  readonly prefix?: string | undefined;
+export function decodeKey(text: string, field: string): Key {
+  const bytes = decodeBase64(text, field);
+  try {
+    return parseKey(bytes);
+  } catch (error) {
+    throw inField(error, field);
+  }
 }
 
-/** Empty start: the first key; empty end: past the last. `prefix` excludes both. */
-export function parseRange(fields: RangeFields): KeyRange {
-  if (fields.prefix !== undefined) {
-    if (fields.start !== undefined || fields.end !== undefined) throw new GkvError('malformed', 'prefix: cannot stand beside start or end');
-    return prefixRange(edge(fields.prefix, 'prefix'));
+function inField(error: unknown, field: string): unknown {
+  return error instanceof GkvError ? new GkvError(error.code, `${field}: ${error.message}`, { cause: error, details: { field } }) : error;
+}
+
+type SetFields = z.output<typeof setRequest>;
+type BatchFields = z.output<typeof batchRequest>;
+
+/** Errors: `malformed` unless there is exactly one of value and delete. */
+export function toWriteOp(fields: SetFields): WriteOp {
+  const key = decodeKey(fields.key, 'key');
+  const expected = toExpected(fields.ifVersion, 'ifVersion');
+  if (fields.delete !== undefined && fields.value !== undefined)
+    throw new GkvError('malformed', 'value and delete: give one of them, not both');
+  if (fields.value !== undefined)
+    return { kind: 'set', key, value: decodeValue(fields.value, 'value'), expiresInMs: fields.ttlMs, expected };
+  if (fields.delete === undefined) throw new GkvError('malformed', 'value: missing; give a value, or "delete": true');
+  if (fields.ttlMs !== undefined) throw new GkvError('malformed', 'ttlMs: a delete does not expire', { details: { field: 'ttlMs' } });
+  return { kind: 'delete', key, expected };
+}
+
+/** Errors: `malformed` for a key that is there twice, as for every field of every operation. */
+export function toWriteOps(fields: BatchFields): WriteOp[] {
+  const seen = new Map<string, number>();
+  return fields.ops.map((op, index) => {
+    const before = seen.get(op.key);
+    if (before !== undefined)
+      throw new GkvError('malformed', `ops[${index}].key: the same key as in ops[${before}]`, { details: { index } });
+    seen.set(op.key, index);
+    const key = decodeKey(op.key, `ops[${index}].key`);
+    const expected = toExpected(op.ifVersion, `ops[${index}].ifVersion`);
+    if (op.op === 'delete') return { kind: 'delete', key, expected };
+    return { kind: 'set', key, value: decodeValue(op.value, `ops[${index}].value`), expiresInMs: op.ttlMs, expected };
+  });
+}
+
+function decodeValue(text: string, field: string): Uint8Array {
+  const value = decodeBase64(text, field);
+  if (value.length <= limits.valueBytesMax) return value;
+  throw new GkvError('too_large', `${field}: has ${value.length} bytes, at most ${limits.valueBytesMax} are allowed`, {
+    details: { field },
+  });
+}
+
+const expectAny: Expected = { kind: 'any' };
+const expectAbsent: Expected = { kind: 'absent' };
+
+function toExpected(ifVersion: string | null | undefined, field: string): Expected {
+  if (ifVersion === undefined) return expectAny;
+  if (ifVersion === null) return expectAbsent;
+  try {
+    return { kind: 'version', version: stampFromHex(ifVersion) };
+  } catch (error) {
+    throw inField(error, field);
   }
-  const start = edge(fields.start ?? '', 'start');
-  const end = edge(fields.end ?? '', 'end');
+}
+
+/** Half-open; an empty start is the first key, an empty end past the last. Errors: `malformed`, `too_large`. */
+export function toRange(fields: { start?: string | undefined; end?: string | undefined; prefix?: string | undefined }): KeyRange {
+  if (fields.prefix !== undefined) {
+    if (fields.start === undefined && fields.end === undefined)
+      return prefixRange(decodeBound(fields.prefix, 'prefix', limits.keyBytesMax));
+    throw new GkvError('malformed', 'prefix: takes the place of start and end; give either', { details: { field: 'prefix' } });
+  }
+  const start = decodeBound(fields.start ?? '', 'start', limits.keyBytesMax + 1);
+  const end = decodeBound(fields.end ?? '', 'end', limits.keyBytesMax + 1);
   if (end.length === 0) return { start, end: null };
-  if (Buffer.compare(start, end) > 0) throw new GkvError('malformed', 'end: lies before start');
+  if (Buffer.compare(end, start) < 0) throw new GkvError('malformed', 'end: is before start', { details: { field: 'end' } });
   return { start, end };
 }
 
-function edge(text: string, field: string): Buffer {
-  const bytes = parseBase64(text, field);
-  if (bytes.length > limits.keyBytesMax + 1) throw new GkvError('too_large', `${field}: has ${bytes.length} bytes, keys have at most ${limits.keyBytesMax}`);
-  return bytes;
-}
-
-/** HOST:PORT, the host perhaps an IPv6 address in brackets. Error: `malformed`. */
-export function parseHostPort(text: string, field: string): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9._-]{1,253})):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host === undefined || port < 1 || port > 65_535) throw new GkvError('malformed', `${field}: ${quote(text)} is not HOST:PORT`);
-  return { host, port };
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > quoteMax ? `${text.slice(0, quoteMax)}...` : text);
+function decodeBound(text: string, field: string, bytesMax: number): Buffer {
+  const bytes = decodeBase64(text, field);
+  if (bytes.length <= bytesMax) return bytes;
+  throw new GkvError('too_large', `${field}: has ${bytes.length} bytes, at most ${bytesMax} are allowed`, { details: { field } });
 }

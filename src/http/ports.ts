@@ -3,11 +3,11 @@ import { type Key, type KeyRange } from '../core/key.ts';
 import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
 import { type ListQuery, type ListResult, type ReadResult } from '../replica/read.ts';
 
-/** What the API reads and writes; the replica. */
+/** The data of this cluster, as the API needs it; the replica is one. */
 export interface DataStore {
   get(key: Key): Promise<ReadResult>;
   list(query: ListQuery): Promise<ListResult>;
-  /** All or nothing. Error: `version_mismatch` with details `version` and `index`. */
+  /** All or nothing. Errors: `version_mismatch` with details {version: hex or null, index}. */
   write(ops: readonly WriteOp[]): Promise<readonly WriteOutcome[]>;
 }
 
@@ -20,27 +20,34 @@ export interface PullRequest {
   readonly signal: AbortSignal;
 }
 
-/** Brings us level with a peer. */
+/** Brings a range of this cluster level with a peer. */
 export interface Puller {
   pull(request: PullRequest): Promise<PullReport>;
 }
 
 export interface TreeSummary {
-  /** 96 hex digits. */
+  /** 96 hex digits; equal sums mean equal contents. */
   readonly sum: string;
   readonly count: number;
   readonly bytes: number;
   readonly levels: number;
-  /** Branches at the highest level. */
+  /** Branches at the highest level; the one below has about 32 times as many. */
   readonly topBranches: number;
 }
 
 export interface TreeView {
-  summary(): Promise<TreeSummary>;
+  root(): Promise<TreeSummary>;
+}
+
+/** The answering side of exchanges, on the mesh port. */
+export interface FrameResponder {
+  answer(frame: Uint8Array): Promise<Uint8Array>;
 }
 
 export interface Identity {
+  /** UUID. */
   readonly clusterId: string;
+  /** 64 hex digits. */
   readonly meshId: string;
   readonly region: string;
 }
@@ -48,9 +55,4 @@ export interface Identity {
 export interface Health {
   live(): boolean;
   ready(): boolean;
-}
-
-/** The answering side of exchanges. */
-export interface FrameResponder {
-  answer(frame: Uint8Array): Promise<Uint8Array>;
 }

@@ -1,7 +1,7 @@
-import { type ErrorCode } from '../core/errors.ts';
+import { GkvError, type ErrorCode } from '../core/errors.ts';
 
-/** The HTTP status of each error code. */
-export const statusOf: Readonly<Record<ErrorCode, number>> = {
+/** The HTTP status of every error code. */
+const statusOf: Readonly<Record<ErrorCode, number>> = {
   malformed: 400,
   unknown_field: 400,
   too_large: 413,
@@ -13,8 +13,8 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   version_mismatch: 412,
   version_future: 400,
   version_stale: 400,
-  bad_signature: 400,
-  below_floor: 400,
+  bad_signature: 403,
+  below_floor: 409,
   mesh_mismatch: 409,
   peer_unreachable: 502,
   peer_timeout: 504,
@@ -23,10 +23,10 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   disk_full: 507,
   read_only: 503,
   data_locked: 503,
-  format_unknown: 503,
-  port_in_use: 503,
+  format_unknown: 500,
+  port_in_use: 500,
   bad_config: 500,
-  corrupt: 503,
+  corrupt: 500,
   store_closed: 503,
   store_conflict: 503,
   store_unreadable: 500,
@@ -36,3 +36,29 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   lease_lost: 503,
   internal: 500,
 };
+
+export interface ErrorAnswer {
+  readonly status: number;
+  /** JSON. */
+  readonly body: string;
+}
+
+/**
+ * What a caller is told. Of failures that are ours (500) only that there was one and where the log tells more, but for
+ * `corrupt`, which names the key.
+ */
+export function errorAnswer(error: unknown, requestId: string): ErrorAnswer {
+  if (!(error instanceof GkvError)) return internalAnswer(requestId);
+  const status = statusOf[error.code];
+  if (status === 500 && error.code !== 'corrupt') return internalAnswer(requestId);
+  return { status, body: errorBody(error) };
+}
+
+/** `{"error":{"code","message", and the details}}` */
+export function errorBody(error: GkvError): string {
+  return JSON.stringify({ error: { ...error.details, code: error.code, message: error.message } });
+}
+
+function internalAnswer(requestId: string): ErrorAnswer {
+  return { status: 500, body: errorBody(new GkvError('internal', `internal error; the log has more under request id ${requestId}`)) };
+}

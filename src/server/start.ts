@@ -13,7 +13,8 @@ import { type Log } from '../core/ports.ts';
 import { bytesOf, countOf } from '../core/sum.ts';
 import { instanceOf, MeshDigests } from '../crypto/mesh.ts';
 import { createApi } from '../http/api.ts';
-import { createMeshApp } from '../http/meshApp.ts';
+import { type HostRule } from '../http/gate.ts';
+import { createMeshApp } from '../http/mesh.ts';
 import { Metrics } from '../http/metrics.ts';
 import { type PullRequest, type TreeSummary } from '../http/ports.ts';
 import { Transport } from '../mesh/transport.ts';
@@ -21,10 +22,11 @@ import { Replica } from '../replica/replica.ts';
 import { openLmdbStore } from '../store/lmdb/store.ts';
 import { type Store } from '../store/store.ts';
 import { runJobs } from './background.ts';
-import { isLoopback, type ServerConfig } from './config.ts';
+import { isLoopback, type HostPort, type ServerConfig } from './config.ts';
 import { settleIdentity, uuidText } from './identity.ts';
-import { listen, type Listener } from './listen.ts';
+import { listen, requestMsMax, type Listener } from './listen.ts';
 import { realClock, realRandom } from './real.ts';
+import { release } from './release.ts';
 
 export interface RunningServer extends AsyncDisposable {
   readonly apiUrl: string;
@@ -92,12 +94,14 @@ async function openInstance(store: Store, config: ServerConfig, log: Log): Promi
   const digests = new MeshDigests({ id: own.meshId, key: own.meshKey });
   const tree = await Tree.open(store, digests);
   const stopping = new AbortController();
-  const metrics: Metrics = new Metrics({
-    entries: () => store.read(async (snapshot) => counts(await rootSum(snapshot, digests))),
-    parked: () => replica.parkedCount(),
-    clockAheadMs: () => replica.hlc.aheadMs(),
-    diskBytes: () => store.diskBytes(),
-  });
+  const metrics: Metrics = new Metrics(
+    {
+      entries: () => store.read(async (snapshot) => counts(await rootSum(snapshot, digests))),
+      parked: () => replica.parkedCount(),
+      clockAheadMs: () => replica.hlc.aheadMs(),
+    },
+    log,
+  );
   const replica: Replica = await Replica.open({
     store,
     digests,
@@ -112,18 +116,25 @@ async function openInstance(store: Store, config: ServerConfig, log: Log): Promi
   const shared = { store, digests, clusterId: own.clusterId, sink: replica, clock: realClock };
   const transport = new Transport();
   const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
-  const common = { clock: realClock, random: realRandom, log };
+  const common = {
+    clock: realClock,
+    log,
+    requestIdPrefix: toHex(realRandom.bytes(4)),
+    bodyArrivalMsMax: requestMsMax,
+    signal: stopping.signal,
+  };
   const api = createApi({
     ...common,
     store: replica,
-    puller: { pull: (request) => pull(request, stopping.signal) },
-    tree: { summary: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
+    puller: { pull },
+    tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
     health: { live: () => true, ready: () => !stopping.signal.aborted },
     metrics,
-    exposure: isLoopback(config.listen.host) ? 'loopback' : 'network',
+    hosts: hostRule(config.listen),
+    release,
   });
-  const mesh = createMeshApp({ ...common, responder: new Responder(shared) });
+  const mesh = createMeshApp({ ...common, hosts: hostRule(config.meshListen), responder: new Responder(shared) });
   const jobs = runJobs(
     [
       { name: 'parked writes', pauseMs: parkedRetryMs, work: async () => void (await replica.retryParked()) },
@@ -134,17 +145,17 @@ async function openInstance(store: Store, config: ServerConfig, log: Log): Promi
     log,
   );
 
-  async function pull(request: PullRequest, stop: AbortSignal): Promise<PullReport> {
-    const signal = AbortSignal.any([request.signal, stop]);
-    const options = { scope: request.range, direction: request.direction, onProgress: request.onProgress, signal };
+  async function pull(request: PullRequest): Promise<PullReport> {
+    const { range: scope, direction, onProgress, signal } = request;
+    const options = { scope, direction, onProgress, signal };
     const driver = new Driver({ ...shared, random: realRandom }, transport.link(request.host, request.port), options);
     try {
       const report = await driver.run();
-      metrics.exchange(report);
+      metrics.exchange({ kind: 'done', report });
       log.info({ peer: `${request.host}:${request.port}`, ...report }, 'pulled');
       return report;
     } catch (error) {
-      metrics.exchange(undefined);
+      metrics.exchange({ kind: 'failed', code: error instanceof GkvError ? error.code : 'internal' });
       throw error;
     }
   }
@@ -161,13 +172,17 @@ async function openInstance(store: Store, config: ServerConfig, log: Log): Promi
   };
 }
 
-function counts(sum: Parameters<typeof countOf>[0]): { count: number; bytes: number } {
-  return { count: countOf(sum), bytes: bytesOf(sum) };
+function hostRule({ host }: HostPort): HostRule {
+  return { kind: isLoopback(host) ? 'loopback' : 'any-ip', names: [] };
+}
+
+function counts(sum: Parameters<typeof countOf>[0]): { entries: number; bytes: number } {
+  return { entries: countOf(sum), bytes: bytesOf(sum) };
 }
 
 async function treeSummary(snapshot: Parameters<typeof rootSum>[0], digests: MeshDigests): Promise<TreeSummary> {
   const { active } = await readTreeState(snapshot);
   const sum = await rootSum(snapshot, digests);
   const { length } = await levelRows(snapshot, allKeys, active);
-  return { sum: toHex(sum), ...counts(sum), levels: active, topBranches: length };
+  return { sum: toHex(sum), count: countOf(sum), bytes: bytesOf(sum), levels: active, topBranches: length };
 }

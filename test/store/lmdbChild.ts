@@ -63,6 +63,20 @@ async function fill(store: Store): Promise<void> {
   await store[Symbol.asyncDispose]();
 }
 
+/** Says of each of some writes, one after the other, whether it was acknowledged. */
+async function writeSome(store: Store): Promise<void> {
+  for (let at = 0; at < 12; at += 1) {
+    try {
+      await write(store, (tx) => {
+        tx.set(bytes(`k${at}`), bytes('v'));
+      });
+      say('acknowledged');
+    } catch (error) {
+      say(codeOf(error));
+    }
+  }
+}
+
 async function run(): Promise<void> {
   if (uid !== undefined) process.setuid?.(Number(uid));
   let store: Store;
@@ -75,6 +89,7 @@ async function run(): Promise<void> {
   say('open');
   if (task === 'write') await writeForever(store);
   else if (task === 'fill') await fill(store);
+  else if (task === 'some') await writeSome(store);
   else if (task === 'one' || task === 'group') {
     const count = task === 'one' ? 1 : 20;
     await Promise.all(

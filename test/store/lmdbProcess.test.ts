@@ -59,6 +59,19 @@ describe('store: lmdb and the machine', () => {
     await again[Symbol.asyncDispose]();
   }).timeout(30_000);
 
+  it('L8: locks by a socket where there is no flock program', async () => {
+    const through = ['env', 'PATH=/nonexistent'];
+    const holder = new Child('hold', dir, { through });
+    assert.equal(await holder.line(), 'open');
+    const second = new Child('hold', dir, { through });
+    assert.equal(await second.line(), 'data_locked');
+    await second.finish();
+    await holder.kill();
+    const third = new Child('hold', dir, { through });
+    assert.equal(await third.line(), 'open');
+    await third.finish();
+  }).timeout(30_000);
+
   it('L9: refuses a directory that it may not write, with read_only', async () => {
     const store = await open();
     await store[Symbol.asyncDispose]();
@@ -83,7 +96,7 @@ describe('store: lmdb and the machine', () => {
     await store[Symbol.asyncDispose]();
   }).timeout(30_000);
 
-  it('L11: refuses a newer format, and one that it does not know', async () => {
+  it('L12: refuses a newer format, and one that it does not know', async () => {
     const store = await open();
     await put(store, { a: '1' });
     await store[Symbol.asyncDispose]();

@@ -49,10 +49,19 @@ export class Environment {
   readonly #dataPath: string;
   #queued: CommitEvents | undefined;
 
-  constructor(dir: string) {
-    this.#dataPath = join(dir, dataFile);
-    checkNotCutOff(this.#dataPath);
-    this.#root = open<Buffer, Uint8Array>({
+  private constructor(root: RootDatabase<Buffer, Uint8Array>, dataPath: string) {
+    this.#root = root;
+    this.#dataPath = dataPath;
+    this.#rows = root.openDB<Buffer, Uint8Array>({ name: 'rows', ...binary });
+    this.#meta = root.openDB<Buffer, Uint8Array>({ name: 'meta', ...binary });
+    this.#listen();
+  }
+
+  /** Opens the environment, made if it is not there, or throws what is wrong with it. */
+  static open(dir: string): Environment {
+    const dataPath = join(dir, dataFile);
+    checkNotCutOff(dataPath);
+    const root = open<Buffer, Uint8Array>({
       path: dir,
       maxDbs: 2,
       maxReaders: snapshotsMax,
@@ -64,10 +73,13 @@ export class Environment {
       ...{ safeRestore: true },
       ...binary,
     });
-    this.#rows = this.#root.openDB<Buffer, Uint8Array>({ name: 'rows', ...binary });
-    this.#meta = this.#root.openDB<Buffer, Uint8Array>({ name: 'meta', ...binary });
-    syncPath(dir);
-    this.#listen();
+    try {
+      syncPath(dir);
+      return new Environment(root, dataPath);
+    } catch (error) {
+      void root.close();
+      throw error;
+    }
   }
 
   /** The version of the last commit that can be seen, 0 in a new environment. */
@@ -182,13 +194,4 @@ async function causeOf(error: unknown): Promise<unknown> {
 function statusError(status: number): Error {
   const name = status > 0 ? getSystemErrorName(-status) : `LMDB's error ${status}`;
   return Object.assign(new Error(name), { code: status });
-}
-
-/** Opens the environment, or throws what is wrong with the directory. */
-export function openEnvironment(dir: string): Environment {
-  try {
-    return new Environment(dir);
-  } catch (error) {
-    throw failureOf(error, `${dir} cannot be opened`);
-  }
 }

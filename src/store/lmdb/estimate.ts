@@ -1,13 +1,14 @@
 /**
- * How much lies in a range, from a few short reads: LMDB keeps no count below a whole tree. Keys are taken as numbers;
- * the range is cut into equal steps, and how dense the rows are at the beginning of a step is taken for all of it.
+ * How much lies in a range, from some short reads: LMDB keeps no count below a whole tree. Keys are taken as numbers. How
+ * dense the rows are where an interval begins is taken for all of it, and the interval that weighs most is halved until
+ * enough was read.
  */
 import { type Base } from '../optimistic/merge.ts';
 import { type Bytes, type Range, type Row } from '../store.ts';
 
 const exactRowsMax = 512;
-const steps = 24;
-const probedRows = 24;
+const halvings = 96;
+const probedRows = 12;
 /** Bytes of a key, behind what all keys of the range have in common, that make its number: one below 2^48. */
 const numberBytes = 6;
 
@@ -19,16 +20,37 @@ export function estimateBytes(base: Base, { start, end }: Range): number {
   if (first === undefined || last === undefined || head.length < exactRowsMax) return bytesOfRows(head);
 
   const prefix = sharedPrefix(first.key, last.key);
-  const low = numberOf(first.key, prefix.length);
-  const width = (numberOf(last.key, prefix.length) - low) / steps;
-  let total = 0;
-  for (let step = 0; step < steps; step += 1) {
-    const from = low + width * step;
-    const rows = base.range(keyOf(prefix, from), end, probedRows, 'forward');
-    const reached = numberOf(rows.at(-1)?.key ?? last.key, prefix.length);
-    total += bytesOfRows(rows) * (width / Math.max(reached - from, 1));
+  const weigh = (from: number, to: number): Interval => weighed(base, prefix, from, to);
+  const intervals = [weigh(numberOf(first.key, prefix.length), numberOf(last.key, prefix.length) + 1)];
+  for (let halving = 0; halving < halvings; halving += 1) {
+    const heaviest = intervals.reduce((a, b) => (estimated(b) > estimated(a) ? b : a));
+    if (heaviest.isExact || heaviest.to - heaviest.from < 2) break;
+    const middle = Math.floor((heaviest.from + heaviest.to) / 2);
+    intervals.splice(intervals.indexOf(heaviest), 1, weigh(heaviest.from, middle), weigh(middle, heaviest.to));
   }
+  const total = intervals.reduce((bytes, interval) => bytes + interval.bytes, 0);
   return Math.round(Math.max(total, bytesOfRows(head)));
+}
+
+/** Of numbers, half-open. */
+interface Interval {
+  readonly from: number;
+  readonly to: number;
+  readonly bytes: number;
+  /** All its rows were read. */
+  readonly isExact: boolean;
+}
+
+function estimated({ bytes, isExact }: Interval): number {
+  return isExact ? 0 : bytes;
+}
+
+function weighed(base: Base, prefix: Bytes, from: number, to: number): Interval {
+  const rows = base.range(keyOf(prefix, from), keyOf(prefix, to), probedRows, 'forward');
+  const last = rows.at(-1);
+  if (last === undefined || rows.length < probedRows) return { from, to, bytes: bytesOfRows(rows), isExact: true };
+  const reached = numberOf(last.key, prefix.length) - from;
+  return { from, to, bytes: bytesOfRows(rows) * ((to - from) / Math.max(reached, 1)), isExact: false };
 }
 
 function bytesOfRows(rows: readonly Row[]): number {
@@ -49,6 +71,6 @@ function numberOf(key: Bytes, offset: number): number {
 
 function keyOf(prefix: Bytes, number: number): Bytes {
   const tail = Buffer.alloc(numberBytes);
-  tail.writeUIntBE(Math.floor(number), 0, numberBytes);
+  tail.writeUIntBE(Math.min(number, 2 ** 48 - 1), 0, numberBytes);
   return Buffer.concat([prefix, tail]);
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { GkvError } from '../../core/errors.ts';
 
 /** Of the files in the data directory. A new number, and code that reads the old, when their layout changes. */
-export const storeFormat = 1;
+const storeFormat = 1;
 
 export const dataFile = 'data.mdb';
 

@@ -10,7 +10,7 @@ import { Watches } from '../optimistic/watches.ts';
 import { type Bytes, type Range, type Snapshot, type Store, type TransactOptions, type Transaction } from '../store.ts';
 import { Committer } from './committer.ts';
 import { lockDirectory } from './directoryLock.ts';
-import { type Environment, openEnvironment } from './environment.ts';
+import { Environment } from './environment.ts';
 import { estimateBytes } from './estimate.ts';
 import { failureOf } from './failures.ts';
 import { settleFormat } from './format.ts';
@@ -33,7 +33,7 @@ export async function openLmdbStore({ dir, clock, random, log = silentLog }: Lmd
     mkdirSync(dir, { recursive: true });
     lock = await lockDirectory(dir, log);
     settleFormat(dir);
-    return new LmdbStore(openEnvironment(dir), lock, clock, random, log);
+    return new LmdbStore(Environment.open(dir), lock, clock, random, log);
   } catch (error) {
     await lock?.[Symbol.asyncDispose]();
     throw failureOf(error, `${dir} cannot be opened`);

@@ -63,6 +63,11 @@ export class RecentCommits {
   /** Versions that unfinished transactions read → how many; ascending, as snapshots only get newer. */
   readonly #readers = new Map<number, number>();
   #forgottenThrough = 0;
+  readonly #keysMax: number;
+
+  constructor(keysMax = rememberedKeysMax) {
+    this.#keysMax = keysMax;
+  }
 
   /** A transaction reads `version`: what is committed after it stays known until `end(version)`. */
   begin(version: number): void {
@@ -81,14 +86,14 @@ export class RecentCommits {
     const commit = new CommitWrites(version, buffer);
     this.#commits.push(commit);
     this.#keys += commit.size;
-    while (this.#keys > rememberedKeysMax) this.#forgetOldest();
+    while (this.#keys > this.#keysMax) this.#forgetOldest();
   }
 
   /** True if something was written after `version` into what `reads` names. Throws when that is no longer known. */
   conflict(reads: ReadConflicts, version: number): boolean {
     if (reads.isEmpty) return false;
     if (version < this.#forgottenThrough) {
-      throw new GkvError('transaction_too_old', `more than ${rememberedKeysMax} keys were written during a transaction`);
+      throw new GkvError('transaction_too_old', `more than ${this.#keysMax} keys were written during a transaction`);
     }
     for (let at = this.#commits.length - 1; at >= 0; at -= 1) {
       const commit = this.#commits[at];

@@ -1,0 +1,36 @@
+import type Koa from 'koa';
+import { type Context } from 'koa';
+import { frameBytesMax } from '../aae/frame.ts';
+import { GkvError } from '../core/errors.ts';
+import { type Clock, type Log } from '../core/ports.ts';
+import { asBuffer } from '../core/bytes.ts';
+import { BodyReader } from './body.ts';
+import { type HostRule } from './gate.ts';
+import { type FrameResponder } from './ports.ts';
+import { createShell } from './shell.ts';
+
+export interface MeshDeps {
+  readonly responder: FrameResponder;
+  readonly hosts: HostRule;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly requestIdPrefix: string;
+  readonly bodyArrivalMsMax: number;
+  readonly signal: AbortSignal;
+}
+
+const frameType = 'application/octet-stream';
+
+/** The mesh port: peers post frames of exchanges, and nobody else anything. */
+export function createMeshApp(deps: MeshDeps): Koa {
+  const bodies = new BodyReader({ bytesMax: frameBytesMax, arrivalMsMax: deps.bodyArrivalMsMax }, deps.clock, deps.signal);
+  const exchange = async (ctx: Context): Promise<void> => {
+    const { origin, 'content-type': contentType } = ctx.req.headers;
+    if (origin !== undefined) throw new GkvError('origin_denied', 'the mesh port serves peers, not web pages: there must be no Origin');
+    if (contentType !== frameType) throw new GkvError('malformed', `Content-Type must be ${frameType}`);
+    const answer = await deps.responder.answer(await bodies.read(ctx.req, ctx.res));
+    ctx.set('Content-Type', frameType);
+    ctx.body = asBuffer(answer);
+  };
+  return createShell({ ...deps, observe: () => undefined }, [{ method: 'POST', path: '/exchange', handle: exchange }]);
+}

@@ -1,0 +1,52 @@
+import { type Context } from 'koa';
+import { GkvError } from '../core/errors.ts';
+import { type Metrics } from './metrics.ts';
+import { openApi } from './openapi.ts';
+import { type Health, type Identity } from './ports.ts';
+import { answerJson, type Route } from './shell.ts';
+
+export interface OpsDeps {
+  readonly identity: Identity;
+  readonly health: Health;
+  readonly metrics: Metrics;
+  /** Of this program, for /openapi.json. */
+  readonly release: string;
+}
+
+/** What operators and their machines ask. */
+export function opsRoutes({ identity, health, metrics, release }: OpsDeps): Route[] {
+  const description = JSON.stringify(openApi(release));
+  const probe = (name: 'live' | 'ready', why: string) => (ctx: Context) => {
+    if (!health[name]()) throw new GkvError('unavailable', why);
+    answerJson(ctx, `{"${name}":true}`);
+  };
+  const clusterId = (ctx: Context): void => {
+    ctx.set('Content-Type', 'text/plain; charset=utf-8');
+    ctx.body = identity.clusterId;
+  };
+  const scrape = async (ctx: Context): Promise<void> => {
+    const text = await metrics.text();
+    ctx.set('Content-Type', metrics.contentType);
+    ctx.body = text;
+  };
+  return [
+    { method: 'GET', path: '/cluster_id', handle: clusterId },
+    {
+      method: 'GET',
+      path: '/peers',
+      handle: (ctx) => {
+        answerJson(ctx, '{"peers":[]}');
+      },
+    },
+    { method: 'GET', path: '/livez', handle: probe('live', 'this instance cannot go on and must be started again') },
+    { method: 'GET', path: '/readyz', handle: probe('ready', 'this instance takes no requests: it is starting or stopping') },
+    { method: 'GET', path: '/metrics', handle: scrape },
+    {
+      method: 'GET',
+      path: '/openapi.json',
+      handle: (ctx) => {
+        answerJson(ctx, description);
+      },
+    },
+  ];
+}

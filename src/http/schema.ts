@@ -1,0 +1,78 @@
+import * as z from 'zod';
+import { limits } from '../core/limits.ts';
+
+/** The shapes of requests and answers. What they check is checked once, here; bytes are decoded in `parse.ts`. */
+const base64 = (what: string): z.ZodString =>
+  z.string().meta({ contentEncoding: 'base64', description: `${what}; standard base64 with padding` });
+const stamp = z.string().meta({ pattern: '^[0-9a-f]{32}$', description: 'version: 32 lower-case hex digits' });
+const key = base64(`key, 1 to ${limits.keyBytesMax} bytes`);
+const value = base64(`value, up to ${limits.valueBytesMax} bytes`);
+const ifVersion = stamp
+  .nullable()
+  .optional()
+  .meta({ description: 'write only if this is the current version; null: only if there is none' });
+const ttlMs = z.int().min(1).max(limits.ttlMsMax).optional().meta({ description: 'the write expires after so many ms' });
+const bound = base64(`bound of keys, up to ${limits.keyBytesMax + 1} bytes; empty is the very first or the very last`);
+const range = { start: bound.optional(), end: bound.optional(), prefix: base64('prefix of keys, instead of start and end').optional() };
+
+export const getRequest = z.strictObject({ key });
+
+export const setRequest = z.strictObject({
+  key,
+  value: value.optional(),
+  delete: z.literal(true).optional(),
+  ifVersion,
+  ttlMs,
+});
+
+export const listRequest = z.strictObject({
+  ...range,
+  limit: z.int().min(1).max(limits.listLimitMax).default(limits.listLimitDefault),
+  reverse: z.boolean().default(false),
+  keysOnly: z.boolean().default(false),
+});
+
+export const batchRequest = z.strictObject({
+  ops: z
+    .array(
+      z.discriminatedUnion('op', [
+        z.strictObject({ op: z.literal('set'), key, value, ifVersion, ttlMs }),
+        z.strictObject({ op: z.literal('delete'), key, ifVersion }),
+      ]),
+    )
+    .max(limits.batchOpsMax),
+});
+
+export const pullRequest = z.strictObject({
+  peer: z.string().meta({ description: 'HOST:PORT of the mesh port of the peer' }),
+  ...range,
+  direction: z.enum(['both', 'pull']).default('both'),
+});
+
+const count = z.int().min(0);
+const outcome = z.object({ version: stamp, accepted: stamp, applied: z.boolean() });
+
+export const getAnswer = z.object({ value, exists: z.boolean(), version: stamp.nullable() });
+export const setAnswer = outcome;
+export const listAnswer = z.object({
+  entries: z.array(z.object({ key, value, version: stamp })),
+  next: base64('where to go on').nullable(),
+});
+export const batchAnswer = z.object({ results: z.array(outcome) });
+export const pullAnswer = z.object({
+  keysCompared: count,
+  branchesCompared: count,
+  received: count,
+  sent: count,
+  applied: count,
+  parked: count,
+  bytesIn: count,
+  bytesOut: count,
+  writeBytes: count,
+  roundTrips: count,
+  durationMs: z.number(),
+  converged: z.boolean(),
+});
+export const treeAnswer = z.object({ sum: z.string(), count, bytes: count, levels: count, topBranches: count });
+export const peersAnswer = z.object({ peers: z.array(z.object({ clusterId: z.string(), address: z.string(), regionName: z.string() })) });
+export const errorAnswer = z.object({ error: z.looseObject({ code: z.string(), message: z.string() }) });

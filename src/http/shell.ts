@@ -1,0 +1,97 @@
+import { type IncomingHttpHeaders } from 'node:http';
+import Router from '@koa/router';
+import Koa, { type Context, type Middleware } from 'koa';
+import { GkvError } from '../core/errors.ts';
+import { type Clock, type Log } from '../core/ports.ts';
+import { Gate, type HostRule } from './gate.ts';
+import { errorAnswer } from './status.ts';
+
+/** One path with one method. */
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly handle: (ctx: Context) => Promise<void> | void;
+}
+
+export interface ShellDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Begins the ids of this process's requests. */
+  readonly requestIdPrefix: string;
+  readonly hosts: HostRule;
+  /** Told of every answer; `route` is one of our paths, or "other". */
+  readonly observe: (route: string, status: number, ms: number) => void;
+}
+
+/** A koa app around routes: request ids, the gate, errors as JSON, 404 and 405. */
+export function createShell(deps: ShellDeps, routes: readonly Route[]): Koa {
+  const app = new Koa({ env: 'production' });
+  const router = new Router({ strict: true, sensitive: true });
+  for (const route of routes) router.register(route.path, [route.method], [route.handle]);
+  app.use(outermost(deps, routes));
+  app.use(router.routes());
+  app.use(refuseUnknown(routes));
+  app.on('error', (error: unknown) => {
+    if (isDisconnect(error)) deps.log.debug({ err: error }, 'client went away');
+    else deps.log.error({ err: error }, 'answering failed');
+  });
+  return app;
+}
+
+/** `text` is JSON already. */
+export function answerJson(ctx: Context, text: string): void {
+  ctx.set('Content-Type', 'application/json; charset=utf-8');
+  ctx.body = text;
+}
+
+function outermost(deps: ShellDeps, routes: readonly Route[]): Middleware {
+  const gate = new Gate(deps.hosts);
+  const known = new Set(routes.map((route) => route.path));
+  let requests = 0;
+  return async (ctx, next) => {
+    const started = deps.clock.monotonic();
+    requests += 1;
+    const requestId = ownId(ctx.req.headers) ?? `${deps.requestIdPrefix}-${requests.toString(36)}`;
+    ctx.set('X-Request-Id', requestId);
+    try {
+      gate.check(ctx.req.headers);
+      await next();
+    } catch (error) {
+      answerError(ctx, deps.log, error, requestId);
+    }
+    deps.observe(known.has(ctx.path) ? ctx.path : 'other', ctx.status, deps.clock.monotonic() - started);
+  };
+}
+
+/** An id that the caller gave, where it is harmless. */
+function ownId(headers: IncomingHttpHeaders): string | undefined {
+  const given = headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : undefined;
+}
+
+function answerError(ctx: Context, log: Log, error: unknown, requestId: string): void {
+  const { status, body } = errorAnswer(error, requestId);
+  const fields = { requestId, status, method: ctx.method, path: ctx.path.slice(0, 200), err: error };
+  if (status === 500) log.error(fields, 'request failed');
+  else if (status === 503 || status === 507) log.warn(fields, 'request could not be served');
+  else log.debug(fields, 'request refused');
+  if (status === 408) ctx.set('Connection', 'close');
+  ctx.status = status;
+  answerJson(ctx, body);
+}
+
+function refuseUnknown(routes: readonly Route[]): Middleware {
+  return (ctx) => {
+    const methods = routes.filter((route) => route.path === ctx.path).map((route) => route.method);
+    if (methods.length === 0)
+      throw new GkvError('unknown_path', `path ${JSON.stringify(ctx.path.slice(0, 100))} is not known; see /openapi.json`);
+    const allow = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
+    ctx.set('Allow', allow);
+    throw new GkvError('wrong_method', `${ctx.method.slice(0, 20)} ${ctx.path}: this path takes ${allow}`);
+  };
+}
+
+function isDisconnect(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNABORTED' || code === 'ERR_STREAM_PREMATURE_CLOSE';
+}

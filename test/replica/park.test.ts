@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { hasCode } from '../../src/core/errors.ts';
+import { compareStamps, makeStamp, parseInstance, physicalMsOf, type Stamp } from '../../src/core/stamp.ts';
+import { assertTree } from '../aae/oracle.ts';
+import { key, openInstance, type Instance } from '../aae/world.ts';
+import { FakeClock } from '../support.ts';
+import { received } from './received.ts';
+
+const yearMs = 365 * 86_400_000;
+const peerInstance = parseInstance(new Uint8Array(8).fill(0xee));
+
+async function world(): Promise<{ instance: Instance; clock: FakeClock; at: (aheadMs: number) => Stamp }> {
+  const clock = new FakeClock();
+  return { instance: await openInstance({ clock }), clock, at: (aheadMs) => makeStamp(clock.now() + aheadMs, 0, peerInstance) };
+}
+
+describe('parking', () => {
+  it('G39: R9: a write a year ahead is parked and counted, unseen, and moves no clock', async () => {
+    const { instance, clock, at } = await world();
+    const { replica, digests, store } = instance;
+    const [result] = await replica.receive([received(digests, 'k', at(yearMs))], 'peer');
+    assert.equal(result?.status, 'parked');
+    assert.deepEqual((await replica.parkedCount()).writes, 1);
+    assert.equal((await replica.get(key('k'))).exists, false);
+    assert.ok(physicalMsOf(replica.hlc.last) <= clock.now());
+    await assertTree(store, digests);
+  });
+
+  it('R9: a parked write is taken in once the clock has reached it, not before', async () => {
+    const { instance, clock, at } = await world();
+    const { replica, digests, store } = instance;
+    const version = at(yearMs);
+    await replica.receive([received(digests, 'k', version)], 'peer');
+    clock.ms += yearMs - 5_001;
+    assert.equal(await replica.retryParked(), 0);
+    clock.ms += 1;
+    assert.equal(await replica.retryParked(), 1);
+    assert.deepEqual(await replica.parkedCount(), { writes: 0, bytes: 0 });
+    const { version: read } = await replica.get(key('k'));
+    assert.equal(read === null ? undefined : compareStamps(read, version), 0);
+    await assertTree(store, digests);
+  });
+
+  it('R9: 5 s ahead is taken in and observed, a ms more is parked; the accepted stamp counts as well', async () => {
+    const { instance, at } = await world();
+    const { replica, digests } = instance;
+    const limit = at(5_000);
+    const results = await replica.receive([received(digests, 'a', limit), received(digests, 'b', at(5_001)), received(digests, 'c', at(0), at(5_001))], 'peer');
+    assert.deepEqual(results.map(({ status }) => status), ['applied', 'parked', 'parked']);
+    assert.equal(compareStamps(replica.hlc.last, limit), 0);
+  });
+
+  it('R9: the same write from one peer is parked once, from two peers twice', async () => {
+    const { instance, at } = await world();
+    const { replica, digests } = instance;
+    const write = received(digests, 'k', at(yearMs));
+    await replica.receive([write, write], 'one');
+    await replica.receive([write], 'one');
+    assert.equal((await replica.parkedCount()).writes, 1);
+    await replica.receive([write], 'two');
+    assert.equal((await replica.parkedCount()).writes, 2);
+  });
+
+  it('I9: R9: parking is bounded: over 10,000 writes are refused with unavailable, and what is parked stays', async () => {
+    const { instance, clock, at } = await world();
+    const { replica, digests } = instance;
+    const far = at(yearMs);
+    for (let page = 0; page < 20; page += 1) {
+      await replica.receive(Array.from({ length: 500 }, (_, i) => received(digests, `k${page}-${i}`, far)), 'peer');
+    }
+    await assert.rejects(replica.receive([received(digests, 'one more', far)], 'peer'), (error) => hasCode(error, 'unavailable'));
+    assert.equal((await replica.parkedCount()).writes, 10_000);
+    clock.ms += yearMs;
+    while ((await replica.retryParked()) > 0);
+    assert.deepEqual(await replica.parkedCount(), { writes: 0, bytes: 0 });
+    assert.ok((await replica.get(key('k19-499'))).exists);
+  });
+});

@@ -1,0 +1,45 @@
+import { toHex } from '../../src/core/bytes.ts';
+import { decodeEntry, encodePosition } from '../../src/core/entry.ts';
+import { parseKey } from '../../src/core/key.ts';
+import { valueKey } from '../../src/replica/change.ts';
+import { expiryRow, tombstoneRow } from '../../src/replica/derived.ts';
+import { keyWithin, storeKey, tableRange, tables, type Table } from '../../src/store/keyspace.ts';
+import { scan } from '../../src/store/scan.ts';
+import { type Store } from '../../src/store/store.ts';
+
+async function rows(store: Store, names: readonly Table[]): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  await store.read(async (snapshot) => {
+    for (const table of names) for await (const row of scan(snapshot, tableRange(table))) found.set(toHex(row.key), toHex(row.value));
+  });
+  return found;
+}
+
+/** What is stored: 'content' are writes that every cluster must agree on; 'derived' the rows of values, feed, tombstones and expiries. */
+export async function rowsOf(store: Store, what: 'content' | 'derived'): Promise<Map<string, string>> {
+  if (what === 'derived') return rows(store, [tables.value, tables.leafValue, tables.feed, tables.tombstone, tables.expiry]);
+  const content = await rows(store, [tables.value, tables.leafValue]);
+  for (const [name, bytes] of await rows(store, [tables.head])) {
+    const entry = decodeEntry(Buffer.from(bytes, 'hex'));
+    content.set(name, JSON.stringify(entry.map(({ version, id, leaf, length, tombstone, expiresAt }) => [toHex(version), toHex(id), toHex(leaf), length, tombstone, expiresAt])));
+  }
+  return content;
+}
+
+/** What the derived rows should be, from the heads alone; the values themselves as they are stored. */
+export async function expectedRows(store: Store): Promise<Map<string, string>> {
+  const stored = await rowsOf(store, 'derived');
+  const expected = new Map<string, string>();
+  for (const [name, bytes] of await rows(store, [tables.head])) {
+    const key = parseKey(keyWithin(Buffer.from(name, 'hex')));
+    for (const head of decodeEntry(Buffer.from(bytes, 'hex'))) {
+      if (head.position === undefined) throw new Error('a stored head has its place');
+      expected.set(toHex(storeKey(tables.feed, Uint8Array.of(0), encodePosition(head.position))), toHex(Buffer.concat([head.leaf, key])));
+      if (head.tombstone) expected.set(toHex(tombstoneRow(head)), toHex(key));
+      if (head.expiresAt !== 0) expected.set(toHex(expiryRow(head)), toHex(key));
+      const place = toHex(valueKey(key, head.leaf));
+      if (!head.tombstone) expected.set(place, stored.get(place) ?? 'no value');
+    }
+  }
+  return new Map([...expected].sort());
+}
