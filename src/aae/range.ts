@@ -23,12 +23,14 @@ export interface Fineness {
   readonly idsMax: number;
   /** A range that holds at most so many writes is not taken apart. */
   readonly wholeMax: number;
-  /** A level serves for taking a range apart if it has at least this many bounds in it. */
-  readonly boundsMin: number;
 }
 
-const wide: Fineness = { parts: 32, idsMax: 256, wholeMax: 32, boundsMin: 8 };
-const narrow: Fineness = { parts: 8, idsMax: 64, wholeMax: 16, boundsMin: 3 };
+const wide: Fineness = { parts: 30, idsMax: 256, wholeMax: 32 };
+const narrow: Fineness = { parts: 8, idsMax: 64, wholeMax: 16 };
+/** A level serves for taking a range apart if it has at least this many bounds in it. */
+const boundsMin = 8;
+/** A range of so few writes is taken apart between any two keys, into parts of about equal size. */
+const evenMax = 256;
 /** From so many ranges that differ at once, steps are narrow. */
 const manyRanges = 64;
 
@@ -66,7 +68,7 @@ export class RangeView {
     const whole = { start: range.start, parts: [{ end: range.end, fingerprint: this.#prints.of(sum) }] };
     const count = countOf(sum);
     if (count <= fineness.wholeMax) return whole;
-    const inner = await this.#innerEdges(range, Math.min(fineness.parts, Math.ceil(count / fineness.wholeMax)), fineness.boundsMin);
+    const inner = await this.#innerEdges(range, Math.min(fineness.parts, Math.ceil(count / fineness.wholeMax)), count);
     if (inner.length === 0) return whole;
     const ends = [...inner, range.end];
     const sums = await partitionSums(this.#snapshot, [range.start, ...ends], await this.#top(), this.#digests);
@@ -81,8 +83,8 @@ export class RangeView {
     }
   }
 
-  async #innerEdges(range: KeyRange, parts: number, boundsMin: number): Promise<Uint8Array[]> {
-    for (let level = await this.#top(); level >= 1; level -= 1) {
+  async #innerEdges(range: KeyRange, parts: number, count: number): Promise<Uint8Array[]> {
+    for (let level = count <= evenMax ? 0 : await this.#top(); level >= 1; level -= 1) {
       const rows = await levelRows(this.#snapshot, range, level);
       const bounds = rows.map(({ key }) => key).filter((key) => !equalBytes(key, range.start));
       if (bounds.length >= Math.min(boundsMin, parts - 1)) return evenly(bounds, parts);

@@ -1,76 +1,119 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo } from 'node:net';
+import { type AddressInfo, type Socket } from 'node:net';
 import { type Duplex } from 'node:stream';
 import { GkvError } from '../core/errors.ts';
 import { type HostPort } from './config.ts';
 
-/** Time for a whole request to come in; slower ones are answered 408 `slow_body`. */
+/** Time for the headers of a request to come in, and again for its body; slower ones are answered 408 `slow_body`. */
 export const requestMsMax = 10_000;
 const keepAliveMs = 60_000;
 const connectionsMax = 4_096;
-/** Requests under way get this long when the server stops. */
-const drainMsMax = 8_000;
 
-export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+
+export interface ListenTimes {
+  readonly requestMsMax: number;
+  /** Requests under way get this long when the server stops. */
+  readonly drainMsMax: number;
+}
 
 export interface Listener extends AsyncDisposable {
   /** The address in the form HOST:PORT, with the port that was taken. */
   readonly address: string;
 }
 
-/** Serves HTTP until disposed of: then takes no more, and waits for what is under way. Error: `port_in_use`. */
-export async function listen(handler: RequestHandler, { host, port }: HostPort, slowMsMax = requestMsMax): Promise<Listener> {
+/** Serves HTTP until disposed of: then takes no more, and waits for what is under way. Errors: `port_in_use`, `bad_config`. */
+export async function listen(
+  handler: RequestHandler,
+  { host, port }: HostPort,
+  times: ListenTimes = { requestMsMax, drainMsMax: 8_000 },
+): Promise<Listener> {
   const server = createServer({
-    requestTimeout: slowMsMax,
-    headersTimeout: slowMsMax,
+    headersTimeout: times.requestMsMax,
+    requestTimeout: 2 * times.requestMsMax, // the body reader gives up before this, and answers better
     keepAliveTimeout: keepAliveMs,
-    connectionsCheckingInterval: Math.min(1_000, slowMsMax),
+    connectionsCheckingInterval: Math.min(1_000, times.requestMsMax / 2),
   });
   server.maxConnections = connectionsMax;
-  server.on('request', handler);
-  server.on('clientError', answerClientError);
+  // A client may close its half after the request and is answered all the same; node has no option for it.
+  Object.assign(server, { httpAllowHalfOpen: true });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    answerClientError(error, socket, times.requestMsMax);
+  });
+  const stop = serve(server, handler, times.drainMsMax);
   await started(server, host, port);
   const taken = (server.address() as AddressInfo).port; // it listens on TCP: the address is no string
-  return {
-    address: `${host.includes(':') ? `[${host}]` : host}:${taken}`,
-    [Symbol.asyncDispose]: () => stopped(server),
-  };
+  return { address: `${host.includes(':') ? `[${host}]` : host}:${taken}`, [Symbol.asyncDispose]: stop };
 }
 
 function started(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
-      if (cause.code === 'EADDRINUSE') reject(new GkvError('port_in_use', `something listens on ${host}:${port} already; choose another port, or 0 for a free one`, { cause }));
-      else reject(new GkvError('bad_config', `cannot listen on ${host}:${port}: ${cause.message}`, { cause }));
+      if (cause.code === 'EADDRINUSE') {
+        const message = `something listens on ${host}:${port} already; choose another port, or 0 for a free one`;
+        reject(new GkvError('port_in_use', message, { cause }));
+      } else reject(new GkvError('bad_config', `cannot listen on ${host}:${port}: ${cause.message}`, { cause }));
     });
     server.listen(port, host, resolve);
   });
 }
 
-function stopped(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const hurry = setTimeout(() => {
-      server.closeAllConnections();
-    }, drainMsMax);
-    server.close(() => {
-      clearTimeout(hurry);
-      resolve();
-    });
-    server.closeIdleConnections();
+/**
+ * Hands requests over, and knows which connections have one under way: node counts a connection that never sent anything
+ * as busy, and leaves one that becomes idle while stopping open. Returns what stops the server.
+ */
+function serve(server: Server, handler: RequestHandler, drainMsMax: number): () => Promise<void> {
+  const sockets = new Set<Socket>();
+  const busy = new Map<ServerResponse, Socket>();
+  let stopping = false;
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
   });
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    busy.set(response, request.socket);
+    response.once('close', () => {
+      busy.delete(response);
+      if (stopping) request.socket.destroySoon();
+    });
+    if (stopping) response.setHeader('Connection', 'close');
+    void handler(request, response);
+  };
+  server.on('request', handle);
+  server.on('checkContinue', handle); // who reads the body says to go on
+  return () =>
+    new Promise((resolve) => {
+      stopping = true;
+      const hurry = setTimeout(() => {
+        server.closeAllConnections();
+      }, drainMsMax);
+      server.close(() => {
+        clearTimeout(hurry);
+        resolve();
+      });
+      const working = new Set(busy.values());
+      for (const socket of sockets) if (!working.has(socket)) socket.destroy();
+      for (const response of busy.keys()) if (!response.headersSent) response.setHeader('Connection', 'close');
+    });
 }
 
 /** Bytes that are no HTTP request, or one that did not come in time: node calls no handler for these. */
-function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+function answerClientError(error: NodeJS.ErrnoException, socket: Duplex, withinMs: number): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  const slow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
-  const large = error.code === 'HPE_HEADER_OVERFLOW';
-  const status = slow ? '408 Request Timeout' : large ? '431 Request Header Fields Too Large' : '400 Bad Request';
-  const code = slow ? 'slow_body' : large ? 'too_large' : 'malformed';
-  const message = slow ? `the request did not come within ${requestMsMax} ms` : large ? 'the headers are too large' : 'this is no HTTP request';
+  const { status, code, message } = clientErrors(error.code, withinMs);
   const body = JSON.stringify({ error: { code, message } });
   socket.end(`HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`);
+}
+
+function clientErrors(cause: string | undefined, withinMs: number): { status: string; code: string; message: string } {
+  if (cause === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return { status: '408 Request Timeout', code: 'slow_body', message: `the request did not come within ${withinMs} ms` };
+  }
+  if (cause === 'HPE_HEADER_OVERFLOW') {
+    return { status: '431 Request Header Fields Too Large', code: 'too_large', message: 'the headers are too large' };
+  }
+  return { status: '400 Bad Request', code: 'malformed', message: 'this is no HTTP request' };
 }
