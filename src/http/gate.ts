@@ -30,8 +30,9 @@ export class Gate {
     if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
       throw new GkvError('origin_denied', `Origin ${quote(origin)} is not this server, which is called http://${host}`);
     }
-    if (headers['sec-fetch-site'] === 'cross-site') {
-      throw new GkvError('origin_denied', 'a page of another site asked for this: Sec-Fetch-Site is cross-site');
+    const site = headers['sec-fetch-site'];
+    if (site === 'cross-site' || site === 'same-site') {
+      throw new GkvError('origin_denied', `a page of another site asked for this: Sec-Fetch-Site is ${site}`);
     }
   }
 

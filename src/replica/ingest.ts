@@ -28,6 +28,8 @@ export interface IngestDeps {
   readonly observer: CommitObserver;
 }
 
+const gatherMs = 1;
+
 interface Waiting {
   readonly submission: Submission;
   readonly count: number;
@@ -48,6 +50,7 @@ export class Ingest {
   readonly #unsettled = new Set<Promise<void>>();
   #queuedWrites = 0;
   #queuedBytes = 0;
+  #lastBatchWrites = 0;
   #lease: number;
   #batch: number;
   #running: Promise<void> | undefined;
@@ -89,6 +92,7 @@ export class Ingest {
   async #run(): Promise<void> {
     await Promise.resolve(); // what is submitted in this turn goes along
     while (this.#queue.length > 0) {
+      await this.#gather();
       const batch = this.#take();
       await new Promise<void>((visible) => {
         const settled = this.#commit(batch, visible).finally(() => {
@@ -99,6 +103,15 @@ export class Ingest {
       });
     }
     this.#running = undefined;
+  }
+
+  /**
+   * Callers that wait for their answers come back together: the first of them must not have a commit, and a sync, of its own. Where the
+   * last batch was much larger than what waits now, a moment is given to the others. A lone caller never waits.
+   */
+  async #gather(): Promise<void> {
+    if (this.#queuedWrites * 2 < this.#lastBatchWrites && !this.#closed) await this.#deps.clock.sleep(gatherMs);
+    this.#lastBatchWrites = Math.min(this.#queuedWrites, limits.commitWritesMax);
   }
 
   #take(): Waiting[] {

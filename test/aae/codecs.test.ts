@@ -14,14 +14,21 @@ const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minL
 /** Edges that share much, little or nothing, up to the longest one. */
 const edges = fc.oneof(
   fc.uint8Array({ maxLength: 12 }),
-  fc.tuple(fc.constantFrom('/cities/', '/cities/de/', 'x'), fc.uint8Array({ maxLength: 3 })).map(([prefix, rest]) => Buffer.concat([Buffer.from(prefix), rest])),
-  fc.tuple(fc.constantFrom(253, 254, 255, 256, 600, 1_024), fc.nat(255)).map(([length, last]) => Buffer.concat([new Uint8Array(length).fill(97), Uint8Array.of(last)])),
+  fc
+    .tuple(fc.constantFrom('/cities/', '/cities/de/', 'x'), fc.uint8Array({ maxLength: 3 }))
+    .map(([prefix, rest]) => Buffer.concat([Buffer.from(prefix), rest])),
+  fc
+    .tuple(fc.constantFrom(253, 254, 255, 256, 600, 1_024), fc.nat(255))
+    .map(([length, last]) => Buffer.concat([new Uint8Array(length).fill(97), Uint8Array.of(last)])),
 );
 const ranges: fc.Arbitrary<KeyRange> = fc.tuple(edges, fc.option(edges)).map(([a, b]) => {
   if (b === null) return { start: a, end: null };
   return compareBytes(a, b) <= 0 ? { start: a, end: b } : { start: b, end: a };
 });
-const spans: fc.Arbitrary<Parts> = fc.record({ start: edges, parts: fc.array(fc.record({ end: fc.option(edges), fingerprint: bytes(8) }), { maxLength: 5 }) });
+const spans: fc.Arbitrary<Parts> = fc.record({
+  start: edges,
+  parts: fc.array(fc.record({ end: fc.option(edges), fingerprint: bytes(8) }), { maxLength: 5 }),
+});
 const rangeIds: fc.Arbitrary<RangeIds> = fc.record({ range: ranges, ids: fc.nat(4).chain((count) => bytes(count * 6)) });
 
 const asks: fc.Arbitrary<Ask> = fc.record({
@@ -117,8 +124,16 @@ describe('codecs of the exchange and the tree', () => {
   });
 
   it('A6: bound changes come back as they went, and refuse every truncation and every extra byte', () => {
-    const change = fc.record({ kind: fc.constantFrom<BoundChange['kind'][]>('added', 'removed'), level: fc.integer({ min: 1, max: 12 }), key: edges });
-    const dropped = fc.record({ kind: fc.constant<BoundChange['kind']>('dropped'), level: fc.integer({ min: 1, max: 12 }), key: fc.constant(new Uint8Array(0)) });
+    const change = fc.record({
+      kind: fc.constantFrom<BoundChange['kind'][]>('added', 'removed'),
+      level: fc.integer({ min: 1, max: 12 }),
+      key: edges,
+    });
+    const dropped = fc.record({
+      kind: fc.constant<BoundChange['kind']>('dropped'),
+      level: fc.integer({ min: 1, max: 12 }),
+      key: fc.constant(new Uint8Array(0)),
+    });
     const changes: fc.Arbitrary<BoundChange> = fc.oneof(change, dropped);
     fc.assert(
       fc.property(fc.array(changes, { maxLength: 5 }), changes, (list, single) => {

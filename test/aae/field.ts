@@ -49,7 +49,8 @@ export function makeField(level: number): Field {
 /** Loads the field, and builds levels up to its own. */
 export async function loadField(instance: Instance, field: Field): Promise<void> {
   await instance.replica.write(field.base.map((name) => set(name, 'base')));
-  while ((await instance.store.read(readTreeState)).active < field.level) await growStep(instance.store, instance.digests, { max: 0, min: 0 });
+  while ((await instance.store.read(readTreeState)).active < field.level)
+    await growStep(instance.store, instance.digests, { max: 0, min: 0 });
 }
 
 export const fieldFan = fan;

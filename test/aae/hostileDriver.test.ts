@@ -35,7 +35,11 @@ function sealed(payload: Uint8Array, digests: MeshDigests): Uint8Array {
 describe('A10: a responder refuses a bad driver, and nothing changes', () => {
   it('another protocol version: peer_protocol, whatever else is in the frame', async () => {
     const instance = await loaded();
-    for (const fields of [[2, 'something else'], [2], [0, instance.digests.meshId, peerId, header.nonce, header.floor, new Uint8Array(0)]]) {
+    for (const fields of [
+      [2, 'something else'],
+      [2],
+      [0, instance.digests.meshId, peerId, header.nonce, header.floor, new Uint8Array(0)],
+    ]) {
       await refused(instance, sealed(encode(fields), instance.digests), 'peer_protocol');
     }
   });
@@ -49,7 +53,16 @@ describe('A10: a responder refuses a bad driver, and nothing changes', () => {
 
   it('garbage: peer_protocol', async () => {
     const instance = await loaded();
-    const shapes = [[], [1], {}, 'text', 7, null, [1, 'id', 1, 1, 1, 1], [1, new Uint8Array(31), peerId, header.nonce, header.floor, new Uint8Array(0)]];
+    const shapes = [
+      [],
+      [1],
+      {},
+      'text',
+      7,
+      null,
+      [1, 'id', 1, 1, 1, 1],
+      [1, new Uint8Array(31), peerId, header.nonce, header.floor, new Uint8Array(0)],
+    ];
     for (const shape of shapes) await refused(instance, sealed(encode(shape), instance.digests), 'peer_protocol');
     const nested = Buffer.alloc(1_000_000, 0x81);
     const hugeArray = Buffer.concat([new Uint8Array(16), Buffer.from('9bffffffffffffffff', 'hex')]);
@@ -66,7 +79,9 @@ describe('A10: a responder refuses a bad driver, and nothing changes', () => {
     const instance = await loaded();
     const frame = askFrame({ writes: encodeWrites([received(instance.digests, 'new', now)]) }, instance.digests);
     for (let length = 0; length < frame.length; length += 1) {
-      await assert.rejects(instance.responder.answer(frame.subarray(0, length)), (error) => hasCode(error, 'peer_protocol', 'mesh_mismatch'));
+      await assert.rejects(instance.responder.answer(frame.subarray(0, length)), (error) =>
+        hasCode(error, 'peer_protocol', 'mesh_mismatch'),
+      );
     }
     assert.equal((await instance.replica.get(key('new'))).exists, false);
   });
@@ -94,7 +109,10 @@ describe('A10: a responder refuses a bad driver, and nothing changes', () => {
   it('spans whose edges fall, that are empty, or that go on after the last key: peer_protocol', async () => {
     const instance = await loaded();
     const fingerprint = new Uint8Array(8);
-    const part = (end: string | null): { end: Uint8Array | null; fingerprint: Uint8Array } => ({ end: end === null ? null : plain(end), fingerprint });
+    const part = (end: string | null): { end: Uint8Array | null; fingerprint: Uint8Array } => ({
+      end: end === null ? null : plain(end),
+      fingerprint,
+    });
     const bad = [
       { start: plain('m'), parts: [part('a')] },
       { start: plain('a'), parts: [part('m'), part('b')] },
@@ -135,7 +153,16 @@ describe('A11: a responder and a driver that only repeats itself', () => {
   it('unknown ids and empty ranges are answered with nothing', async () => {
     const instance = await loaded();
     const nowhere = { start: plain('x'), end: plain('x') };
-    const frame = askFrame({ wants: [{ range: allKeys, ids: new Uint8Array(600).fill(3) }, { range: nowhere, ids: new Uint8Array(6) }], fetch: nowhere }, instance.digests);
+    const frame = askFrame(
+      {
+        wants: [
+          { range: allKeys, ids: new Uint8Array(600).fill(3) },
+          { range: nowhere, ids: new Uint8Array(6) },
+        ],
+        fetch: nowhere,
+      },
+      instance.digests,
+    );
     const answer = await instance.responder.answer(frame);
     assert.ok(answer.length < 200);
   });
@@ -152,7 +179,10 @@ describe('A11: a responder and a driver that only repeats itself', () => {
 
   it('a thousand parts that all differ are answered within a frame', async () => {
     const instance = await loaded();
-    const parts = Array.from({ length: 1_000 }, (_, i) => ({ end: plain(`k${String(i).padStart(4, '0')}`), fingerprint: new Uint8Array(8) }));
+    const parts = Array.from({ length: 1_000 }, (_, i) => ({
+      end: plain(`k${String(i).padStart(4, '0')}`),
+      fingerprint: new Uint8Array(8),
+    }));
     const answer = await instance.responder.answer(askFrame({ spans: [{ start: plain(''), parts }] }, instance.digests));
     assert.ok(answer.length <= frameBytesMax);
   });

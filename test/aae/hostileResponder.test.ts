@@ -40,24 +40,39 @@ const first = (reply: (ask: Ask) => Partial<Reply>): PeerLink => lyingPeer((ask,
 describe('A12: a driver refuses a bad answer, and nothing changes', () => {
   it('garbage, an answer that is cut, or none: peer_protocol', async () => {
     for (const bytes of [new Uint8Array(0), Buffer.from('<html>502 Bad Gateway</html>'), new Uint8Array(500).fill(255)]) {
-      await fails(rawPeer(() => bytes), ['peer_protocol']);
+      await fails(
+        rawPeer(() => bytes),
+        ['peer_protocol'],
+      );
     }
     const good = await loaded();
-    await fails(rawPeer(async (frame) => (await good.responder.answer(frame)).subarray(0, 40)), ['peer_protocol']);
+    await fails(
+      rawPeer(async (frame) => (await good.responder.answer(frame)).subarray(0, 40)),
+      ['peer_protocol'],
+    );
   });
 
   it('an answer over the limit: too_large', async () => {
-    await fails(rawPeer(() => new Uint8Array(frameBytesMax + 1)), ['too_large']);
+    await fails(
+      rawPeer(() => new Uint8Array(frameBytesMax + 1)),
+      ['too_large'],
+    );
   });
 
   it('an answer of another protocol version: peer_protocol', async () => {
-    await fails(rawPeer(() => Buffer.concat([new Uint8Array(16), encode([2, 'whatever'])])), ['peer_protocol']);
+    await fails(
+      rawPeer(() => Buffer.concat([new Uint8Array(16), encode([2, 'whatever'])])),
+      ['peer_protocol'],
+    );
   });
 
   it('an answer under another mesh key, to another request, or changed on the way: mesh_mismatch', async () => {
     const other = new MeshDigests({ id: digests.meshId, key: new Uint8Array(32).fill(7) });
     const empty = new Uint8Array(0);
-    await fails(rawPeer((frame) => encodeAnswer({ clusterId: peerId, body: empty }, decodeRequest(frame, digests), other)), ['mesh_mismatch']);
+    await fails(
+      rawPeer((frame) => encodeAnswer({ clusterId: peerId, body: empty }, decodeRequest(frame, digests), other)),
+      ['mesh_mismatch'],
+    );
     const honest = await loaded();
     let old: Uint8Array | undefined;
     const replaying = rawPeer(async (frame) => {
@@ -89,7 +104,9 @@ describe('A12: a driver refuses a bad answer, and nothing changes', () => {
   for (const [title, reply] of Object.entries(lies)) it(`${title}: peer_protocol`, () => fails(first(reply), ['peer_protocol']));
 
   it('wants that are never looked for: peer_protocol', async () => {
-    const { link } = lyingPeer((_, request) => (request === 1 ? { ids: [{ range: scope, ids: new Uint8Array(12).fill(1) }] } : { wantsDone: 0 }));
+    const { link } = lyingPeer((_, request) =>
+      request === 1 ? { ids: [{ range: scope, ids: new Uint8Array(12).fill(1) }] } : { wantsDone: 0 },
+    );
     await fails(link, ['peer_protocol'], { direction: 'pull' });
   });
 
@@ -98,7 +115,9 @@ describe('A12: a driver refuses a bad answer, and nothing changes', () => {
       const instance = await loaded();
       const { link } = lyingPeer((ask, request) => {
         if (request === 1) return { offers: [scope] };
-        return request === 2 ? { writes: writesOf('k1x'), fetchNext: Buffer.from('k2') } : { writes: writesOf('k3x'), fetchNext: Buffer.from(next) };
+        return request === 2
+          ? { writes: writesOf('k1x'), fetchNext: Buffer.from('k2') }
+          : { writes: writesOf('k3x'), fetchNext: Buffer.from(next) };
       });
       await assert.rejects(exchange(instance, link, { scope }), (error) => hasCode(error, 'peer_protocol'));
       assert.ok((await instance.replica.get(key('k1x'))).exists);
@@ -109,13 +128,17 @@ describe('A12: a driver refuses a bad answer, and nothing changes', () => {
 
 describe('A13: a driver is not led in circles (I9)', () => {
   it('spans that differ for ever: peer_protocol after 2,000 requests that bring nothing', async () => {
-    const { link, requests } = lyingPeer((ask) => ({ spans: ask.spans.map(({ start }) => ({ start, parts: [{ end: scope.end, fingerprint: print }] })) }));
+    const { link, requests } = lyingPeer((ask) => ({
+      spans: ask.spans.map(({ start }) => ({ start, parts: [{ end: scope.end, fingerprint: print }] })),
+    }));
     await fails(link, ['peer_protocol'], { direction: 'pull' });
     assert.ok(requests() <= 2_001);
   });
 
   it('pages without a write that creep on: peer_protocol', async () => {
-    const { link, requests } = lyingPeer((ask) => (ask.fetch === undefined ? { offers: [scope] } : { fetchNext: successorKey(ask.fetch.start).subarray(0, 1_024) }));
+    const { link, requests } = lyingPeer((ask) =>
+      ask.fetch === undefined ? { offers: [scope] } : { fetchNext: successorKey(ask.fetch.start).subarray(0, 1_024) },
+    );
     await fails(link, ['peer_protocol'], { direction: 'pull' });
     assert.ok(requests() <= 2_001);
   });

@@ -34,7 +34,11 @@ async function assertValue(instance: Instance, name: string, value: string | und
 }
 
 function inserting(name: string): Act {
-  return { prepare: nothing, run: ({ replica }) => replica.write(setOf([name], 'new')), check: (instance) => assertValue(instance, name, 'new') };
+  return {
+    prepare: nothing,
+    run: ({ replica }) => replica.write(setOf([name], 'new')),
+    check: (instance) => assertValue(instance, name, 'new'),
+  };
 }
 
 function collecting(names: readonly string[]): Act {
@@ -55,7 +59,11 @@ const acts: Readonly<Record<string, (branch: Branch, side: Side) => Act>> = {
   'insert of a bounding key': (branch, side) => inserting(own(branch, side).bounds[side === 'lower' ? 1 : 0]),
   overwrite: (branch, side) => {
     const name = own(branch, side).held;
-    return { prepare: nothing, run: ({ replica }) => replica.write(setOf([name], 'over')), check: (instance) => assertValue(instance, name, 'over') };
+    return {
+      prepare: nothing,
+      run: ({ replica }) => replica.write(setOf([name], 'over')),
+      check: (instance) => assertValue(instance, name, 'over'),
+    };
   },
   delete: (branch, side) => {
     const name = own(branch, side).held;
@@ -128,8 +136,18 @@ async function race(field: Field, a: Act, b: Act): Promise<void> {
 async function afterwards(one: Instance, two: Instance, field: Field): Promise<void> {
   const all = field.branches.flatMap(({ plain }) => plain);
   await one.replica.write(setOf(all.slice(0, 100), 'after'));
-  await two.replica.write(setOf(field.branches.map(({ bounding }) => bounding[0] ?? ''), 'after'));
-  await one.replica.write(setOf(field.branches.map(({ bounding }) => bounding[5] ?? ''), 'after'));
+  await two.replica.write(
+    setOf(
+      field.branches.map(({ bounding }) => bounding[0] ?? ''),
+      'after',
+    ),
+  );
+  await one.replica.write(
+    setOf(
+      field.branches.map(({ bounding }) => bounding[5] ?? ''),
+      'after',
+    ),
+  );
   await assertTree(one.store, one.digests);
 }
 

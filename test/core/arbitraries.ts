@@ -2,7 +2,15 @@ import fc from 'fast-check';
 import { type Entry, type Head } from '../../src/core/entry.ts';
 import { parseKey, type Key } from '../../src/core/key.ts';
 import { makeStamp, parseInstance, type Stamp } from '../../src/core/stamp.ts';
-import { compareWrites, grantZero, parseGrantId, parseWriteId, signatureEmpty, type GrantId, type WriteBody } from '../../src/core/write.ts';
+import {
+  compareWrites,
+  grantZero,
+  parseGrantId,
+  parseWriteId,
+  signatureEmpty,
+  type GrantId,
+  type WriteBody,
+} from '../../src/core/write.ts';
 import { type MeshDigests } from '../../src/crypto/mesh.ts';
 import { sha256 } from '../../src/crypto/digest.ts';
 import { type ReceivedWrite } from '../../src/replica/proposal.ts';
@@ -31,7 +39,14 @@ export const leaves: fc.Arbitrary<GrantId> = fc.oneof(
 const expiries = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }));
 
 export const bodies: fc.Arbitrary<WriteBody & { value: Uint8Array }> = fc
-  .record({ key: keys, version: stamps, tombstone: fc.boolean(), expiresAt: expiries, leaf: leaves, value: fc.uint8Array({ maxLength: 50 }) })
+  .record({
+    key: keys,
+    version: stamps,
+    tombstone: fc.boolean(),
+    expiresAt: expiries,
+    leaf: leaves,
+    value: fc.uint8Array({ maxLength: 50 }),
+  })
   .map((body) => (body.tombstone ? { ...body, expiresAt: 0, value: new Uint8Array(0) } : body))
   .map((body) => ({ ...body, valueLength: body.value.length, valueDigest: sha256(body.value) }));
 

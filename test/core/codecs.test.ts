@@ -48,12 +48,21 @@ describe('codecs of core', () => {
         for (const index of [0, 1]) {
           const changed = Buffer.from(bytes);
           changed[index] = other;
-          assert.throws(() => decodeBody(changed), (error) => hasCode(error, 'malformed'));
+          assert.throws(
+            () => decodeBody(changed),
+            (error) => hasCode(error, 'malformed'),
+          );
         }
         const broken = { ...body, tombstone: true, expiresAt: 5 };
-        assert.throws(() => decodeBody(encodeBody(broken)), (error) => hasCode(error, 'malformed'));
+        assert.throws(
+          () => decodeBody(encodeBody(broken)),
+          (error) => hasCode(error, 'malformed'),
+        );
         const huge = { ...body, tombstone: false, valueLength: 1_048_577 };
-        assert.throws(() => decodeBody(encodeBody(huge)), (error) => hasCode(error, 'too_large'));
+        assert.throws(
+          () => decodeBody(encodeBody(huge)),
+          (error) => hasCode(error, 'too_large'),
+        );
       }),
       { numRuns: 50 },
     );
@@ -73,7 +82,10 @@ describe('codecs of core', () => {
         const fresh = entry.map((head, i): Head => (i === 0 ? { ...head, position: undefined } : head));
         const bytes = Buffer.from(encodeEntry(fresh, () => 77));
         bytes.set(commit, 1);
-        assert.deepEqual(shown(decodeEntry(bytes)), shown(entry.map((head, i) => (i === 0 ? { ...head, position: { commit, place: 77 } } : head))));
+        assert.deepEqual(
+          shown(decodeEntry(bytes)),
+          shown(entry.map((head, i) => (i === 0 ? { ...head, position: { commit, place: 77 } } : head))),
+        );
       }),
     );
   });

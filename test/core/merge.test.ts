@@ -8,12 +8,14 @@ import { fewStamps } from './arbitraries.ts';
 const grants = [grantZero, parseGrantId(new Uint8Array(32).fill(1)), parseGrantId(new Uint8Array(32).fill(2))];
 
 /** Writes of one key; as in a mesh, equal ids mean equal statements. */
-const heads: fc.Arbitrary<Head> = fc.record({ version: fewStamps, leaf: fc.constantFrom(...grants), salt: fc.nat(2) }).map(({ version, leaf, salt }) => {
-  const id = Buffer.alloc(32, salt);
-  id.set(version, 8);
-  id.set(leaf.subarray(0, 4), 28);
-  return { version, id: parseWriteId(id), tombstone: salt === 0, expiresAt: 0, leaf, length: 1, accepted: version, position: undefined };
-});
+const heads: fc.Arbitrary<Head> = fc
+  .record({ version: fewStamps, leaf: fc.constantFrom(...grants), salt: fc.nat(2) })
+  .map(({ version, leaf, salt }) => {
+    const id = Buffer.alloc(32, salt);
+    id.set(version, 8);
+    id.set(leaf.subarray(0, 4), 28);
+    return { version, id: parseWriteId(id), tombstone: salt === 0, expiresAt: 0, leaf, length: 1, accepted: version, position: undefined };
+  });
 const histories = fc.array(heads, { maxLength: 12 });
 
 function mergeAll(list: readonly Head[], from?: Entry): Entry | undefined {
@@ -54,7 +56,10 @@ describe('merge', () => {
         for (const head of list) {
           const again = mergeHead(entry, head);
           assert.notEqual(again.kind, 'applied');
-          assert.equal(again.kind === 'duplicate', entry?.some((kept) => compareWrites(kept, head) === 0 && kept.leaf === head.leaf));
+          assert.equal(
+            again.kind === 'duplicate',
+            entry?.some((kept) => compareWrites(kept, head) === 0 && kept.leaf === head.leaf),
+          );
         }
         assert.deepEqual(mergeAll(list, entry), entry);
       }),
@@ -66,7 +71,10 @@ describe('merge', () => {
       fc.property(fc.array(heads, { minLength: 1, maxLength: 12 }), (list) => {
         const entry = mergeAll(list) ?? [];
         for (const leaf of grants) {
-          const greatest = list.filter((head) => head.leaf === leaf).sort(compareWrites).at(-1);
+          const greatest = list
+            .filter((head) => head.leaf === leaf)
+            .sort(compareWrites)
+            .at(-1);
           assert.deepEqual(entry.find((head) => head.leaf === leaf)?.id, greatest?.id);
         }
         for (const [i, head] of entry.slice(1).entries()) assert.ok(compareWrites(entry[i] ?? head, head) > 0);
@@ -79,7 +87,11 @@ describe('merge', () => {
       fc.property(histories, heads, (list, head) => {
         const before = mergeAll(list);
         const merged = mergeHead(before, head);
-        if (merged.kind === 'applied') assert.deepEqual(merged.replaced, before?.find((kept) => kept.leaf === head.leaf));
+        if (merged.kind === 'applied')
+          assert.deepEqual(
+            merged.replaced,
+            before?.find((kept) => kept.leaf === head.leaf),
+          );
         if (merged.kind === 'dominated') assert.ok(compareWrites(merged.by, head) > 0);
       }),
     );

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { hasCode } from '../../src/core/errors.ts';
-import { compareStamps, logicalOf, makeStamp, parseInstance, physicalMsMax, physicalMsOf, stampFromHex, stampToHex, successorStamp } from '../../src/core/stamp.ts';
+import {
+  compareStamps,
+  logicalOf,
+  makeStamp,
+  parseInstance,
+  physicalMsMax,
+  physicalMsOf,
+  stampFromHex,
+  stampToHex,
+  successorStamp,
+} from '../../src/core/stamp.ts';
 import { stamps } from './arbitraries.ts';
 
 const instance = parseInstance(new Uint8Array(8).fill(9));
@@ -30,7 +40,10 @@ describe('stamp', () => {
     );
     const full = makeStamp(5, 0xffff, instance);
     assert.deepEqual([physicalMsOf(successorStamp(full, instance)), logicalOf(successorStamp(full, instance))], [6, 0]);
-    assert.throws(() => successorStamp(makeStamp(physicalMsMax, 0xffff, instance), instance), (error) => hasCode(error, 'internal'));
+    assert.throws(
+      () => successorStamp(makeStamp(physicalMsMax, 0xffff, instance), instance),
+      (error) => hasCode(error, 'internal'),
+    );
   });
 
   it('C3: hex comes back as it went, and nothing but 32 lower-case digits is taken', () => {
@@ -40,7 +53,11 @@ describe('stamp', () => {
       }),
     );
     for (const bad of ['', 'ab', 'A'.repeat(32), 'g'.repeat(32), '0'.repeat(33), `${'0'.repeat(32)}\n`]) {
-      assert.throws(() => stampFromHex(bad), (error) => hasCode(error, 'malformed'), JSON.stringify(bad));
+      assert.throws(
+        () => stampFromHex(bad),
+        (error) => hasCode(error, 'malformed'),
+        JSON.stringify(bad),
+      );
     }
   });
 });

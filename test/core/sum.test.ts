@@ -42,11 +42,14 @@ describe('sum', () => {
 
   it('C6: count and bytes of a set are read off its sum', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.integer({ min: 1, max: 1_049_600 }), fc.uint8Array({ minLength: 32, maxLength: 32 })), { maxLength: 50 }), (elements) => {
-        const total = zeroSum();
-        for (const [length, id] of elements) addInto(total, digests.element({ version: stampZero, id: parseWriteId(id), length }));
-        assert.deepEqual([countOf(total), bytesOf(total)], [elements.length, elements.reduce((bytes, [length]) => bytes + length, 0)]);
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 1, max: 1_049_600 }), fc.uint8Array({ minLength: 32, maxLength: 32 })), { maxLength: 50 }),
+        (elements) => {
+          const total = zeroSum();
+          for (const [length, id] of elements) addInto(total, digests.element({ version: stampZero, id: parseWriteId(id), length }));
+          assert.deepEqual([countOf(total), bytesOf(total)], [elements.length, elements.reduce((bytes, [length]) => bytes + length, 0)]);
+        },
+      ),
     );
   });
 });

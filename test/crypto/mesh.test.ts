@@ -38,7 +38,13 @@ describe('mesh digests', () => {
 
   it('C5: refuses a mesh id or key of another length', () => {
     const short = new Uint8Array(31);
-    assert.throws(() => new MeshDigests({ id: short, key: openMesh.key }), (error) => hasCode(error, 'bad_config'));
-    assert.throws(() => new MeshDigests({ id: openMesh.id, key: short }), (error) => hasCode(error, 'bad_config'));
+    assert.throws(
+      () => new MeshDigests({ id: short, key: openMesh.key }),
+      (error) => hasCode(error, 'bad_config'),
+    );
+    assert.throws(
+      () => new MeshDigests({ id: openMesh.id, key: short }),
+      (error) => hasCode(error, 'bad_config'),
+    );
   });
 });

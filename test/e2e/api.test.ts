@@ -295,7 +295,7 @@ describe('the HTTP API of a running server', () => {
     const one = await own.tree();
     assert.deepEqual([one.count, one.bytes], [1, 8]);
     assert.notEqual(one.sum, empty.sum);
-    assert.ok(one.branches.length >= 1);
+    assert.deepEqual([one.levels, one.topBranches], [1, 1]);
   });
 
   it('/metrics has histograms of requests and commits, batch sizes, entries, bytes, exchanges, clock, parked', async () => {
@@ -360,7 +360,7 @@ describe('the HTTP API of a running server', () => {
     const one = `POST /data/get HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
     const last = 'GET /cluster_id HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
     const text = await rawExchange(server.port, [one, one, last], 'stay-open');
-    assert.equal(text.match(/^HTTP\/1\.1 200 /gm)?.length, 3);
+    assert.equal(text.match(/HTTP\/1\.1 200 /g)?.length, 3);
     assert.ok(text.endsWith(server.clusterId));
   });
 

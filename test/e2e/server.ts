@@ -31,7 +31,14 @@ export function b64(text: string | Uint8Array): string {
   return Buffer.from(text).toString('base64');
 }
 
-const errorShape = z.object({ error: z.looseObject({ code: z.string(), message: z.string() }) });
+const errorShape = z.object({
+  error: z.looseObject({
+    code: z.string(),
+    message: z.string(),
+    version: z.string().nullable().optional(),
+    index: z.number().optional(),
+  }),
+});
 
 /** The error in an answer; throws if there is none. */
 export function errorIn(answer: Answer): z.infer<typeof errorShape>['error'] {

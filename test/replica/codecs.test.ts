@@ -14,12 +14,25 @@ const follower = (stamp: Stamp): Stamp => successorStamp(stamp, parseInstance(st
 
 /** Stamps in runs, as a batch mints them; none so great that it has no successor. */
 const runs = fc
-  .array(fc.tuple(stamps.filter((stamp) => physicalMsOf(stamp) < 2 ** 48 - 1), fc.integer({ min: 1, max: 4 })), { maxLength: 4 })
-  .map((list) => list.flatMap(([first, length]) => Array.from({ length }).reduce<Stamp[]>((run) => [...run, run.length === 0 ? first : follower(run.at(-1) ?? first)], [])));
+  .array(
+    fc.tuple(
+      stamps.filter((stamp) => physicalMsOf(stamp) < 2 ** 48 - 1),
+      fc.integer({ min: 1, max: 4 }),
+    ),
+    { maxLength: 4 },
+  )
+  .map((list) =>
+    list.flatMap(([first, length]) =>
+      Array.from({ length }).reduce<Stamp[]>((run) => [...run, run.length === 0 ? first : follower(run.at(-1) ?? first)], []),
+    ),
+  );
 
 const slots: fc.Arbitrary<SlotRecord> = fc
   .record({ lease: fc.maxSafeNat(), closed: stamps, batch: fc.maxSafeNat(), stamps: runs, status: fc.constantFrom(...batchStatuses) })
-  .map(({ stamps: all, status, ...record }) => ({ ...record, results: all.map((stamp, i) => ({ status: i % 2 === 0 ? 'applied' : status, stamp })) }));
+  .map(({ stamps: all, status, ...record }) => ({
+    ...record,
+    results: all.map((stamp, i) => ({ status: i % 2 === 0 ? 'applied' : status, stamp })),
+  }));
 
 describe('codecs of the replica', () => {
   it('R1: a slot record comes back as it went', () => {
@@ -45,7 +58,10 @@ describe('codecs of the replica', () => {
 
   it('R1: a run of minted stamps takes a byte each', () => {
     const first = parseStamp(Buffer.from('018bcfe5687b00000102030405060708', 'hex'));
-    const results = Array.from({ length: 500 }).reduce<Stamp[]>((run) => [...run, run.length === 0 ? first : follower(run.at(-1) ?? first)], []);
+    const results = Array.from({ length: 500 }).reduce<Stamp[]>(
+      (run) => [...run, run.length === 0 ? first : follower(run.at(-1) ?? first)],
+      [],
+    );
     const record = { lease: 1, closed: first, batch: 1, results: results.map((stamp) => ({ status: 'applied' as const, stamp })) };
     assert.equal(encodeSlot(record).length, 1 + 8 + 16 + 8 + 2 + 16 + 500);
   });
@@ -56,8 +72,26 @@ describe('codecs of the replica', () => {
         const bytes = encodeWrites(writes);
         const decoded = decodeWrites(bytes, digests);
         assert.deepEqual(
-          decoded.map(({ write, id, accepted }) => [hex(write.key), hex(write.value), hex(write.version), write.tombstone, write.expiresAt, hex(write.leaf), hex(id), hex(accepted)]),
-          writes.map(({ write, id, accepted }) => [hex(write.key), hex(write.value), hex(write.version), write.tombstone, write.expiresAt, hex(write.leaf), hex(id), hex(accepted)]),
+          decoded.map(({ write, id, accepted }) => [
+            hex(write.key),
+            hex(write.value),
+            hex(write.version),
+            write.tombstone,
+            write.expiresAt,
+            hex(write.leaf),
+            hex(id),
+            hex(accepted),
+          ]),
+          writes.map(({ write, id, accepted }) => [
+            hex(write.key),
+            hex(write.value),
+            hex(write.version),
+            write.tombstone,
+            write.expiresAt,
+            hex(write.leaf),
+            hex(id),
+            hex(accepted),
+          ]),
         );
         assert.ok(bytes.length <= writes.reduce((room, { write }) => room + wireLength(write.key.length, write.value.length), 0));
       }),

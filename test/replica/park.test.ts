@@ -45,8 +45,14 @@ describe('parking', () => {
     const { instance, at } = await world();
     const { replica, digests } = instance;
     const limit = at(5_000);
-    const results = await replica.receive([received(digests, 'a', limit), received(digests, 'b', at(5_001)), received(digests, 'c', at(0), at(5_001))], 'peer');
-    assert.deepEqual(results.map(({ status }) => status), ['applied', 'parked', 'parked']);
+    const results = await replica.receive(
+      [received(digests, 'a', limit), received(digests, 'b', at(5_001)), received(digests, 'c', at(0), at(5_001))],
+      'peer',
+    );
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['applied', 'parked', 'parked'],
+    );
     assert.equal(compareStamps(replica.hlc.last, limit), 0);
   });
 
@@ -66,7 +72,10 @@ describe('parking', () => {
     const { replica, digests } = instance;
     const far = at(yearMs);
     for (let page = 0; page < 20; page += 1) {
-      await replica.receive(Array.from({ length: 500 }, (_, i) => received(digests, `k${page}-${i}`, far)), 'peer');
+      await replica.receive(
+        Array.from({ length: 500 }, (_, i) => received(digests, `k${page}-${i}`, far)),
+        'peer',
+      );
     }
     await assert.rejects(replica.receive([received(digests, 'one more', far)], 'peer'), (error) => hasCode(error, 'unavailable'));
     assert.equal((await replica.parkedCount()).writes, 10_000);

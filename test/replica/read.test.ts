@@ -9,11 +9,24 @@ const noKeys: readonly string[] = [];
 const edgeKeys = ['00', '7f', '80', 'ff'];
 
 async function put(instance: Instance, hexKey: string, value: string): Promise<void> {
-  await instance.replica.write([{ kind: 'set', key: parseKey(Buffer.from(hexKey, 'hex')), value: Buffer.from(value), expiresInMs: undefined, expected: { kind: 'any' } }]);
+  await instance.replica.write([
+    {
+      kind: 'set',
+      key: parseKey(Buffer.from(hexKey, 'hex')),
+      value: Buffer.from(value),
+      expiresInMs: undefined,
+      expected: { kind: 'any' },
+    },
+  ]);
 }
 
 /** All pages of a list, one behind the other, and how many there were. */
-async function pages(instance: Instance, range: KeyRange, limit: number, order: 'forward' | 'reverse'): Promise<{ keys: string[]; count: number }> {
+async function pages(
+  instance: Instance,
+  range: KeyRange,
+  limit: number,
+  order: 'forward' | 'reverse',
+): Promise<{ keys: string[]; count: number }> {
   const keys: string[] = [];
   let left = range;
   for (let count = 1; ; count += 1) {
@@ -49,7 +62,10 @@ describe('get, set and list', () => {
     await replica.write([remove('a')]);
     assert.equal((await replica.get(key('a'))).exists, false);
     const { entries } = await replica.list({ range: allKeys, limit: 10, order: 'forward', values: 'with' });
-    assert.deepEqual(entries.map((entry) => Buffer.from(entry.key).toString()), ['b']);
+    assert.deepEqual(
+      entries.map((entry) => Buffer.from(entry.key).toString()),
+      ['b'],
+    );
     await replica.write([set('a', '3')]);
     assert.equal(Buffer.from((await replica.get(key('a'))).value).toString(), '3');
   });
@@ -72,7 +88,10 @@ describe('get, set and list', () => {
     const instance = await openInstance();
     for (const name of ['ff', '80', '00', '7f']) await put(instance, name, name);
     assert.deepEqual((await pages(instance, allKeys, 100, 'forward')).keys, edgeKeys);
-    const from = (start: string, end: string | null): KeyRange => ({ start: Buffer.from(start, 'hex'), end: end === null ? null : Buffer.from(end, 'hex') });
+    const from = (start: string, end: string | null): KeyRange => ({
+      start: Buffer.from(start, 'hex'),
+      end: end === null ? null : Buffer.from(end, 'hex'),
+    });
     assert.deepEqual((await pages(instance, from('00', 'ff'), 100, 'forward')).keys, ['00', '7f', '80']);
     assert.deepEqual((await pages(instance, from('7f', 'ff00'), 100, 'reverse')).keys, ['ff', '80', '7f']);
     assert.deepEqual((await pages(instance, from('7f00', '80'), 100, 'forward')).keys, noKeys);
@@ -80,21 +99,30 @@ describe('get, set and list', () => {
   });
 
   it('G4: R5: pages by next, both ways, are the whole range, without a gap or a repetition', async () => {
-    const bytes = fc.array(fc.constantFrom(0, 0x7f, 0x80, 0xff), { minLength: 1, maxLength: 3 }).map((list) => Buffer.from(list).toString('hex'));
+    const bytes = fc
+      .array(fc.constantFrom(0, 0x7f, 0x80, 0xff), { minLength: 1, maxLength: 3 })
+      .map((list) => Buffer.from(list).toString('hex'));
     await fc.assert(
-      fc.asyncProperty(fc.uniqueArray(bytes, { maxLength: 40 }), fc.integer({ min: 1, max: 7 }), bytes, fc.nat(4), async (names, limit, prefix, dead) => {
-        const instance = await openInstance();
-        for (const name of names) await put(instance, name, '');
-        const deleted = names.filter((_, i) => i % 5 < dead);
-        for (const name of deleted) await instance.replica.write([{ kind: 'delete', key: parseKey(Buffer.from(name, 'hex')), expected: { kind: 'any' } }]);
-        for (const range of [allKeys, prefixRange(Buffer.from(prefix, 'hex'))]) {
-          const expected = names.filter((name) => !deleted.includes(name) && inRange(Buffer.from(name, 'hex'), range)).sort();
-          const forward = await pages(instance, range, limit, 'forward');
-          assert.deepEqual(forward.keys, expected);
-          assert.equal(forward.count, Math.max(1, Math.ceil(expected.length / limit)), 'no empty page at the end');
-          assert.deepEqual((await pages(instance, range, limit, 'reverse')).keys, expected.toReversed());
-        }
-      }),
+      fc.asyncProperty(
+        fc.uniqueArray(bytes, { maxLength: 40 }),
+        fc.integer({ min: 1, max: 7 }),
+        bytes,
+        fc.nat(4),
+        async (names, limit, prefix, dead) => {
+          const instance = await openInstance();
+          for (const name of names) await put(instance, name, '');
+          const deleted = names.filter((_, i) => i % 5 < dead);
+          for (const name of deleted)
+            await instance.replica.write([{ kind: 'delete', key: parseKey(Buffer.from(name, 'hex')), expected: { kind: 'any' } }]);
+          for (const range of [allKeys, prefixRange(Buffer.from(prefix, 'hex'))]) {
+            const expected = names.filter((name) => !deleted.includes(name) && inRange(Buffer.from(name, 'hex'), range)).sort();
+            const forward = await pages(instance, range, limit, 'forward');
+            assert.deepEqual(forward.keys, expected);
+            assert.equal(forward.count, Math.max(1, Math.ceil(expected.length / limit)), 'no empty page at the end');
+            assert.deepEqual((await pages(instance, range, limit, 'reverse')).keys, expected.toReversed());
+          }
+        },
+      ),
       { numRuns: 40 },
     );
   });
@@ -112,6 +140,9 @@ describe('get, set and list', () => {
     const instance = await openInstance();
     await instance.replica.write([set('k', 'v')]);
     const { entries } = await instance.replica.list({ range: allKeys, limit: 1, order: 'forward', values: 'without' });
-    assert.deepEqual(entries.map(({ value }) => value.length), [0]);
+    assert.deepEqual(
+      entries.map(({ value }) => value.length),
+      [0],
+    );
   });
 });

@@ -11,16 +11,29 @@ import { FakeClock } from '../support.ts';
 const { digests } = await openInstance();
 const baseMs = new FakeClock().now();
 const grants = [grantZero, parseGrantId(new Uint8Array(32).fill(1))];
-const stamps = fc.tuple(fc.integer({ min: -3, max: 0 }), fc.nat(1)).map(([ms, cluster]) => makeStamp(baseMs + ms, 0, parseInstance(new Uint8Array(8).fill(cluster))));
+const stamps = fc
+  .tuple(fc.integer({ min: -3, max: 0 }), fc.nat(1))
+  .map(([ms, cluster]) => makeStamp(baseMs + ms, 0, parseInstance(new Uint8Array(8).fill(cluster))));
 const writes = fc
-  .record({ name: fc.constantFrom('a', 'b', 'c'), stamp: stamps, value: fc.constantFrom('x', 'y'), tombstone: fc.boolean(), expires: fc.boolean(), leaf: fc.constantFrom(...grants) })
-  .map(({ name, stamp, value, tombstone, expires, leaf }) => received(digests, name, stamp, stamp, { value, tombstone, leaf, expiresAt: expires ? baseMs + 1_000 : 0 }));
+  .record({
+    name: fc.constantFrom('a', 'b', 'c'),
+    stamp: stamps,
+    value: fc.constantFrom('x', 'y'),
+    tombstone: fc.boolean(),
+    expires: fc.boolean(),
+    leaf: fc.constantFrom(...grants),
+  })
+  .map(({ name, stamp, value, tombstone, expires, leaf }) =>
+    received(digests, name, stamp, stamp, { value, tombstone, leaf, expiresAt: expires ? baseMs + 1_000 : 0 }),
+  );
 
 describe('receive', () => {
   it('G13: R10: deliveries repeated, reordered and cut differently end in equal content (I2)', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(writes, { maxLength: 20 }).chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray([...list, ...list], { minLength: list.length * 2 }))),
+        fc
+          .array(writes, { maxLength: 20 })
+          .chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray([...list, ...list], { minLength: list.length * 2 }))),
         fc.integer({ min: 1, max: 5 }),
         async ([list, again], page) => {
           const one = await openInstance();

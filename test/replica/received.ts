@@ -13,7 +13,13 @@ export interface WriteShape {
 }
 
 /** A write as a peer sends it. */
-export function received(digests: MeshDigests, name: string, version: Stamp, accepted: Stamp = version, shape: WriteShape = {}): ReceivedWrite {
+export function received(
+  digests: MeshDigests,
+  name: string,
+  version: Stamp,
+  accepted: Stamp = version,
+  shape: WriteShape = {},
+): ReceivedWrite {
   const { tombstone = false, expiresAt = 0, leaf = grantZero } = shape;
   const value = Buffer.from(tombstone ? '' : (shape.value ?? 'v'));
   const statement = { key: key(name), version, tombstone, expiresAt: tombstone ? 0 : expiresAt, leaf };

@@ -21,7 +21,19 @@ export async function rowsOf(store: Store, what: 'content' | 'derived'): Promise
   const content = await rows(store, [tables.value, tables.leafValue]);
   for (const [name, bytes] of await rows(store, [tables.head])) {
     const entry = decodeEntry(Buffer.from(bytes, 'hex'));
-    content.set(name, JSON.stringify(entry.map(({ version, id, leaf, length, tombstone, expiresAt }) => [toHex(version), toHex(id), toHex(leaf), length, tombstone, expiresAt])));
+    content.set(
+      name,
+      JSON.stringify(
+        entry.map(({ version, id, leaf, length, tombstone, expiresAt }) => [
+          toHex(version),
+          toHex(id),
+          toHex(leaf),
+          length,
+          tombstone,
+          expiresAt,
+        ]),
+      ),
+    );
   }
   return content;
 }

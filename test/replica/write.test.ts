@@ -17,7 +17,10 @@ function versionOf(outcomes: readonly { version: Stamp }[]): Stamp {
   return first.version;
 }
 
-const withCode = (...codes: ErrorCode[]) => (error: unknown): boolean => hasCode(error, ...codes);
+const withCode =
+  (...codes: ErrorCode[]) =>
+  (error: unknown): boolean =>
+    hasCode(error, ...codes);
 
 /** An unknown outcome, once for each time that it is armed. */
 function once(): { faults: MemoryFaults; arm: () => void } {
@@ -53,11 +56,14 @@ describe('ifVersion', () => {
     await replica.write([remove('k')]);
     await replica.write([expecting(set('k', '3'), { kind: 'absent' })]);
     await replica.write([remove('k')]);
-    await assert.rejects(replica.write([expecting(remove('k'), { kind: 'version', version: versionOf(await replica.write([set('x', '')])) })]), (error) => {
-      assert.ok(hasCode(error, 'version_mismatch'));
-      assert.equal(error.details['version'], null);
-      return true;
-    });
+    await assert.rejects(
+      replica.write([expecting(remove('k'), { kind: 'version', version: versionOf(await replica.write([set('x', '')])) })]),
+      (error) => {
+        assert.ok(hasCode(error, 'version_mismatch'));
+        assert.equal(error.details['version'], null);
+        return true;
+      },
+    );
   });
 
   it('R6: a batch is all or nothing, and names the operation that failed', async () => {
@@ -71,7 +77,9 @@ describe('ifVersion', () => {
 
   it('R6: of many at once that expect the same, one wins', async () => {
     const { replica } = await openInstance();
-    const tries = await Promise.allSettled(Array.from({ length: 20 }, (_, i) => replica.write([expecting(set('k', `${i}`), { kind: 'absent' })])));
+    const tries = await Promise.allSettled(
+      Array.from({ length: 20 }, (_, i) => replica.write([expecting(set('k', `${i}`), { kind: 'absent' })])),
+    );
     assert.equal(tries.filter(({ status }) => status === 'fulfilled').length, 1);
   });
 });

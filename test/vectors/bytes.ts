@@ -4,12 +4,22 @@ import { createHash, createHmac } from 'node:crypto';
 export const hex = (text: string): Buffer => Buffer.from(text, 'hex');
 export const text = (value: string): Buffer => Buffer.from(value, 'latin1');
 export const cat = (...parts: readonly Uint8Array[]): Buffer => Buffer.concat(parts);
-export const sha256 = (...parts: readonly Uint8Array[]): Buffer => createHash('sha256').update(cat(...parts)).digest();
-export const hmac = (key: Uint8Array, ...parts: readonly Uint8Array[]): Buffer => createHmac('sha256', key).update(cat(...parts)).digest();
+export const sha256 = (...parts: readonly Uint8Array[]): Buffer =>
+  createHash('sha256')
+    .update(cat(...parts))
+    .digest();
+export const hmac = (key: Uint8Array, ...parts: readonly Uint8Array[]): Buffer =>
+  createHmac('sha256', key)
+    .update(cat(...parts))
+    .digest();
 
 /** Big-endian, `bytes` long. */
 export function be(value: number | bigint, bytes: number): Buffer {
-  return hex(BigInt(value).toString(16).padStart(bytes * 2, '0'));
+  return hex(
+    BigInt(value)
+      .toString(16)
+      .padStart(bytes * 2, '0'),
+  );
 }
 
 export const u8 = (value: number): Buffer => be(value, 1);

@@ -4,7 +4,11 @@ import { accepted, bodyOf, clusterId, leaf, meshId, meshKey, statements, version
 
 /** 1 + len·2^64 + h·2^128 mod 2^384, as 48 bytes little-endian; worked out as one number. */
 function elementOf(write: Statement): Buffer {
-  const h = BigInt(`0x${Buffer.from(sha256(meshKey, text('gkvmesh/el/v1\0'), write.version, writeIdOf(write))).reverse().toString('hex')}`);
+  const h = BigInt(
+    `0x${Buffer.from(sha256(meshKey, text('gkvmesh/el/v1\0'), write.version, writeIdOf(write)))
+      .reverse()
+      .toString('hex')}`,
+  );
   const length = BigInt(write.key.length + write.value.length);
   return be((1n + (length << 64n) + (h << 128n)) % (1n << 384n), 48).reverse();
 }
@@ -33,7 +37,17 @@ function boundLevels(): Record<string, number> {
 /** format | commit stamp, filled in by the store | count | heads: flags | place | version | id | length | accepted? | expiresAt? | leaf? | commit? */
 function entryRecord(): Buffer {
   const { expiring, tombstone } = statements;
-  const placed = cat(u8(2 | 4 | 8 | 16), u16(3), version, writeIdOf(expiring), u32(18), accepted, u64(expiring.expiresAt), leaf, hex('00000000000000050000'));
+  const placed = cat(
+    u8(2 | 4 | 8 | 16),
+    u16(3),
+    version,
+    writeIdOf(expiring),
+    u32(18),
+    accepted,
+    u64(expiring.expiresAt),
+    leaf,
+    hex('00000000000000050000'),
+  );
   const fresh = cat(u8(1), u16(9), version, writeIdOf(tombstone), u32(2));
   const greatestFirst = Buffer.compare(writeIdOf(expiring), writeIdOf(tombstone)) > 0 ? [placed, fresh] : [fresh, placed];
   return cat(u8(1), Buffer.alloc(10), u8(2), ...greatestFirst);

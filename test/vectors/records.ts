@@ -21,28 +21,46 @@ function wireWrites(): Buffer {
 
 const fingerprint = (sum: Buffer): Buffer => hmac(meshKey, nonce, sum).subarray(0, 8);
 
-/** scope | closing | spans | wants | fetch | writes. Keys: shared u8 | rest u8 (254: then u16; 255 after 0: past the last) | rest. */
+/** One byte for both lengths up to 14 each, else 0xf0 | shared u8 | rest u16; then the rest. */
+function edge(shared: number, rest: string): Buffer {
+  const short = shared <= 14 && rest.length <= 14;
+  return cat(short ? u8(shared * 16 + rest.length) : cat(u8(0xf0), u8(shared), u16(rest.length)), text(rest));
+}
+
+const pastLast = u8(0xff);
+
+/** scope | closing | spans | wants | fetch | writes. */
 function askBody(): Buffer {
-  const scope = cat(u8(0), u8(2), text('a/'), u8(1), u8(1), text('0'));
-  const span = cat(u8(1), u8(1), text('/'), u16(2), cat(u8(2), u8(1), text('m')), fingerprint(Buffer.alloc(48)), cat(u8(1), u8(1), text('0')), fingerprint(Buffer.alloc(48, 1)));
+  const scope = cat(edge(0, 'a/'), edge(1, '0'));
+  const parts = cat(edge(2, 'm'), fingerprint(Buffer.alloc(48)), edge(1, '0'), fingerprint(Buffer.alloc(48, 1)));
+  const span = cat(edge(1, '/'), u16(2), parts);
   const salted = sha256(meshKey, nonce, writeIdOf(statements.set)).subarray(0, 6);
-  const want = cat(u8(1), u8(1), text('/'), u8(2), u8(1), text('m'), u16(1), salted);
-  const fetch = cat(u8(3), u8(0), u8(0), u8(255));
+  const want = cat(edge(1, '/'), edge(2, 'm'), u16(1), salted);
+  const fetch = cat(edge(3, ''), pastLast);
   const writes = wireWrites();
   return cat(scope, u8(1), u16(1), span, u16(1), want, u16(1), fetch, u32(writes.length), writes);
 }
 
 /** looked | spans | ids | offers | gaps | writes | wantsDone | fetchNext | applied | parked | fingerprint of the scope. */
 function replyBody(): Buffer {
-  const ids = cat(u8(0), u8(1), text('a'), u8(1), u8(254), u16(300), Buffer.alloc(300, 'b'), u16(2), hex('010203040506'), hex('111213141516'));
-  const offer = cat(u8(255), u8(0), u8(0), u8(255));
+  const ids = cat(edge(0, 'a'), edge(1, 'b'.repeat(300)), u16(2), hex('010203040506'), hex('111213141516'));
+  const offer = cat(edge(255, ''), pastLast);
   const scope = hmac(meshKey, nonce, Buffer.alloc(48)).subarray(0, 16);
-  return cat(u32(1), u16(0), u16(1), ids, u16(1), offer, u16(0), u32(0), u32(4), u8(255), u8(1), text('c'), u32(5), u32(6), u32(16), scope);
+  const lists = cat(u16(0), u16(1), ids, u16(1), offer, u16(0));
+  return cat(u32(1), lists, u32(0), u32(4), edge(255, 'c'), u32(5), u32(6), u32(16), scope);
 }
 
 /** mac 16 | CBOR [1, mesh id, cluster id, nonce, floor, body]. */
 function requestFrame(body: Buffer): Buffer {
-  const payload = cat(u8(0x86), u8(1), cborBytes(meshId), cborBytes(clusterId), cborBytes(nonce), cborBytes(Buffer.alloc(16)), cborBytes(body));
+  const payload = cat(
+    u8(0x86),
+    u8(1),
+    cborBytes(meshId),
+    cborBytes(clusterId),
+    cborBytes(nonce),
+    cborBytes(Buffer.alloc(16)),
+    cborBytes(body),
+  );
   return cat(hmac(meshKey, text('gkvmesh/exchange/request/v1\0'), payload).subarray(0, 16), payload);
 }
 

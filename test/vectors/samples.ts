@@ -32,7 +32,17 @@ export const statements = {
 /** format | flags | version | expiresAt | leaf | keyLen, key | valueLen | SHA-256(value). */
 export function bodyOf(write: Statement): Buffer {
   const { tombstone, key, value } = write;
-  return cat(u8(1), u8(tombstone ? 1 : 0), write.version, u64(write.expiresAt), write.leaf, u16(key.length), key, u32(value.length), sha256(value));
+  return cat(
+    u8(1),
+    u8(tombstone ? 1 : 0),
+    write.version,
+    u64(write.expiresAt),
+    write.leaf,
+    u16(key.length),
+    key,
+    u32(value.length),
+    sha256(value),
+  );
 }
 
 export function writeIdOf(write: Statement): Buffer {

@@ -40,7 +40,14 @@ const bytesOf = (name: string): Buffer => Buffer.from(records[name] ?? '', 'hex'
 
 function bodyOf(name: keyof typeof statements): WriteBody {
   const { key, value, version: stamp, leaf: grant, ...rest } = statements[name];
-  return { ...rest, key: parseKey(key), version: parseStamp(stamp), leaf: parseGrantId(grant), valueLength: value.length, valueDigest: sha256(value) };
+  return {
+    ...rest,
+    key: parseKey(key),
+    version: parseStamp(stamp),
+    leaf: parseGrantId(grant),
+    valueLength: value.length,
+    valueDigest: sha256(value),
+  };
 }
 
 describe('vectors', () => {
@@ -56,7 +63,10 @@ describe('vectors', () => {
       assert.deepEqual(decodeBody(Buffer.from(core.writes[name].body, 'hex')), body);
       const id = digests.writeId(body);
       assert.equal(hexOf(id), core.writes[name].writeId);
-      assert.equal(hexOf(digests.element({ version: body.version, id, length: body.key.length + body.valueLength })), core.writes[name].element);
+      assert.equal(
+        hexOf(digests.element({ version: body.version, id, length: body.key.length + body.valueLength })),
+        core.writes[name].element,
+      );
     });
   }
 
@@ -86,7 +96,10 @@ describe('vectors', () => {
     assert.equal(hexOf(encodeEntry(kept, () => 9)), core.entry);
     const expiring = entry.find(({ tombstone }) => !tombstone);
     assert.deepEqual(expiring?.position, { commit: Buffer.from('00000000000000050000', 'hex'), place: 3 });
-    assert.deepEqual([expiring.expiresAt, expiring.length, hexOf(expiring.accepted), hexOf(expiring.leaf)], [expiresAt, 18, hexOf(accepted), hexOf(leaf)]);
+    assert.deepEqual(
+      [expiring.expiresAt, expiring.length, hexOf(expiring.accepted), hexOf(expiring.leaf)],
+      [expiresAt, 18, hexOf(accepted), hexOf(leaf)],
+    );
   });
 
   it('R1: slot record', () => {

@@ -1,0 +1,304 @@
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { after, afterEach, before, describe, it } from 'mocha';
+import { limits } from '../../src/core/limits.ts';
+import { b64, errorIn, rawExchange, Scene, type Answer, type RunningServer } from './server.ts';
+
+const key = b64('never-written');
+
+/** What a body is answered with: [what it is, path, body, status, code]. */
+type Case = readonly [name: string, path: string, body: unknown, status: number, code: string];
+
+const refused: readonly Case[] = [
+  ['a body that is an array', '/data/get', [], 400, 'malformed'],
+  ['a body that is null', '/data/get', null, 400, 'malformed'],
+  ['a body that is a string', '/data/set', 'x', 400, 'malformed'],
+  ['a key that is a number', '/data/get', { key: 1 }, 400, 'malformed'],
+  ['a key that is null', '/data/set', { key: null, value: '' }, 400, 'malformed'],
+  ['a value that is an object', '/data/set', { key, value: {} }, 400, 'malformed'],
+  ['a missing key', '/data/get', {}, 400, 'malformed'],
+  ['an unknown field', '/data/get', { key, extra: 1 }, 400, 'unknown_field'],
+  ['an unknown field beside wrong ones', '/data/set', { key: 1, value: 2, extra: 3 }, 400, 'unknown_field'],
+  ['G6: the flag consistent_waw, which nothing ever used', '/data/set', { key, value: '', consistent_waw: true }, 400, 'unknown_field'],
+  ['base64 without its padding', '/data/set', { key: 'aA', value: '' }, 400, 'malformed'],
+  ['base64 of the URL alphabet', '/data/set', { key, value: '_-8=' }, 400, 'malformed'],
+  ['base64 with spaces', '/data/set', { key, value: 'aG k=' }, 400, 'malformed'],
+  ['base64 with a line break', '/data/set', { key, value: 'aGk=\n' }, 400, 'malformed'],
+  ['base64 with bits beyond its last byte', '/data/set', { key: 'aGl=', value: '' }, 400, 'malformed'],
+  ['base64 with too much padding', '/data/set', { key: 'aGk==', value: '' }, 400, 'malformed'],
+  ['a value beside delete', '/data/set', { key, value: '', delete: true }, 400, 'malformed'],
+  ['neither value nor delete', '/data/set', { key }, 400, 'malformed'],
+  ['delete: false', '/data/set', { key, delete: false }, 400, 'malformed'],
+  ['a delete that expires', '/data/set', { key, delete: true, ttlMs: 1_000 }, 400, 'malformed'],
+  ['a ttlMs of 0', '/data/set', { key, value: '', ttlMs: 0 }, 400, 'malformed'],
+  ['a ttlMs of −1', '/data/set', { key, value: '', ttlMs: -1 }, 400, 'malformed'],
+  ['a ttlMs of 1.5', '/data/set', { key, value: '', ttlMs: 1.5 }, 400, 'malformed'],
+  ['a ttlMs of a thousand years', '/data/set', { key, value: '', ttlMs: 31_536_000_000_000 }, 400, 'malformed'],
+  ['an ifVersion that is no version', '/data/set', { key, value: '', ifVersion: 'abc' }, 400, 'malformed'],
+  ['an ifVersion in capitals', '/data/set', { key, value: '', ifVersion: 'AB'.repeat(16) }, 400, 'malformed'],
+  ['an ifVersion of 31 digits', '/data/set', { key, value: '', ifVersion: 'a'.repeat(31) }, 400, 'malformed'],
+  ['a key of 0 bytes', '/data/set', { key: '', value: '' }, 400, 'malformed'],
+  ['a key of 1,025 bytes', '/data/set', { key: b64(new Uint8Array(1_025)), value: '' }, 413, 'too_large'],
+  ['a key of 1,025 bytes in a get', '/data/get', { key: b64(new Uint8Array(1_025)) }, 413, 'too_large'],
+  ['a value of a byte over 1 MiB', '/data/set', { key, value: b64(new Uint8Array(limits.valueBytesMax + 1)) }, 413, 'too_large'],
+  ['an end before the start', '/data/list', { start: b64('b'), end: b64('a') }, 400, 'malformed'],
+  ['a limit of 0', '/data/list', { limit: 0 }, 400, 'malformed'],
+  ['a limit of −1', '/data/list', { limit: -1 }, 400, 'malformed'],
+  ['a limit of 1.5', '/data/list', { limit: 1.5 }, 400, 'malformed'],
+  ['a limit of 1e9', '/data/list', { limit: 1e9 }, 400, 'malformed'],
+  ['a limit of 1,001', '/data/list', { limit: 1_001 }, 400, 'malformed'],
+  ['a limit in quotes', '/data/list', { limit: '1' }, 400, 'malformed'],
+  ['a prefix beside a start', '/data/list', { prefix: b64('a'), start: b64('a') }, 400, 'malformed'],
+  ['a prefix of 1,025 bytes', '/data/list', { prefix: b64(new Uint8Array(1_025)) }, 413, 'too_large'],
+  ['a start of 1,026 bytes', '/data/list', { start: b64(new Uint8Array(1_026)) }, 413, 'too_large'],
+  ['a key twice in a batch', '/data/batch', { ops: [set(key), set(b64('other')), { op: 'delete', key }] }, 400, 'malformed'],
+  ['an operation that there is not', '/data/batch', { ops: [{ op: 'increment', key }] }, 400, 'malformed'],
+  ['ops that are no array', '/data/batch', { ops: set(key) }, 400, 'malformed'],
+  ['a delete with a value in a batch', '/data/batch', { ops: [set(key), { op: 'delete', key: b64('x'), value: '' }] }, 400, 'unknown_field'],
+  ['a set without a value in a batch', '/data/batch', { ops: [{ op: 'set', key }] }, 400, 'malformed'],
+  ['a bad key at the end of a batch', '/data/batch', { ops: [set(key), set('%')] }, 400, 'malformed'],
+  ['a pull from no address', '/control/aae/pull', { peer: 'nowhere' }, 400, 'malformed'],
+  ['a pull from a URL', '/control/aae/pull', { peer: 'http://127.0.0.1:1' }, 400, 'malformed'],
+  ['a pull from port 65,536', '/control/aae/pull', { peer: '127.0.0.1:65536' }, 400, 'malformed'],
+  ['a pull from port 0', '/control/aae/pull', { peer: '127.0.0.1:0' }, 400, 'malformed'],
+  ['a pull in a direction that there is not', '/control/aae/pull', { peer: '127.0.0.1:1', direction: 'push' }, 400, 'malformed'],
+];
+
+function set(of: string): object {
+  return { op: 'set', key: of, value: b64('v') };
+}
+
+function assertRefused(answer: Answer, status: number, code: string): void {
+  assert.deepEqual([answer.status, errorIn(answer).code], [status, code], answer.text.slice(0, 300));
+  assert.match(String(answer.headers['content-type']), /^application\/json/);
+  assert.ok(errorIn(answer).message.length > 5);
+  assert.ok(answer.text.length < 1_000, 'an answer does not repeat what was sent');
+}
+
+describe('bad input to a running server', () => {
+  const scene = new Scene();
+  let server: RunningServer;
+  let sum: string;
+  before(async () => {
+    server = await scene.server();
+    await server.set('kept', 'v');
+    sum = (await server.tree()).sum;
+  });
+  after(() => scene.close());
+  afterEach('the server lives, and nothing was written', async () => {
+    assert.equal(await server.read('kept'), 'v');
+    assert.equal((await server.tree()).sum, sum);
+  });
+
+  for (const [name, path, body, status, code] of refused) {
+    it(`${name} is refused with ${code}`, async () => {
+      assertRefused(await server.post(path, body), status, code);
+    });
+  }
+
+  it('a batch of 1,001 operations is refused', async () => {
+    const ops = Array.from({ length: 1_001 }, (_, i) => set(b64(`many${i}`)));
+    const answer = await server.post('/data/batch', { ops });
+    assert.ok(answer.status === 400 || answer.status === 413);
+  });
+
+  for (const [name, text] of [
+    ['nothing', ''],
+    ['half an object', '{"key":'],
+    ['a trailing comma', '{"key":"aGk=",}'],
+    ['NaN', '{"key":NaN}'],
+    ['a form', 'key=aGk%3D&value=eW8%3D'],
+    ['two values', '{"key":"aGk="}{"key":"aGk="}'],
+  ] as const) {
+    it(`G7: a body of ${name} is refused as no JSON`, async () => {
+      assertRefused(await server.send('POST', '/data/get', text), 400, 'malformed');
+    });
+  }
+
+  it('JSON nested 200,000 deep is refused', async () => {
+    assertRefused(await server.send('POST', '/data/set', `${'['.repeat(200_000)}${']'.repeat(200_000)}`), 400, 'malformed');
+    assertRefused(await server.send('POST', '/data/set', `{"key":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`), 400, 'malformed');
+  });
+
+  it('__proto__ and constructor are fields that are not known', async () => {
+    for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+      assertRefused(await server.send('POST', '/data/set', `{"key":"aGk=","value":"","${name}":{"delete":true}}`), 400, 'unknown_field');
+    }
+    assertRefused(await server.send('POST', '/data/set', '{"__proto__":{"key":"aGk=","value":"eW8="}}'), 400, 'unknown_field');
+  });
+
+  it('bytes that are no UTF-8 are refused', async () => {
+    assertRefused(await server.send('POST', '/data/get', Buffer.from('7b226b6579223a22fffe227d', 'hex')), 400, 'malformed');
+    assertRefused(await server.send('POST', '/data/get', Buffer.from('fffefdfc', 'hex')), 400, 'malformed');
+  });
+
+  it('a lone surrogate in a key is refused', async () => {
+    assertRefused(await server.send('POST', '/data/get', '{"key":"\\ud800"}'), 400, 'malformed');
+  });
+
+  it('a field that comes twice counts as its last, and is checked all the same', async () => {
+    assertRefused(await server.send('POST', '/data/set', '{"key":"aGk=","value":"eW8=","value":1}'), 400, 'malformed');
+  });
+
+  it('G7: an unknown path is 404 unknown_path', async () => {
+    for (const path of ['/', '/data', '/data/get/', '/DATA/GET', '/data/incr', '/../etc/passwd', '/%2e%2e/x', '/data/get%00']) {
+      assertRefused(await server.send('POST', path, '{"key":"aGk="}'), 404, 'unknown_path');
+    }
+  });
+
+  it('a wrong method is 405 with the right ones in Allow', async () => {
+    const get = await server.get('/data/get');
+    assertRefused(get, 405, 'wrong_method');
+    assert.equal(get.headers['allow'], 'POST');
+    for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) assertRefused(await server.send(method, '/data/set'), 405, 'wrong_method');
+    const post = await server.post('/cluster_id', {});
+    assertRefused(post, 405, 'wrong_method');
+    assert.match(String(post.headers['allow']), /^GET(, HEAD)?$/);
+  });
+
+  it('G8: a body whose declared length is over 4 MiB is refused before it is sent (replaced)', async () => {
+    const head = `POST /data/set HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${limits.bodyBytesMax + 1}\r\n\r\n`;
+    const text = await firstAnswer(server.port, head);
+    assert.match(text, /^HTTP\/1\.1 413 /);
+    assert.match(text, /"too_large"/);
+  });
+
+  it('G8: a body of 4 MiB and a byte in chunks is refused with 413 (replaced)', async () => {
+    const chunk = `10000\r\n${' '.repeat(65_536)}\r\n`;
+    const head = 'POST /data/set HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const text = await firstAnswer(server.port, `${head}${chunk.repeat(65)}`);
+    assert.match(text, /^HTTP\/1\.1 413 /);
+  });
+
+  it('a body of exactly 4 MiB is read', async () => {
+    const answer = await server.send('POST', '/data/get', JSON.stringify({ key }).padEnd(limits.bodyBytesMax));
+    assert.equal(answer.status, 200);
+  });
+
+  for (const [name, headers] of [
+    ['a Host of another site', { host: 'evil.example' }],
+    ['a Host that begins like ours', { host: 'localhost.evil.example' }],
+    ['a Host that begins like an address of ours', { host: '127.0.0.1.evil.example' }],
+    ['a Host of an address that is not loopback', { host: '10.0.0.1' }],
+    ['an Origin of another site', { origin: 'http://evil.example' }],
+    ['an Origin of another port', { origin: 'http://localhost:1' }],
+    ['an Origin of null', { origin: 'null' }],
+    ['Sec-Fetch-Site: cross-site', { 'sec-fetch-site': 'cross-site' }],
+  ] as const) {
+    it(`${name} is refused with origin_denied`, async () => {
+      assertRefused(await server.post('/data/set', { key, value: '' }, headers), 403, 'origin_denied');
+    });
+  }
+
+  it('a page of another port of this machine, which the browser calls same-site, is refused', async () => {
+    const answer = await server.post('/data/set', { key, value: '' }, { 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'no-cors' });
+    assertRefused(answer, 403, 'origin_denied');
+  });
+
+  it('a Host of ours in any spelling, and an Origin that is ours, are let in', async () => {
+    for (const host of ['localhost', `127.0.0.1:${server.port}`, 'LOCALHOST:1', '[::1]:6300', '127.9.9.9']) {
+      assert.equal((await server.post('/data/get', { key }, { host })).status, 200, host);
+    }
+    assert.equal((await server.post('/data/get', { key }, { origin: server.api })).status, 200);
+  });
+
+  it('the mesh port answers garbage frames, other paths and web pages with an error', async () => {
+    const port = Number(server.mesh.split(':')[1]);
+    const frame = (head: string, body: string): string =>
+      `POST /exchange HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${head}Content-Length: ${body.length}\r\n\r\n${body}`;
+    const type = 'Content-Type: application/octet-stream\r\n';
+    for (const body of ['', 'garbage', '\0'.repeat(1_000), '\x01'.repeat(70_000)]) {
+      assert.match(await rawExchange(port, [frame(type, body)], 'stay-open'), /^HTTP\/1\.1 (400|409|413|502) /);
+    }
+    assert.match(await rawExchange(port, [frame('', 'x')], 'stay-open'), /^HTTP\/1\.1 400 /);
+    assert.match(await rawExchange(port, [frame(`${type}Origin: http://localhost\r\n`, 'x')], 'stay-open'), /^HTTP\/1\.1 403 /);
+    const long = `POST /exchange HTTP/1.1\r\nHost: localhost\r\n${type}Content-Length: 99999999\r\n\r\n`;
+    assert.match(await firstAnswer(port, long), /^HTTP\/1\.1 413 /);
+    assert.match(await rawExchange(port, ['GET /data/get HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'], 'stay-open'), / 404 /);
+  });
+
+  it('garbage in place of HTTP is answered 400 and the connection ends', async () => {
+    for (const text of ['garbage\r\n\r\n', '\x16\x03\x01\x02\x00\x01\x00', 'GET / HTTP/9.9\r\n\r\n', 'POST /data/get HTTP/1.1\r\nContent-Length: x\r\n\r\n']) {
+      assert.match(await rawExchange(server.port, [text], 'stay-open'), /^HTTP\/1\.1 400 /, JSON.stringify(text));
+    }
+  });
+
+  it('headers beyond 16 KiB are answered 431, a request without Host is refused', async () => {
+    const huge = `GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(70_000)}\r\n\r\n`;
+    assert.match(await rawExchange(server.port, [huge], 'stay-open'), /^HTTP\/1\.1 431 /);
+    assert.match(await rawExchange(server.port, ['GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n'], 'stay-open'), /^HTTP\/1\.1 40[03] /);
+  });
+
+  it('a length beside chunks, the stuff of smuggling, is refused', async () => {
+    const text = 'POST /data/get HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n';
+    assert.match(await rawExchange(server.port, [text], 'half-close'), /^HTTP\/1\.1 400 /);
+  });
+
+  it('a client that closes its half in the midst of the body leaves nothing behind', async () => {
+    const text = await rawExchange(server.port, [`POST /data/set HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"key":"${key}","value":""}`], 'half-close');
+    assert.ok(text === '' || / 400 /.test(text), text);
+  });
+
+  it('a client that closes its half after its request is answered', async () => {
+    const body = JSON.stringify({ key: b64('kept') });
+    const text = await rawExchange(server.port, [`POST /data/get HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`], 'half-close');
+    assert.match(text, /^HTTP\/1\.1 200 /);
+  });
+
+  it('a hundred clients that go away in the midst of things do no harm', async () => {
+    await Promise.all(
+      Array.from(
+        { length: 100 },
+        (_, i) =>
+          new Promise<void>((resolve) => {
+            const socket = connect(server.port, '127.0.0.1', () => {
+              socket.write(`POST /data/list HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${i % 2 === 0 ? 2 : 50}\r\n\r\n{}`);
+              socket.resetAndDestroy();
+            });
+            socket.on('error', () => undefined);
+            socket.once('close', () => {
+              resolve();
+            });
+          }),
+      ),
+    );
+  });
+
+  it('errors are not bugs: nothing of all this was logged as one', () => {
+    assert.doesNotMatch(server.process.stderr, /"level":50/);
+  });
+});
+
+describe('the limits of what is taken', () => {
+  const scene = new Scene();
+  after(() => scene.close());
+
+  it('a key of 1,024 bytes, a value of exactly 1 MiB, a batch of 1,000 are taken', async () => {
+    const server = await scene.server();
+    const longest = b64(Buffer.alloc(1_024, 0xff));
+    const largest = b64(Buffer.alloc(limits.valueBytesMax, 0xfe));
+    assert.equal((await server.post('/data/set', { key: longest, value: largest })).status, 200);
+    assert.deepEqual((await server.list({ prefix: longest })).entries.map((entry) => entry.value === largest), [true]);
+    const ops = Array.from({ length: 1_000 }, (_, i) => set(b64(`many${i}`)));
+    assert.equal((await server.post('/data/batch', { ops })).status, 200);
+    assert.equal((await server.tree()).count, 1_001);
+  });
+});
+
+/** What comes back first for a request that is not complete; then it hangs up. */
+function firstAnswer(port: number, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(text));
+    let answered = '';
+    socket.on('data', (chunk) => {
+      answered += chunk.toString();
+      if (answered.includes('\r\n\r\n{')) socket.destroy();
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reject(error);
+    });
+    socket.once('close', () => {
+      resolve(answered);
+    });
+  });
+}

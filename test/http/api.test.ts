@@ -1,0 +1,12 @@
+import { after, before, describe } from 'mocha';
+import { apiSuite } from './apiSuite.ts';
+import { startApi, type TestApi } from './harness.ts';
+
+describe('HTTP API over a stub store', () => {
+  let api: TestApi;
+  before(async () => {
+    api = await startApi();
+  });
+  after(() => api[Symbol.asyncDispose]());
+  apiSuite(() => api.url);
+});

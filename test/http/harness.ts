@@ -1,0 +1,125 @@
+import { connect } from 'node:net';
+import { request } from 'undici';
+import { type PullReport } from '../../src/aae/driver.ts';
+import { silentLog, type Log } from '../../src/core/ports.ts';
+import { createApi, type ApiDeps } from '../../src/http/api.ts';
+import { Metrics } from '../../src/http/metrics.ts';
+import { listen, type Listener, type ListenTimes } from '../../src/server/listen.ts';
+import { realClock } from '../../src/server/real.ts';
+import { StubStore } from './stubStore.ts';
+
+export const report: PullReport = {
+  keysCompared: 1,
+  branchesCompared: 2,
+  received: 3,
+  sent: 4,
+  applied: 3,
+  parked: 0,
+  bytesIn: 5,
+  bytesOut: 6,
+  writeBytes: 7,
+  roundTrips: 8,
+  durationMs: 9,
+  converged: true,
+};
+
+export interface TestApi extends Listener {
+  readonly url: string;
+  readonly store: StubStore;
+  /** The messages of the log, with their levels. */
+  readonly lines: { level: string; fields: object; message: string }[];
+}
+
+export function recordingLog(lines: TestApi['lines']): Log {
+  const at = (level: string) => (fields: object, message: string) => {
+    lines.push({ level, fields, message });
+  };
+  return { ...silentLog, error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
+}
+
+/** The API over a stub store, on a free port of loopback. */
+export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTimes): Promise<TestApi> {
+  const store = new StubStore();
+  const lines: TestApi['lines'] = [];
+  const log = recordingLog(lines);
+  const readings = {
+    entries: () => Promise.resolve({ entries: store.held.size, bytes: 7 }),
+    parked: () => Promise.resolve({ writes: 2, bytes: 3 }),
+    clockAheadMs: () => 1_500,
+  };
+  const app = createApi({
+    store,
+    puller: { pull: () => Promise.resolve(report) },
+    tree: { root: () => Promise.resolve({ sum: '00'.repeat(48), count: store.held.size, bytes: 7, levels: 1, topBranches: 1 }) },
+    identity: { clusterId: '6f1c1f2e-58d5-4d0e-9d7b-0f6f3a1e2b3c', meshId: '00'.repeat(32), region: 'test' },
+    health: { live: () => true, ready: () => true },
+    metrics: new Metrics(readings, log),
+    hosts: { kind: 'loopback', names: [] },
+    clock: realClock,
+    log,
+    requestIdPrefix: 'test',
+    release: '0.0.0',
+    bodyArrivalMsMax: 10_000,
+    signal: new AbortController().signal,
+    ...changes,
+  });
+  const listener = await listen(app.callback(), { host: '127.0.0.1', port: 0 }, times);
+  return { ...listener, url: `http://${listener.address}`, store, lines, [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose]() };
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: Record<string, string | string[] | undefined>;
+}
+
+/** One request; the body as it is. */
+export async function send(
+  url: string,
+  method: 'GET' | 'POST' | 'PUT' | 'HEAD' | 'OPTIONS',
+  body?: string,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const answer = await request(url, { method, headers, ...(body === undefined ? {} : { body }) });
+  return { status: answer.statusCode, text: await answer.body.text(), headers: answer.headers };
+}
+
+/** POST of JSON, and its JSON answer. */
+export async function post(
+  url: string,
+  body: unknown,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; json: Record<string, unknown> }> {
+  const { status, text } = await send(url, 'POST', typeof body === 'string' ? body : JSON.stringify(body), headers);
+  return { status, json: JSON.parse(text) as Record<string, unknown> }; // our API answers with objects
+}
+
+/** The code of an error answer. */
+export function codeOf(json: Record<string, unknown>): unknown {
+  return (json['error'] as Record<string, unknown> | undefined)?.['code'];
+}
+
+/** Sends bytes over a socket of its own, and resolves with all that comes back once the other side closes. */
+export function raw(address: string, text: string, afterwards: 'half-close' | 'keep-open' = 'keep-open'): Promise<string> {
+  const port = Number(address.split(':').at(-1));
+  return new Promise((resolve, reject) => {
+    let received = '';
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk: string) => (received += chunk));
+    socket.on('end', () => {
+      socket.end();
+      resolve(received);
+    });
+    socket.on('error', reject);
+    if (afterwards === 'half-close') socket.end(text);
+    else socket.write(text);
+  });
+}
+
+/** Resolves once `holds` does; the tests' own time-out ends a wait in vain. */
+export async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+export const b64 = (text: string | Uint8Array): string => Buffer.from(text).toString('base64');

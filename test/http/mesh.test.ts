@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { describe } from 'mocha';
+import { request } from 'undici';
+import { frameBytesMax } from '../../src/aae/frame.ts';
+import { GkvError } from '../../src/core/errors.ts';
+import { silentLog } from '../../src/core/ports.ts';
+import { createMeshApp } from '../../src/http/mesh.ts';
+import { type FrameResponder } from '../../src/http/ports.ts';
+import { listen, type Listener } from '../../src/server/listen.ts';
+import { realClock } from '../../src/server/real.ts';
+
+const octets = { 'content-type': 'application/octet-stream' };
+
+function startMesh(responder: FrameResponder): Promise<Listener> {
+  const { signal } = new AbortController();
+  const rest = { clock: realClock, log: silentLog, requestIdPrefix: 'm', bodyArrivalMsMax: 5_000, signal };
+  const app = createMeshApp({ responder, hosts: { kind: 'loopback', names: [] }, ...rest });
+  return listen(app.callback(), { host: '127.0.0.1', port: 0 });
+}
+
+const echo: FrameResponder = { answer: (frame) => Promise.resolve(Uint8Array.from(frame).reverse()) };
+
+async function exchange(
+  mesh: Listener,
+  body: Uint8Array,
+  headers: Record<string, string> = octets,
+): Promise<{ status: number; bytes: Buffer }> {
+  const answer = await request(`http://${mesh.address}/exchange`, { method: 'POST', body, headers });
+  return { status: answer.statusCode, bytes: Buffer.from(await answer.body.arrayBuffer()) };
+}
+
+describe('mesh port', () => {
+  it('hands frames over and answers with frames', async () => {
+    await using mesh = await startMesh(echo);
+    const { status, bytes } = await exchange(mesh, Buffer.from([1, 2, 255]));
+    assert.deepEqual([status, [...bytes]], [200, [255, 2, 1]]);
+  });
+
+  it('takes frames up to the limit and none beyond', async () => {
+    await using mesh = await startMesh(echo);
+    assert.equal((await exchange(mesh, Buffer.alloc(frameBytesMax))).status, 200);
+    assert.equal((await exchange(mesh, Buffer.alloc(frameBytesMax + 1))).status, 413);
+  });
+
+  it('answers a failure with its status and code', async () => {
+    await using mesh = await startMesh({ answer: () => Promise.reject(new GkvError('mesh_mismatch', 'another mesh')) });
+    const { status, bytes } = await exchange(mesh, Buffer.from('x'));
+    assert.equal(status, 409);
+    assert.deepEqual(JSON.parse(bytes.toString()), { error: { code: 'mesh_mismatch', message: 'another mesh' } });
+  });
+
+  it('serves no web page, no other type and no other path', async () => {
+    await using mesh = await startMesh(echo);
+    assert.equal((await exchange(mesh, Buffer.from('x'), { ...octets, origin: `http://${mesh.address}` })).status, 403);
+    assert.equal((await exchange(mesh, Buffer.from('x'), { ...octets, host: 'example.org' })).status, 403);
+    assert.equal((await exchange(mesh, Buffer.from('x'), { 'content-type': 'text/plain' })).status, 400);
+    assert.equal((await request(`http://${mesh.address}/data/get`, { method: 'POST' })).statusCode, 404);
+    assert.equal((await request(`http://${mesh.address}/exchange`)).statusCode, 405);
+  });
+});

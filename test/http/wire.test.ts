@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { describe } from 'mocha';
+import { b64, codeOf, post, raw, send, startApi, until } from './harness.ts';
+
+const getHi = '{"key":"aGk="}';
+const head = (lines: readonly string[]): string => `${['POST /data/get HTTP/1.1', 'Host: localhost', ...lines].join('\r\n')}\r\n\r\n`;
+const quick = { requestMsMax: 400, drainMsMax: 5_000 };
+
+/** The parts of a raw answer. */
+function parted(text: string): { status: number; json: Record<string, unknown>; head: string } {
+  const [headers = '', body = ''] = text.split('\r\n\r\n', 2);
+  return { status: Number(headers.split(' ')[1]), json: JSON.parse(body) as Record<string, unknown>, head: headers };
+}
+
+describe('HTTP API on the wire', () => {
+  it('G8: requests that come at once on one connection are answered in order', async () => {
+    await using api = await startApi();
+    const one = head([`Content-Length: ${getHi.length}`]) + getHi;
+    const text = await raw(api.address, `${one}${one}GET /cluster_id HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+    assert.equal(text.match(/HTTP\/1\.1 200 /g)?.length, 3);
+  });
+
+  it('G8: Expect: 100-continue is told to go on', async () => {
+    await using api = await startApi();
+    const text = await raw(
+      api.address,
+      `${head([`Content-Length: ${getHi.length}`, 'Expect: 100-continue', 'Connection: close'])}${getHi}`,
+    );
+    assert.match(text, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
+  });
+
+  it('G8: Expect: 100-continue with too long a body is told 413 at once', async () => {
+    await using api = await startApi();
+    const text = await raw(api.address, head(['Content-Length: 4194305', 'Expect: 100-continue', 'Connection: close']));
+    assert.deepEqual([parted(text).status, codeOf(parted(text).json)], [413, 'too_large']);
+  });
+
+  it('G8: a chunked body over 4 MiB is 413', async () => {
+    await using api = await startApi();
+    const chunk = `100000\r\n${'A'.repeat(1_048_576)}\r\n`;
+    const text = await raw(
+      api.address,
+      `${head(['Transfer-Encoding: chunked', 'Connection: close'])}${chunk.repeat(4)}1\r\nA\r\n0\r\n\r\n`,
+    );
+    assert.deepEqual([parted(text).status, codeOf(parted(text).json)], [413, 'too_large']);
+  });
+
+  it('a body that does not arrive is 408 slow_body, and its connection ends', async () => {
+    await using api = await startApi({ bodyArrivalMsMax: 100 });
+    const text = await raw(api.address, `${head(['Content-Length: 100'])}{"key"`);
+    const { status, json, head: headers } = parted(text);
+    assert.deepEqual([status, codeOf(json)], [408, 'slow_body']);
+    assert.match(headers, /Connection: close/);
+    assert.equal((await post(`${api.url}/data/get`, getHi)).status, 200);
+  });
+
+  it('headers that do not arrive are 408 slow_body', async () => {
+    await using api = await startApi({}, quick);
+    const text = await raw(api.address, 'POST /data/get HTTP/1.1\r\nHost: local');
+    assert.deepEqual([parted(text).status, codeOf(parted(text).json)], [408, 'slow_body']);
+  });
+
+  it('a client that closes its half after the request is answered', async () => {
+    await using api = await startApi();
+    let open = (): void => undefined;
+    api.store.gate = new Promise((resolve) => (open = resolve));
+    const body = `{"key":"aGk=","value":"eW8="}`;
+    const answer = raw(
+      api.address,
+      `POST /data/set HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      'half-close',
+    );
+    await until(() => api.store.writes === 1);
+    open();
+    assert.match(await answer, /^HTTP\/1\.1 200 OK\r\n/);
+  });
+
+  it('a client that closes its half within the body writes nothing, and the server goes on', async () => {
+    await using api = await startApi();
+    const text = await raw(
+      api.address,
+      'POST /data/set HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"key":"aGk=","value"',
+      'half-close',
+    );
+    assert.match(text, /^HTTP\/1\.1 400 Bad Request\r\n/);
+    assert.equal(api.store.writes, 0);
+    assert.equal((await post(`${api.url}/data/get`, getHi)).status, 200);
+  });
+
+  const garbage: readonly [what: string, text: string, status: RegExp][] = [
+    ['no HTTP at all', '\u0000\u0001garbage\r\n\r\n', /^HTTP\/1\.1 400 /],
+    ['no Host', 'GET /livez HTTP/1.1\r\n\r\n', /^HTTP\/1\.1 400 /],
+    ['a bad header', 'GET /livez HTTP/1.1\r\nHost: localhost\r\nbad header\r\n\r\n', /^HTTP\/1\.1 400 /],
+    ['headers without end', `GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, /^HTTP\/1\.1 431 /],
+    ['a bad length', `${head(['Content-Length: -5'])}`, /^HTTP\/1\.1 400 /],
+    ['two lengths', `${head(['Content-Length: 5', 'Content-Length: 6'])}`, /^HTTP\/1\.1 400 /],
+    ['an address that is none', 'GET http://[::/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n', /^HTTP\/1\.1 (400|404) /],
+    ['CONNECT', 'CONNECT example.org:80 HTTP/1.1\r\nHost: localhost\r\n\r\n', /^$/],
+    ['an unknown expectation', `${head(['Expect: tea', 'Content-Length: 0', 'Connection: close'])}`, /^HTTP\/1\.1 417 /],
+  ];
+  for (const [what, text, status] of garbage) {
+    it(`G7: a request with ${what} is refused, and the server goes on`, async () => {
+      await using api = await startApi();
+      assert.match(await raw(api.address, text), status);
+      assert.equal((await post(`${api.url}/data/get`, getHi)).status, 200);
+    });
+  }
+
+  it('G7: what fails in us is 500 without its insides; the log has them under the request id', async () => {
+    await using api = await startApi();
+    api.store.failure = new Error('secret /path of ours');
+    const { status, text, headers } = await send(`${api.url}/data/get`, 'POST', getHi);
+    assert.equal(status, 500);
+    assert.equal(codeOf(JSON.parse(text) as Record<string, unknown>), 'internal');
+    assert.doesNotMatch(text, /secret/);
+    const line = api.lines.find(({ level }) => level === 'error');
+    assert.equal((line?.fields as { requestId: string }).requestId, headers['x-request-id']);
+  });
+
+  it('nothing of a request that succeeds or is refused is logged above debug', async () => {
+    await using api = await startApi();
+    await post(`${api.url}/data/set`, { key: b64('k'), value: '' });
+    await post(`${api.url}/data/set`, {});
+    assert.deepEqual(
+      api.lines.filter(({ level }) => level !== 'debug'),
+      [],
+    );
+  });
+
+  it('probes are 503 unavailable when the instance is not well', async () => {
+    await using api = await startApi({ health: { live: () => false, ready: () => false } });
+    for (const path of ['/livez', '/readyz']) assert.equal((await send(`${api.url}${path}`, 'GET')).status, 503);
+  });
+
+  it('readings that fail are left out of the metrics', async () => {
+    await using api = await startApi();
+    const { text } = await send(`${api.url}/metrics`, 'GET');
+    assert.match(text, /gkvmesh_parked_writes 2/);
+    assert.match(text, /gkvmesh_clock_ahead_seconds 1.5/);
+  });
+});
+
+describe('HTTP server that stops', () => {
+  it('answers what is under way, then takes no more', async () => {
+    const api = await startApi();
+    let open = (): void => undefined;
+    api.store.gate = new Promise((resolve) => (open = resolve));
+    const writing = post(`${api.url}/data/set`, { key: b64('k'), value: '' });
+    await until(() => api.store.writes === 1);
+    const stopped = api[Symbol.asyncDispose]();
+    open();
+    assert.equal((await writing).status, 200);
+    await stopped;
+    await assert.rejects(post(`${api.url}/data/get`, getHi), /ECONNREFUSED/);
+  });
+
+  it('waits neither for idle connections nor for silent ones', async () => {
+    const api = await startApi({}, { requestMsMax: 30_000, drainMsMax: 30_000 });
+    const silent = raw(api.address, '');
+    const idle = raw(api.address, `${head([`Content-Length: ${getHi.length}`])}${getHi}`);
+    await until(() => api.lines.length >= 0);
+    assert.equal((await post(`${api.url}/data/get`, getHi)).status, 200);
+    await api[Symbol.asyncDispose]();
+    await Promise.allSettled([silent, idle]);
+  });
+
+  it('cuts off what takes longer than it may', async () => {
+    const api = await startApi({}, { requestMsMax: 30_000, drainMsMax: 50 });
+    api.store.gate = new Promise(() => undefined);
+    const writing = post(`${api.url}/data/set`, { key: b64('k'), value: '' });
+    await until(() => api.store.writes === 1);
+    await Promise.all([api[Symbol.asyncDispose](), assert.rejects(writing)]);
+  });
+
+  it('reports a port in use', async () => {
+    await using api = await startApi();
+    const { listen } = await import('../../src/server/listen.ts');
+    const port = Number(api.address.split(':')[1]);
+    await assert.rejects(
+      listen(() => undefined, { host: '127.0.0.1', port }),
+      { code: 'port_in_use' },
+    );
+    await assert.rejects(
+      listen(() => undefined, { host: 'no.such.host.invalid', port: 0 }),
+      { code: 'bad_config' },
+    );
+  });
+});
