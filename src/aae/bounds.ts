@@ -29,7 +29,10 @@ export class BoundsCache {
   async sync(tx: Transaction): Promise<void> {
     if (this.#seen === undefined) return this.#load(tx);
     const from = this.#seen.key;
-    const [first, ...news] = await tx.range({ start: from, end: tableRange(tables.treeLog).end }, { limit: logRowsMax, isolation: 'snapshot' });
+    const [first, ...news] = await tx.range(
+      { start: from, end: tableRange(tables.treeLog).end },
+      { limit: logRowsMax, isolation: 'snapshot' },
+    );
     if (first === undefined) {
       const last = await lastLogRow(tx);
       // Older than the cache, if its log ends before our row; else our row was cut off with the old ones.

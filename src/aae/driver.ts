@@ -1,18 +1,18 @@
-import { compareBytes, toHex } from '../core/bytes.ts';
+import { compareBytes, equalBytes, toHex } from '../core/bytes.ts';
+import { GkvError, hasCode } from '../core/errors.ts';
 import { stampZero } from '../core/stamp.ts';
-import { equalBytes } from '../core/bytes.ts';
 import { inRange, type KeyRange } from '../core/key.ts';
 import { type Clock, type Random } from '../core/ports.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { decodeWrites } from '../replica/wire.ts';
 import { type Store } from '../store/store.ts';
-import { Fingerprints } from './fingerprint.ts';
-import { decodeAnswer, encodeRequest, frameBytesAim, nonceBytes, protocolError } from './frame.ts';
+import { Fingerprints, splitIds } from './fingerprint.ts';
+import { decodeAnswer, encodeRequest, frameBytesAim, frameBytesMax, nonceBytes, protocolError } from './frame.ts';
 import { decodeReply, encodeAsk, type Ask, type Reply } from './message.ts';
 import { fillFromRange, isHeld, WritesPage } from './outgoing.ts';
 import { finenessFor, RangeView } from './range.ts';
-import { takeIn, type WriteSink } from './responder.ts';
+import { takeIn, turnMsMax, type WriteSink } from './responder.ts';
 import { Tasks, type PushItem } from './tasks.ts';
 
 /** Carries one frame to the peer and its answer back. Errors: `peer_unreachable`, `peer_timeout`, `peer_protocol`, `mesh_mismatch`. */
@@ -87,6 +87,7 @@ export class Driver {
   };
   #scopeFingerprint: Uint8Array = new Uint8Array(0);
   #idleRequests = 0;
+  #breathed: number;
 
   constructor(deps: DriverDeps, link: PeerLink, options: ExchangeOptions) {
     this.#deps = deps;
@@ -96,6 +97,7 @@ export class Driver {
     this.#prints = new Fingerprints(deps.digests, this.#nonce);
     this.#tasks = new Tasks(this.#prints, options.direction);
     this.#started = deps.clock.monotonic();
+    this.#breathed = this.#started;
   }
 
   /** Errors: those of the link; `peer_protocol` for answers that do not fit; what our own store reports. */
@@ -119,8 +121,8 @@ export class Driver {
   async #step(ask: Ask): Promise<void> {
     const reply = await this.#send(ask);
     this.#takeFindings(ask, reply);
-    await this.#takeWrites(ask, reply, decodeWrites(reply.writes, this.#deps.digests));
-    await this.#view((view) => this.#tasks.plan(view, reply));
+    await this.#takeWrites(ask, reply, this.#wanted(ask, reply));
+    await this.#tasks.plan(reply, (look) => this.#view(look));
     this.#note(this.#tasks.takeCounts());
     this.#options.onProgress(this.#current());
   }
@@ -131,9 +133,9 @@ export class Driver {
     let under: Promise<Reply> = this.#send(first);
     for (;;) {
       const reply = await under;
-      const writes = decodeWrites(reply.writes, this.#deps.digests);
+      const writes = this.#decode(reply.writes);
       const next = reply.fetchNext;
-      if (next !== null && compareBytes(next, from) <= 0) throw protocolError('a page of writes after which to go on before its start');
+      checkPage(writes, { start: from, end: range.end }, next);
       if (next !== null) {
         from = next;
         under = this.#send(this.#ask({ fetch: { start: next, end: range.end }, closing: 'final' }));
@@ -154,7 +156,8 @@ export class Driver {
       const fetch = this.#tasks.takeFetch();
       return this.#ask({ fetch, closing: 'final' });
     }
-    const writes = pushes.length === 0 ? new Uint8Array(0) : await this.#page(pushes);
+    const writes =
+      pushes.length === 0 ? new Uint8Array(0) : await this.#page(pushes, spans.length + wants.length === 0 ? 'always fits' : 'must fit');
     if (spans.length + wants.length + writes.length === 0) return undefined;
     return this.#ask({ spans, wants, writes, closing: first || spans.length === 0 ? 'final' : 'more' });
   }
@@ -165,10 +168,10 @@ export class Driver {
   }
 
   /** Writes for the peer, as many as one frame takes; the rest waits for the next. */
-  async #page(pushes: readonly PushItem[]): Promise<Uint8Array> {
+  async #page(pushes: readonly PushItem[], first: 'always fits' | 'must fit'): Promise<Uint8Array> {
     const { store, digests } = this.#deps;
     return store.read(async (snapshot) => {
-      const page = new WritesPage(snapshot, frameBytesAim / 2);
+      const page = new WritesPage(snapshot, frameBytesAim / 2, first);
       const view = new RangeView(snapshot, digests, this.#prints);
       let full = false;
       for (const push of pushes) {
@@ -192,13 +195,16 @@ export class Driver {
     const { digests, clusterId } = this.#deps;
     const request = encodeRequest({ clusterId, nonce: this.#nonce, floor: stampZero }, encodeAsk(ask), digests);
     this.#note({ roundTrips: 1, bytesOut: request.length, writeBytes: ask.writes.length });
+    if (request.length > frameBytesMax) throw new GkvError('internal', `a request of ${request.length} bytes`);
     const frame = await this.#link.ask(request, this.#options.signal);
-    const { body, clusterId: peer } = decodeAnswer(frame, request, digests);
+    const { clusterId: peer, reply } = fromPeer(() => {
+      const answer = decodeAnswer(frame, request, digests);
+      return { clusterId: answer.clusterId, reply: decodeReply(answer.body) };
+    });
     this.#peer = toHex(peer);
-    const reply = decodeReply(body);
     this.#note({ bytesIn: frame.length, writeBytes: reply.writes.length });
     this.#scopeFingerprint = reply.scopeFingerprint;
-    const brought = reply.writes.length + ask.writes.length;
+    const brought = ask.wants.length > 0 || ask.fetch !== undefined ? reply.writes.length : reply.applied;
     this.#idleRequests = brought > 0 ? 0 : this.#idleRequests + 1;
     if (this.#idleRequests > idleRequestsMax) throw protocolError(`${idleRequestsMax} requests in a row brought nothing`);
     return reply;
@@ -212,22 +218,40 @@ export class Driver {
       throw protocolError(`${reply.looked} spans looked at, of ${ask.spans.length}`);
     }
     if (reply.wantsDone > ask.wants.length) throw protocolError(`${reply.wantsDone} wants done, of ${ask.wants.length}`);
-    if (reply.wantsDone === 0 && ask.wants.length > 0 && reply.writes.length === 0) throw protocolError('no want was looked for');
+    if (ask.spans.length + reply.wantsDone === 0 && ask.wants.length > 0 && reply.writes.length === 0)
+      throw protocolError('no want was looked for');
     for (const span of ask.spans.slice(reply.looked)) this.#tasks.addSpan(span);
-    const ranges = [...reply.offers, ...reply.gaps, ...reply.ids.map(({ range }) => range)];
+    const spans = reply.spans.map(({ start, parts }) => ({ start, end: parts[parts.length - 1]?.end ?? null }));
+    const ranges = [...spans, ...reply.offers, ...reply.gaps, ...reply.ids.map(({ range }) => range)];
     if (ranges.some((range) => !within(range, this.#options.scope))) throw protocolError('a range outside of the exchange');
   }
 
   async #takeWrites(ask: Ask, reply: Reply, writes: readonly ReceivedWrite[]): Promise<void> {
     const { sink } = this.#deps;
-    if (writes.some(({ write }) => !inRange(write.key, this.#options.scope))) throw protocolError('a write outside of the exchange');
     this.#tasks.settleWants(ask.wants, reply.wantsDone, writes);
     const { applied, parked } = await takeIn(sink, writes, this.#peer);
     this.#note({ received: writes.length, applied, parked });
   }
 
-  #view<T>(look: (view: RangeView) => Promise<T>): Promise<T> {
-    const { store, digests } = this.#deps;
+  #decode(writes: Uint8Array): ReceivedWrite[] {
+    return fromPeer(() => decodeWrites(writes, this.#deps.digests));
+  }
+
+  /** The writes of an answer, all of which must have been asked for. */
+  #wanted(ask: Ask, reply: Reply): ReceivedWrite[] {
+    const writes = this.#decode(reply.writes);
+    const asked = new Set(ask.wants.flatMap(({ ids }) => splitIds(ids)));
+    const unasked = writes.some(({ write, id }) => !asked.has(this.#prints.idOf(id)) || !inRange(write.key, this.#options.scope));
+    if (unasked) throw protocolError('a write that was not asked for');
+    return writes;
+  }
+
+  async #view<T>(look: (view: RangeView) => Promise<T>): Promise<T> {
+    const { store, digests, clock } = this.#deps;
+    if (clock.monotonic() - this.#breathed > turnMsMax) {
+      await clock.sleep(0); // a long comparison lets others have a turn
+      this.#breathed = clock.monotonic();
+    }
     return store.read((snapshot) => look(new RangeView(snapshot, digests, this.#prints)));
   }
 
@@ -252,6 +276,29 @@ export class Driver {
   #current(): PullReport {
     return { ...this.#report, durationMs: Math.round(this.#deps.clock.monotonic() - this.#started) };
   }
+}
+
+/** What a peer sent that is not what it must be is the peer's fault, whatever is wrong with it. */
+function fromPeer<T>(decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (hasCode(error, 'malformed', 'too_large')) throw protocolError(`the answer is wrong: ${error.message}`, error);
+    throw error;
+  }
+}
+
+/** A page holds writes of its range in order of keys, and goes on behind them. */
+function checkPage(writes: readonly ReceivedWrite[], range: KeyRange, next: Uint8Array | null): void {
+  let before = range.start;
+  for (const { write } of writes) {
+    if (compareBytes(write.key, before) < 0 || !inRange(write.key, range)) throw protocolError('a page of writes out of order');
+    before = write.key;
+  }
+  if (next === null) return;
+  const goesOn = writes.length > 0 && compareBytes(next, range.start) > 0 && compareBytes(next, before) >= 0;
+  if (!goesOn || (range.end !== null && compareBytes(next, range.end) > 0))
+    throw protocolError('a page of writes that does not go on behind its last');
 }
 
 function within(range: KeyRange, scope: KeyRange): boolean {

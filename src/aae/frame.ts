@@ -41,13 +41,9 @@ export function encodeRequest(header: RequestHeader, body: Uint8Array, digests: 
  */
 export function decodeRequest(frame: Uint8Array, digests: MeshDigests): Request {
   const { mac, payload } = splitFrame(frame);
-  const [version, meshId, clusterId, nonce, floor, body] = decodeArray(payload, 6);
-  if (version !== protocolVersion) throw protocolError(`frame of protocol version ${String(version)}, this instance speaks ${protocolVersion}`);
-  const theirMesh = bytesField(meshId, 'mesh id', 32);
-  if (!equalBytes(theirMesh, digests.meshId)) {
-    throw new GkvError('mesh_mismatch', `the peer is of mesh ${toHex(theirMesh)}, this instance is of ${toHex(digests.meshId)}`);
-  }
+  checkStart(payload, digests);
   if (!equalBytes(mac, digests.mac(requestLabel, payload).subarray(0, macBytes))) throw keyMismatch();
+  const [, , clusterId, nonce, floor, body] = decodeArray(payload, 6);
   const header = {
     clusterId: bytesField(clusterId, 'cluster id', 16),
     nonce: bytesField(nonce, 'nonce', nonceBytes),
@@ -70,15 +66,36 @@ export function encodeAnswer(answer: Answer, request: Request, digests: MeshDige
 /** `request` is the frame that was sent. Errors: as for a request. */
 export function decodeAnswer(frame: Uint8Array, request: Uint8Array, digests: MeshDigests): Answer {
   const { mac, payload } = splitFrame(frame);
-  const [version, clusterId, body] = decodeArray(payload, 3);
-  if (version !== protocolVersion) throw protocolError(`answer of protocol version ${String(version)}, this instance speaks ${protocolVersion}`);
+  checkVersion(payload, 3);
   const expected = digests.mac(answerLabel, request.subarray(0, macBytes), payload).subarray(0, macBytes);
   if (!equalBytes(mac, expected)) throw keyMismatch();
+  const [, clusterId, body] = decodeArray(payload, 3);
   return { clusterId: bytesField(clusterId, 'cluster id', 16), body: bytesField(body, 'body') };
 }
 
+/** CBOR's first byte of an array of so many. */
+const arrayOf = 0x80;
+
+/** Version and mesh id stand at fixed places, so that nothing more is decoded for those who are not of this mesh. */
+function checkStart(payload: Uint8Array, digests: MeshDigests): void {
+  checkVersion(payload, 6);
+  const meshId = payload.subarray(4, 36);
+  if (payload[2] !== 0x58 || payload[3] !== 32 || meshId.length !== 32) throw protocolError('frame has no mesh id where one must stand');
+  if (equalBytes(meshId, digests.meshId)) return;
+  throw new GkvError('mesh_mismatch', `the peer is of mesh ${toHex(meshId)}, this instance is of ${toHex(digests.meshId)}`);
+}
+
+function checkVersion(payload: Uint8Array, fields: number): void {
+  const [array = 0, version = 0] = payload;
+  const isFrame = array > arrayOf && array < arrayOf + 24 && version < 24;
+  if (!isFrame) throw protocolError('these bytes are no frame');
+  if (version !== protocolVersion) throw protocolError(`frame of protocol version ${version}, this instance speaks ${protocolVersion}`);
+  if (array !== arrayOf + fields) throw protocolError(`frame is no array of ${fields}`);
+}
+
 function splitFrame(frame: Uint8Array): { mac: Uint8Array; payload: Uint8Array } {
-  if (frame.length > frameBytesMax) throw new GkvError('too_large', `frame has ${frame.length} bytes: at most ${frameBytesMax} are allowed`);
+  if (frame.length > frameBytesMax)
+    throw new GkvError('too_large', `frame has ${frame.length} bytes: at most ${frameBytesMax} are allowed`);
   if (frame.length <= macBytes) throw protocolError(`frame has ${frame.length} bytes, its mac alone has ${macBytes}`);
   return { mac: frame.subarray(0, macBytes), payload: frame.subarray(macBytes) };
 }
@@ -90,7 +107,7 @@ function decodeArray(payload: Uint8Array, length: number): unknown[] {
   } catch (cause) {
     throw protocolError('frame is not CBOR', cause);
   }
-  if (!Array.isArray(value) || (value.length !== length && value[0] === protocolVersion)) throw protocolError(`frame is no array of ${length}`);
+  if (!Array.isArray(value) || value.length !== length) throw protocolError(`frame is no array of ${length}`);
   return value;
 }
 

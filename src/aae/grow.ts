@@ -41,13 +41,18 @@ export function growStep(store: Store, digests: MeshDigests, limits: { max: numb
 /** Takes the next branches of the level below into the level that is being built. */
 async function advance(tx: Transaction, state: TreeState, cursor: Uint8Array, digests: MeshDigests): Promise<GrowStep> {
   const level = state.active + 1;
-  const rows = await tx.range(tableKeys(tables.sum, { start: cursor, end: null }, Uint8Array.of(state.active)), { limit: stepBranches + 1 });
+  const rows = await tx.range(tableKeys(tables.sum, { start: cursor, end: null }, Uint8Array.of(state.active)), {
+    limit: stepBranches + 1,
+  });
   const next = rows.length > stepBranches ? rows[stepBranches]?.key.subarray(2) : undefined;
   const taken = await levelRows(tx, { start: cursor, end: next ?? null }, state.active);
-  const [last] = await tx.range(tableKeys(tables.sum, { start: emptyBytes, end: cursor.length === 0 ? Uint8Array.of(0) : cursor }, Uint8Array.of(level)), {
-    limit: 1,
-    order: 'reverse',
-  });
+  const [last] = await tx.range(
+    tableKeys(tables.sum, { start: emptyBytes, end: cursor.length === 0 ? Uint8Array.of(0) : cursor }, Uint8Array.of(level)),
+    {
+      limit: 1,
+      order: 'reverse',
+    },
+  );
   const changes: BoundChange[] = [];
   for (const { key, sum } of branchesAbove(taken, last?.key.subarray(2) ?? emptyBytes, level, digests)) {
     const isNew = sum.kind === 'new';
@@ -59,7 +64,10 @@ async function advance(tx: Transaction, state: TreeState, cursor: Uint8Array, di
   }
   appendLog(tx, changes);
   const done = next === undefined;
-  tx.set(treeStateKey, encodeTreeState(done ? { active: level, building: undefined } : { active: state.active, building: { cursor: next } }));
+  tx.set(
+    treeStateKey,
+    encodeTreeState(done ? { active: level, building: undefined } : { active: state.active, building: { cursor: next } }),
+  );
   return done ? 'finished' : 'advanced';
 }
 

@@ -2,7 +2,7 @@ import { ByteReader } from '../core/bytes.ts';
 import { ByteWriter } from '../core/byteWriter.ts';
 import { limits } from '../core/limits.ts';
 import { type KeyRange } from '../core/key.ts';
-import { fingerprintBytes, idBytes } from './fingerprint.ts';
+import { fingerprintBytes, idBytes, scopeFingerprintBytes } from './fingerprint.ts';
 
 /** A range, taken apart: each part is [edge before, end) with the sender's fingerprint of what it holds there. */
 export interface Parts {
@@ -58,6 +58,8 @@ export interface Reply {
 
 /** Ranges and ids in one frame, at the most: what one message may make us do. */
 export const rangesPerFrameMax = 65_535;
+/** Parts of one span; ours have 32 at the most. */
+export const partsPerSpanMax = 256;
 
 export function encodeAsk(ask: Ask): Uint8Array {
   const out = new KeyWriter();
@@ -79,7 +81,9 @@ export function encodeAsk(ask: Ask): Uint8Array {
 export function decodeAsk(bytes: Uint8Array): Ask {
   const input = new KeyReader(new ByteReader(bytes, 'exchange request'));
   const scope = input.range();
-  const closing = input.reader.u8() === 1 ? 'final' : 'more';
+  const final = input.reader.u8();
+  if (final > 1) throw input.reader.fail(`closing ${final} is unknown`);
+  const closing = final === 1 ? 'final' : 'more';
   const spans = input.list(readParts);
   const wants = input.list(readIds);
   const [fetch] = input.list((from) => from.range(), 1);
@@ -124,6 +128,8 @@ export function decodeReply(bytes: Uint8Array): Reply {
   const applied = input.reader.u32();
   const parked = input.reader.u32();
   const scopeFingerprint = input.blob();
+  if (scopeFingerprint.length !== 0 && scopeFingerprint.length !== scopeFingerprintBytes)
+    throw input.reader.fail('a fingerprint of another length');
   input.reader.end();
   return { looked, spans, ids, offers, gaps, writes, wantsDone, fetchNext, applied, parked, scopeFingerprint };
 }
@@ -138,7 +144,7 @@ function writeParts(out: KeyWriter, span: Parts): void {
 
 function readParts(input: KeyReader): Parts {
   const start = input.edge();
-  return { start, parts: input.list((from) => ({ end: from.key(), fingerprint: from.reader.bytes(fingerprintBytes) })) };
+  return { start, parts: input.list((from) => ({ end: from.key(), fingerprint: from.reader.bytes(fingerprintBytes) }), partsPerSpanMax) };
 }
 
 function writeIds(out: KeyWriter, { range, ids }: RangeIds): void {
@@ -215,6 +221,7 @@ class KeyReader {
     const rest = this.reader.bytes(isLong ? this.reader.u16() : form & 15);
     if (isLong && shared <= shortMax && rest.length <= shortMax) throw this.reader.fail('a short key in the long form');
     if (shared > this.#before.length) throw this.reader.fail(`a key that shares ${shared} bytes with one of ${this.#before.length}`);
+    if (rest.length > 0 && shared < 255 && this.#before[shared] === rest[0]) throw this.reader.fail('a key that shares more than it says');
     const key = shared === 0 ? rest : Buffer.concat([this.#before.subarray(0, shared), rest]);
     if (key.length > limits.keyBytesMax + 1) throw this.reader.fail(`an edge of ${key.length} bytes`);
     this.#before = key;
@@ -237,7 +244,8 @@ class KeyReader {
   list<T>(read: (from: KeyReader) => T, most = rangesPerFrameMax): T[] {
     const count = this.reader.u16();
     this.#items += count;
-    if (count > most || this.#items > rangesPerFrameMax) throw this.reader.fail(`${this.#items} items: at most ${rangesPerFrameMax} are allowed`);
+    if (count > most || this.#items > rangesPerFrameMax)
+      throw this.reader.fail(`${this.#items} items: at most ${rangesPerFrameMax} are allowed`);
     const items: T[] = [];
     for (let i = 0; i < count; i += 1) items.push(read(this));
     return items;

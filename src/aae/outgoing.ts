@@ -12,21 +12,24 @@ import { type RangeView } from './range.ts';
 export class WritesPage {
   readonly #snapshot: Snapshot;
   readonly #writes: ReceivedWrite[] = [];
+  readonly #first: 'always fits' | 'must fit';
   #room: number;
 
-  constructor(snapshot: Snapshot, roomBytes: number) {
+  /** `first`: whether the first write is taken whatever its size, as it must be where nothing else fills the frame. */
+  constructor(snapshot: Snapshot, roomBytes: number, first: 'always fits' | 'must fit') {
     this.#snapshot = snapshot;
     this.#room = roomBytes;
+    this.#first = first;
   }
 
   get count(): number {
     return this.#writes.length;
   }
 
-  /** False, and nothing taken, when it does not fit. The first always fits. */
+  /** False, and nothing taken, when it does not fit. */
   async add(key: Key, head: Head): Promise<boolean> {
     const length = wireLength(key.length, head.length - key.length) - lengthSlack;
-    if (length > this.#room && this.#writes.length > 0) return false;
+    if (length > this.#room && (this.#writes.length > 0 || this.#first === 'must fit')) return false;
     const { value, signature } = await readRecord(this.#snapshot, key, head);
     const { version, tombstone, expiresAt, leaf, id, accepted } = head;
     this.#writes.push({ write: { key, version, tombstone, expiresAt, leaf, value, signature }, id, accepted });

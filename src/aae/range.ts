@@ -103,5 +103,7 @@ export class RangeView {
 /** At most parts − 1 of the edges, evenly spaced. */
 function evenly(edges: readonly Uint8Array[], parts: number): Uint8Array[] {
   if (edges.length < parts) return [...edges];
-  return Array.from({ length: parts - 1 }, (_, i) => edges[Math.floor(((i + 1) * edges.length) / parts)]).filter((edge) => edge !== undefined);
+  return Array.from({ length: parts - 1 }, (_, i) => edges[Math.floor(((i + 1) * edges.length) / parts)]).filter(
+    (edge) => edge !== undefined,
+  );
 }

@@ -1,5 +1,6 @@
 import { ByteReader } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
+import { boundLevelMax } from '../crypto/mesh.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
 import { type Snapshot } from '../store/store.ts';
 
@@ -14,10 +15,12 @@ export const treeStateKey = storeKey(tables.treeState);
 
 const stateFormat = 1;
 
-/** format u8=1 | active u8 | building u8, 0 or 1 | cursor, the rest. */
+/** format u8=1 | active u8 | building u8, 0 or 1 | if 1: cursorLen u16, cursor. */
 export function encodeTreeState(state: TreeState): Uint8Array {
   const head = Uint8Array.of(stateFormat, state.active, state.building === undefined ? 0 : 1);
-  return state.building === undefined ? head : Buffer.concat([head, state.building.cursor]);
+  if (state.building === undefined) return head;
+  const { cursor } = state.building;
+  return Buffer.concat([head, Uint8Array.of(cursor.length >> 8, cursor.length & 0xff), cursor]);
 }
 
 export function decodeTreeState(bytes: Uint8Array): TreeState {
@@ -25,7 +28,9 @@ export function decodeTreeState(bytes: Uint8Array): TreeState {
   const format = reader.u8();
   if (format !== stateFormat) throw reader.fail(`format ${format} is unknown, 1 is known`);
   const active = reader.u8();
-  const building = reader.u8() === 0 ? undefined : { cursor: reader.bytes(reader.left) };
+  const isBuilding = reader.u8();
+  if (active === 0 || active > boundLevelMax || isBuilding > 1) throw reader.fail('levels that cannot be');
+  const building = isBuilding === 0 ? undefined : { cursor: reader.bytes(reader.u16()) };
   reader.end();
   return { active, building };
 }
@@ -61,7 +66,10 @@ export function decodeBoundChanges(bytes: Uint8Array): BoundChange[] {
   while (reader.left > 0) {
     const kind = kinds[reader.u8()];
     if (kind === undefined) throw reader.fail('a kind that is unknown');
-    changes.push({ kind, level: reader.u8(), key: reader.bytes(reader.u16()) });
+    const change = { kind, level: reader.u8(), key: reader.bytes(reader.u16()) };
+    if (change.level === 0 || change.level > boundLevelMax) throw reader.fail(`level ${change.level}, which cannot be`);
+    if (kind === 'dropped' && change.key.length > 0) throw reader.fail('a level that went, with a key');
+    changes.push(change);
   }
   return changes;
 }

@@ -31,6 +31,8 @@ export interface ResponderDeps {
 
 /** Looking at spans stops after this long; the driver asks for the rest again. */
 const lookMsMax = 3_000;
+/** After so long others get a turn. */
+export const turnMsMax = 20;
 /** Bytes of an answer that are left for what stands beside spans and ids. */
 const answerReserveBytes = 65_536;
 
@@ -63,21 +65,31 @@ export class Responder {
     const { store, digests, clock } = this.#deps;
     const findings = new Findings();
     const started = clock.monotonic();
+    let breathed = started;
     const fineness = finenessFor(ask.spans.length);
     for (const span of ask.spans) {
       if (!isOrdered(span)) throw protocolError('a span whose edges do not rise');
-      if (findings.looked > 0 && (findings.bytes > frameBytesAim - answerReserveBytes || clock.monotonic() - started > lookMsMax)) break;
+      if (findings.looked > 0 && (findings.bytes > frameBytesAim / 2 || clock.monotonic() - started > lookMsMax)) break;
+      if (clock.monotonic() - breathed > turnMsMax) {
+        await clock.sleep(0);
+        breathed = clock.monotonic();
+      }
       await store.read((snapshot) => lookAtSpan(new RangeView(snapshot, digests, prints), span, { prints, fineness }, findings));
       findings.looked += 1;
     }
     return findings;
   }
 
-  async #send(ask: Ask, prints: Fingerprints, roomBytes: number): Promise<{ writes: Uint8Array; wantsDone: number; fetchNext: Uint8Array | null }> {
+  async #send(
+    ask: Ask,
+    prints: Fingerprints,
+    roomBytes: number,
+  ): Promise<{ writes: Uint8Array; wantsDone: number; fetchNext: Uint8Array | null }> {
     const { store, digests } = this.#deps;
     if (ask.wants.length === 0 && ask.fetch === undefined) return { writes: new Uint8Array(0), wantsDone: 0, fetchNext: null };
     return store.read(async (snapshot) => {
-      const page = new WritesPage(snapshot, Math.max(answerReserveBytes, roomBytes - answerReserveBytes));
+      const alone = ask.spans.length === 0;
+      const page = new WritesPage(snapshot, roomBytes - answerReserveBytes, alone ? 'always fits' : 'must fit');
       const view = new RangeView(snapshot, digests, prints);
       const wantsDone = await fillFromWants(page, view, ask.wants);
       const all = wantsDone === ask.wants.length;
@@ -177,5 +189,7 @@ function count(results: readonly BatchResult[], status: BatchResult['status']): 
 }
 
 function asError(reason: unknown): GkvError {
-  return hasCode(reason, 'disk_full', 'unavailable', 'read_only') ? reason : new GkvError('unavailable', 'writes could not be taken in', { cause: reason });
+  return hasCode(reason, 'disk_full', 'unavailable', 'read_only')
+    ? reason
+    : new GkvError('unavailable', 'writes could not be taken in', { cause: reason });
 }

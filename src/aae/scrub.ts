@@ -1,12 +1,14 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { decodeEntry, type Entry } from '../core/entry.ts';
+import { hasCode } from '../core/errors.ts';
 import { parseKey, successorKey, type Key, type KeyRange } from '../core/key.ts';
 import { type Log } from '../core/ports.ts';
 import { addInto, zeroSum, type Sum } from '../core/sum.ts';
+import { grantZero, signatureEmpty } from '../core/write.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { readRecord } from '../replica/read.ts';
-import { keyWithin, levelKey, tableKeys, tables } from '../store/keyspace.ts';
+import { keyWithin, levelKey, storeKey, tableKeys, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store, type Transaction } from '../store/store.ts';
 import { appendLog } from './bounds.ts';
 import { readTreeState, type BoundChange } from './records.ts';
@@ -42,7 +44,7 @@ export async function scrub(store: Store, digests: MeshDigests, log: Log, signal
   let report: ScrubReport = { keys: 0, branches: 0, repaired: 0, damaged: [] };
   const state = await store.read(readTreeState);
   for (let level = 1; level <= state.active; level += 1) {
-    for (let from: Uint8Array | null = new Uint8Array(0); from !== null && !signal.aborted; ) {
+    for (let from: Uint8Array | null = new Uint8Array(0); from !== null && !signal.aborted;) {
       const start: Uint8Array = from;
       const slice = await store.transact((tx) => scrubSlice(tx, level, start, digests));
       report = {
@@ -51,7 +53,8 @@ export async function scrub(store: Store, digests: MeshDigests, log: Log, signal
         repaired: report.repaired + slice.repaired,
         damaged: [...report.damaged, ...slice.damaged].slice(0, damagedMax),
       };
-      if (slice.repaired > 0) log.error({ level, from: toHex(start), repaired: slice.repaired }, 'anti-entropy tree was wrong and was put right');
+      if (slice.repaired > 0)
+        log.error({ level, from: toHex(start), repaired: slice.repaired }, 'anti-entropy tree was wrong and was put right');
       for (const key of slice.damaged) log.error({ key: toHex(key) }, 'stored value is not the one that was written');
       from = slice.next;
     }
@@ -63,9 +66,24 @@ export async function scrub(store: Store, digests: MeshDigests, log: Log, signal
 async function scrubSlice(tx: Transaction, level: number, start: Uint8Array, digests: MeshDigests): Promise<Slice> {
   const state = await readTreeState(tx);
   if (level > state.active) return { keys: 0, branches: 0, repaired: 0, damaged: [], next: null };
+  if (start.length > 0 && !(await stillBounds(tx, level, start))) {
+    // The key that bounded here was collected since: go back to the branch that took its content.
+    const [floor] = await tx.range(tableKeys(tables.sum, { start: new Uint8Array(0), end: start }, Uint8Array.of(level)), {
+      limit: 1,
+      order: 'reverse',
+    });
+    return { keys: 0, branches: 0, repaired: 0, damaged: [], next: floor === undefined ? new Uint8Array(0) : keyWithin(floor.key, 1) };
+  }
   const { expected, next, damaged, keys } = await expectSlice(tx, level, start, digests);
-  const repaired = await repair(tx, level, { start, end: next }, expected);
+  // Sums must not be made to agree with heads that are not what was written.
+  const repaired = damaged.length > 0 ? 0 : await repair(tx, level, { start, end: next }, expected);
   return { keys, branches: expected.size, repaired, damaged, next };
+}
+
+/** True where the key is there on the level below, and so bounds this one. */
+async function stillBounds(tx: Transaction, level: number, key: Uint8Array): Promise<boolean> {
+  const row = level === 1 ? storeKey(tables.head, key) : levelKey(tables.sum, level - 1, key);
+  return (await tx.get(row)) !== undefined;
 }
 
 interface Expectation {
@@ -84,7 +102,7 @@ async function expectSlice(tx: Transaction, level: number, start: Uint8Array, di
   const damaged: Key[] = [];
   let rows = 0;
   let keys = 0;
-  for (let from: Uint8Array | null = start; from !== null; ) {
+  for (let from: Uint8Array | null = start; from !== null;) {
     const page: Below[] = await below(tx, level, { start: from, end: null }, digests);
     for (const { key, sum: part, entry } of page) {
       const bounds = key.length > 0 && !equalBytes(key, start) && digests.boundLevel(key) >= level;
@@ -95,9 +113,9 @@ async function expectSlice(tx: Transaction, level: number, start: Uint8Array, di
       }
       addInto(sum, part);
       rows += 1;
-      if (entry === undefined) continue;
+      if (level > 1) continue;
       keys += 1;
-      if (!(await isIntact(tx, parseKey(key), entry, digests))) damaged.push(parseKey(key));
+      if (entry === undefined || !(await isIntact(tx, parseKey(key), entry, digests))) damaged.push(parseKey(key));
     }
     const last: Below | undefined = page[page.length - 1];
     from = page.length < sliceRows || last === undefined ? null : successorKey(last.key);
@@ -116,12 +134,22 @@ async function below(tx: Transaction, level: number, range: KeyRange, digests: M
   if (level === 1) {
     const rows = await tx.range(tableKeys(tables.head, range), { limit: sliceRows });
     return rows.map((row) => {
-      const entry = decodeEntry(row.value);
+      const entry = readable(row.value);
       return { key: keyWithin(row.key), sum: entrySum(entry, digests), entry };
     });
   }
   const page = await tx.range(tableKeys(tables.sum, range, Uint8Array.of(level - 1)), { limit: sliceRows });
   return page.map((row) => ({ key: keyWithin(row.key, 1), sum: row.value as Sum, entry: undefined }));
+}
+
+/** Undefined for bytes that are no entry. */
+function readable(bytes: Uint8Array): Entry | undefined {
+  try {
+    return decodeEntry(bytes);
+  } catch (error) {
+    if (hasCode(error, 'malformed')) return undefined;
+    throw error;
+  }
 }
 
 /** Makes bounds and sums of the range what they should be. Returns how many branches were not. */
@@ -161,10 +189,26 @@ async function repair(tx: Transaction, level: number, range: KeyRange, expected:
 /** True when every candidate's value is the one whose digest its id covers. */
 async function isIntact(snapshot: Snapshot, key: Key, entry: Entry, digests: MeshDigests): Promise<boolean> {
   for (const head of entry) {
-    const { value } = await readRecord(snapshot, key, head);
+    const record = await storedRecord(snapshot, key, head);
+    if (record === undefined || head.length !== key.length + record.value.length) return false;
+    if (equalBytes(head.leaf, grantZero) && !equalBytes(record.signature, signatureEmpty)) return false;
+    const { value } = record;
     const body = { ...head, key, valueLength: value.length, valueDigest: sha256(value) };
     if (!equalBytes(digests.writeId(body), head.id)) return false;
   }
   return true;
 }
 
+/** Undefined where the stored bytes cannot be taken apart. */
+async function storedRecord(
+  snapshot: Snapshot,
+  key: Key,
+  head: Entry[number],
+): Promise<Awaited<ReturnType<typeof readRecord>> | undefined> {
+  try {
+    return await readRecord(snapshot, key, head);
+  } catch (error) {
+    if (hasCode(error, 'corrupt')) return undefined;
+    throw error;
+  }
+}

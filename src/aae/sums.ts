@@ -65,7 +65,12 @@ async function headsSum(snapshot: Snapshot, range: KeyRange, digests: MeshDigest
  * The sums of adjoining ranges: `edges` in order, the last may be null (past the last key). Where all edges bound one level, that
  * level's rows are read in one go.
  */
-export async function partitionSums(snapshot: Snapshot, edges: readonly (Uint8Array | null)[], top: number, digests: MeshDigests): Promise<Sum[]> {
+export async function partitionSums(
+  snapshot: Snapshot,
+  edges: readonly (Uint8Array | null)[],
+  top: number,
+  digests: MeshDigests,
+): Promise<Sum[]> {
   const level = commonLevel(edges, top, digests);
   const aligned = level === 0 ? await headsPartition(snapshot, edges, digests) : await alignedSums(snapshot, edges, level);
   const sums: Sum[] = [];
@@ -107,7 +112,11 @@ function commonLevel(edges: readonly (Uint8Array | null)[], top: number, digests
 }
 
 /** Sums from the rows of one level; undefined in place of those whose edges are no bounds here. */
-async function alignedSums(snapshot: Snapshot, edges: readonly (Uint8Array | null)[], level: number): Promise<(Sum | undefined)[] | undefined> {
+async function alignedSums(
+  snapshot: Snapshot,
+  edges: readonly (Uint8Array | null)[],
+  level: number,
+): Promise<(Sum | undefined)[] | undefined> {
   const start = edges[0];
   const end = edges[edges.length - 1];
   if (level === 0 || start === undefined || start === null || end === undefined) return undefined;

@@ -22,6 +22,9 @@ export interface Taken {
   readonly pushes: readonly PushItem[];
 }
 
+/** Looks at our own content; each look may be at another snapshot. */
+export type Looking = <T>(look: (view: RangeView) => Promise<T>) => Promise<T>;
+
 /** Bytes of spans and wants in one request. */
 const askBytesMax = frameBytesAim / 2;
 const perFrameMax = 16_384;
@@ -97,15 +100,15 @@ export class Tasks {
   }
 
   /** Works out what follows from an answer. */
-  async plan(view: RangeView, reply: Reply): Promise<void> {
+  async plan(reply: Reply, looking: Looking): Promise<void> {
     const differing: KeyRange[] = [];
     for (const span of reply.spans) {
       if (!isOrdered(span)) throw protocolError('a span whose edges do not rise');
-      await this.#planSpan(view, span, differing);
+      await looking((view) => this.#planSpan(view, span, differing));
     }
     const fineness = finenessFor(differing.length);
-    for (const range of differing) this.#spans.push(await view.parts(range, fineness));
-    for (const listed of reply.ids) await this.#planIds(view, listed);
+    for (const range of differing) this.#spans.push(await looking((view) => view.parts(range, fineness)));
+    for (const listed of reply.ids) await looking((view) => this.#planIds(view, listed));
     this.#fetches.push(...reply.offers);
     for (const range of reply.gaps) this.#pushRange(range);
   }
@@ -155,4 +158,3 @@ export class Tasks {
     }
   }
 }
-

@@ -44,7 +44,12 @@ export class Tree implements Follower {
     for (let level = 1; level <= top; level += 1) {
       const end = level > state.active && state.building !== undefined ? toLatin1(state.building.cursor) : null;
       const content = (from: string, to: string | null): Promise<Sum> =>
-        rangeSum(tx, { start: fromLatin1(from), end: to === null ? null : fromLatin1(to) }, this.#contentLevel(level, state.active, from), this.#digests);
+        rangeSum(
+          tx,
+          { start: fromLatin1(from), end: to === null ? null : fromLatin1(to) },
+          this.#contentLevel(level, state.active, from),
+          this.#digests,
+        );
       plans.push(await new LevelPlanner(tx, this.#bounds, level, end, content).plan(sumChanges));
     }
     return (applying) => {

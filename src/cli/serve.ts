@@ -48,8 +48,9 @@ function withConfigFlags(command: Command): Command {
 async function serve(flags: Record<string, unknown>): Promise<void> {
   const config = loadConfig(flags, process.env);
   const server = await start(config);
+  const stop = signalled(); // before anybody can know that we are ready
   print(`gkvmesh ready api=${server.apiUrl} mesh=${server.meshAddress} cluster=${server.clusterId} mesh-id=${server.meshId}`);
-  await signalled();
+  await stop;
   const hurry = (): void => {
     process.exit(exitCodes.failed);
   };

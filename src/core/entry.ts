@@ -110,6 +110,11 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   const entry: Head[] = [];
   for (let i = 0; i < count; i += 1) entry.push(readHead(reader, commit));
   reader.end();
+  for (const [i, head] of entry.entries()) {
+    const next = entry[i + 1];
+    if (next !== undefined && compareWrites(head, next) <= 0) throw reader.fail('heads that do not fall');
+    if (entry.some((other, j) => j > i && equalBytes(other.leaf, head.leaf))) throw reader.fail('two heads of one leaf grant');
+  }
   return entry;
 }
 
@@ -123,8 +128,12 @@ function readHead(reader: ByteReader, commit: Uint8Array): Head {
   const accepted = (bits & flags.accepted) === 0 ? version : parseStamp(reader.bytes(stampBytes));
   const expiresAt = (bits & flags.expires) === 0 ? 0 : reader.u64();
   const leaf = (bits & flags.leaf) === 0 ? grantZero : parseGrantId(reader.bytes(digestBytes));
+  if ((bits & flags.accepted) !== 0 && equalBytes(accepted, version)) throw reader.fail('an accepted stamp that is the version');
+  if ((bits & flags.expires) !== 0 && expiresAt === 0) throw reader.fail('an expiry of zero');
+  if ((bits & flags.leaf) !== 0 && equalBytes(leaf, grantZero)) throw reader.fail('a zero leaf grant');
   const own = (bits & flags.placed) === 0 ? commit : reader.bytes(commitBytes);
   const tombstone = (bits & flags.tombstone) !== 0;
+  if (tombstone && expiresAt !== 0) throw reader.fail('a tombstone that expires');
   return { version, id, tombstone, expiresAt, leaf, length, accepted, position: { commit: own, place } };
 }
 

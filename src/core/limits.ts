@@ -12,6 +12,8 @@ export const limits = {
   listBytesMax: 8_388_608,
   /** Heads that one list looks at; a range full of tombstones is answered in parts, by `next`. */
   listHeadsMax: 20_000,
+  /** Keys and values of one atomic write of many operations; below what a store takes in one transaction. */
+  writeBytesMax: 8_388_608,
   /** One commit takes at most this many writes and bytes from different callers. */
   commitWritesMax: 500,
   commitBytesMax: 2_097_152,

@@ -1,4 +1,4 @@
-import { asBuffer, ByteReader, writeU64 } from './bytes.ts';
+import { asBuffer, ByteReader, equalBytes, writeU64 } from './bytes.ts';
 import { GkvError } from './errors.ts';
 import { parseKey, type Key } from './key.ts';
 import { limits } from './limits.ts';
@@ -43,6 +43,8 @@ export interface Write {
   readonly signature: Uint8Array;
 }
 
+/** SHA-256 of the empty string. */
+const emptyDigest = Buffer.from('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'hex');
 const bodyFormat = 1;
 const flagTombstone = 1;
 const bodyFixedBytes = 1 + 1 + stampBytes + 8 + digestBytes + 2 + 4 + digestBytes;
@@ -99,6 +101,7 @@ export function decodeBody(bytes: Uint8Array): WriteBody {
   const valueLength = reader.u32();
   const valueDigest = reader.bytes(digestBytes);
   reader.end();
+  if (valueLength === 0 && !equalBytes(valueDigest, emptyDigest)) throw reader.fail('an empty value whose digest is not that of nothing');
   const tombstone = flags === flagTombstone;
   checkShape({ tombstone, expiresAt, valueLength });
   return { key, version, tombstone, expiresAt, leaf, valueLength, valueDigest };

@@ -118,4 +118,3 @@ export function instanceOf(clusterId: Uint8Array, incarnation: number, slot: num
   instance.writeUInt16BE(slot, 6);
   return parseInstance(instance);
 }
-

@@ -39,11 +39,15 @@ export class BodyReader {
     return new Promise((resolve, reject) => {
       const arriving = { startedMs: this.#clock.monotonic(), giveUp: reject };
       this.#arriving.add(arriving);
-      getRawBody(request, length === undefined ? { limit: bytesMax } : { limit: bytesMax, length }, (error: getRawBody.RawBodyError | null | undefined, body) => {
-        this.#arriving.delete(arriving);
-        if (error === null || error === undefined) resolve(body);
-        else reject(this.#failure(error));
-      });
+      getRawBody(
+        request,
+        length === undefined ? { limit: bytesMax } : { limit: bytesMax, length },
+        (error: getRawBody.RawBodyError | null | undefined, body) => {
+          this.#arriving.delete(arriving);
+          if (error === null || error === undefined) resolve(body);
+          else reject(this.#failure(error));
+        },
+      );
       if (!this.#watching) void this.#watch();
     });
   }

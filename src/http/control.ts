@@ -46,7 +46,9 @@ export function controlRoutes(deps: ControlDeps): Route[] {
 
 function peerAddress(text: string): { host: string; port: number } {
   try {
-    return parseAddress(text);
+    const address = parseAddress(text);
+    if (address.port === 0) throw new GkvError('malformed', 'nobody listens on port 0');
+    return address;
   } catch (error) {
     throw new GkvError('malformed', `peer: ${error instanceof Error ? error.message : ''}`, { cause: error, details: { field: 'peer' } });
   }

@@ -53,13 +53,15 @@ function outermost(deps: ShellDeps, routes: readonly Route[]): Middleware {
     requests += 1;
     const requestId = ownId(ctx.req.headers) ?? `${deps.requestIdPrefix}-${requests.toString(36)}`;
     ctx.set('X-Request-Id', requestId);
+    let path = '';
     try {
+      path = pathOf(ctx);
       gate.check(ctx.req.headers);
       await next();
     } catch (error) {
-      answerError(ctx, deps.log, error, requestId);
+      answerError(ctx, deps.log, error, { requestId, path });
     }
-    deps.observe(known.has(ctx.path) ? ctx.path : 'other', ctx.status, deps.clock.monotonic() - started);
+    deps.observe(known.has(path) ? path : 'other', ctx.status, deps.clock.monotonic() - started);
   };
 }
 
@@ -69,9 +71,18 @@ function ownId(headers: IncomingHttpHeaders): string | undefined {
   return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : undefined;
 }
 
-function answerError(ctx: Context, log: Log, error: unknown, requestId: string): void {
-  const { status, body } = errorAnswer(error, requestId);
-  const fields = { requestId, status, method: ctx.method, path: ctx.path.slice(0, 200), err: error };
+/** Errors: `malformed` where the request's address is none; koa parses it when it is first asked for. */
+function pathOf(ctx: Context): string {
+  try {
+    return ctx.path;
+  } catch (error) {
+    throw new GkvError('malformed', `${JSON.stringify(ctx.url.slice(0, 100))} is no address`, { cause: error });
+  }
+}
+
+function answerError(ctx: Context, log: Log, error: unknown, request: { requestId: string; path: string }): void {
+  const { status, body } = errorAnswer(error, request.requestId);
+  const fields = { requestId: request.requestId, status, method: ctx.method, path: request.path.slice(0, 200), err: error };
   if (status === 500) log.error(fields, 'request failed');
   else if (status === 503 || status === 507) log.warn(fields, 'request could not be served');
   else log.debug(fields, 'request refused');

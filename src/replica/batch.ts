@@ -33,6 +33,8 @@ export interface DecideDeps {
   readonly digests: MeshDigests;
   readonly hlc: HybridClock;
   readonly nowMs: number;
+  /** Writes that may still be parked. */
+  readonly parkRoom: number;
 }
 
 /** Reads the entry of every key that the submissions name, conflictingly. */
@@ -78,6 +80,8 @@ class Batch {
 
   take(submission: Submission): BatchResult[] | GkvError {
     if (submission.kind === 'received') {
+      const early = submission.writes.filter((received) => this.#isEarly(received)).length;
+      if (this.parked.length + early > this.#deps.parkRoom) return parkingFull();
       return submission.writes.map((received) => this.#takeReceived(received, submission.peer));
     }
     const mismatch = this.#mismatch(submission.ops);
@@ -119,14 +123,19 @@ class Batch {
 
   #takeReceived(received: ReceivedWrite, peer: string): BatchResult {
     const { write, id, accepted } = received;
-    const latestMs = this.#deps.nowMs + limits.futureMsMax;
-    if (physicalMsOf(write.version) > latestMs || physicalMsOf(accepted) > latestMs) {
+    if (this.#isEarly(received)) {
       this.parked.push({ received, peer });
       return { status: 'parked', stamp: accepted };
     }
     this.#deps.hlc.observe(write.version);
     this.#deps.hlc.observe(accepted);
     return { status: this.#merge(this.#state(write.key), write, headOf(write, id, accepted)), stamp: accepted };
+  }
+
+  /** Too far ahead of our wall clock to be taken in. */
+  #isEarly({ write, accepted }: ReceivedWrite): boolean {
+    const latestMs = this.#deps.nowMs + limits.futureMsMax;
+    return physicalMsOf(write.version) > latestMs || physicalMsOf(accepted) > latestMs;
   }
 
   #merge(state: EntryState, write: Write, head: Head): BatchResult['status'] {
@@ -150,8 +159,16 @@ function valueRecord(write: Write): Uint8Array | undefined {
 
 /** Takes a stored value apart. The signature block begins with its length, not counting the two bytes of the length. */
 export function splitValueRecord(record: Uint8Array): { signature: Uint8Array; value: Uint8Array } {
-  const at = 2 + asBuffer(record).readUInt16BE(0);
+  const at = record.length < 2 ? 2 : 2 + asBuffer(record).readUInt16BE(0);
+  if (at > record.length) throw new GkvError('corrupt', `a stored value of ${record.length} bytes is shorter than its signature block`);
   return { signature: record.subarray(0, at), value: record.subarray(at) };
+}
+
+export function parkingFull(): GkvError {
+  return new GkvError(
+    'unavailable',
+    `more than ${limits.parkedWritesMax} writes would be parked for being in the future: a clock is wrong`,
+  );
 }
 
 /** The body that a write's id is made from. */
@@ -178,7 +195,11 @@ function meets(expected: Expected, visible: Head | undefined): boolean {
 function mismatchError(index: number, expected: Expected, visible: Head | undefined): GkvError {
   const current = visible === undefined ? null : stampToHex(visible.version);
   const wanted = expected.kind === 'version' ? `version ${stampToHex(expected.version)}` : 'no such key';
-  return new GkvError('version_mismatch', `operation ${index} expects ${wanted}, but ${current === null ? 'the key is absent' : `its version is ${current}`}`, {
-    details: { version: current, index },
-  });
+  return new GkvError(
+    'version_mismatch',
+    `operation ${index} expects ${wanted}, but ${current === null ? 'the key is absent' : `its version is ${current}`}`,
+    {
+      details: { version: current, index },
+    },
+  );
 }

@@ -43,4 +43,3 @@ export class HybridClock {
     return Math.max(0, physicalMsOf(this.#last) - this.#wall.now());
   }
 }
-

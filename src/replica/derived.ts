@@ -34,4 +34,3 @@ function rowsOf(head: Head): Uint8Array[] {
   if (head.expiresAt !== 0) rows.push(expiryRow(head));
   return rows;
 }
-

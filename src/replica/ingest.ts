@@ -4,11 +4,11 @@ import { type Clock, type Log } from '../core/ports.ts';
 import { compareStamps, stampFromHex, stampToHex, stampZero } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store, type Transaction } from '../store/store.ts';
-import { decideBatch, readEntries } from './batch.ts';
+import { decideBatch, parkingFull, readEntries } from './batch.ts';
 import { applyChanges } from './change.ts';
 import { type HybridClock } from './clock.ts';
 import { type Follower } from './follower.ts';
-import { parkWrites } from './park.ts';
+import { parkRoom, parkWrites } from './park.ts';
 import { bytesOfSubmission, countOfSubmission, type Submission } from './proposal.ts';
 import { acquireSlot, encodeSlot, fencedSlot, slotKey, type BatchResult } from './slot.ts';
 
@@ -72,7 +72,9 @@ export class Ingest {
     const bytes = bytesOfSubmission(submission);
     if (count === 0) return Promise.resolve([]);
     if (this.#queuedWrites + count > limits.queuedWritesMax || this.#queuedBytes + bytes > limits.queuedBytesMax) {
-      return Promise.reject(new GkvError('unavailable', `${this.#queuedWrites} writes of ${this.#queuedBytes} bytes wait for a commit: try again later`));
+      return Promise.reject(
+        new GkvError('unavailable', `${this.#queuedWrites} writes of ${this.#queuedBytes} bytes wait for a commit: try again later`),
+      );
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ submission, count, bytes, resolve, reject });
@@ -135,10 +137,11 @@ export class Ingest {
     const { store, clock, observer } = this.#deps;
     this.#batch += 1;
     const number = this.#batch;
+    const lease = this.#lease; // one that is taken later must not let this batch through
     const submissions = batch.map(({ submission }) => submission);
     const started = clock.monotonic();
     try {
-      const outcomes = await store.transact((tx) => this.#inTransaction(tx, number, submissions), { onVisible });
+      const outcomes = await store.transact((tx) => this.#inTransaction(tx, { number, lease }, submissions), { onVisible });
       observer.commit(clock.monotonic() - started, sum(batch, 'count'), sum(batch, 'bytes'));
       batch.forEach((waiting, index) => {
         settle(waiting, outcomes[index]);
@@ -148,12 +151,17 @@ export class Ingest {
     }
   }
 
-  async #inTransaction(tx: Transaction, number: number, submissions: readonly Submission[]): Promise<readonly Outcome[]> {
+  async #inTransaction(
+    tx: Transaction,
+    { number, lease }: { number: number; lease: number },
+    submissions: readonly Submission[],
+  ): Promise<readonly Outcome[]> {
     const { slot, digests, hlc, clock, followers } = this.#deps;
-    const [record, states] = await Promise.all([fencedSlot(tx, slot, this.#lease), readEntries(tx, submissions)]);
+    const [record, states] = await Promise.all([fencedSlot(tx, slot, lease), readEntries(tx, submissions)]);
     // An earlier run of this very batch was committed although its answer was lost: its results stand.
     if (record.batch === number) return splitResults(submissions, record.results);
-    const decision = decideBatch(submissions, states, { digests, hlc, nowMs: clock.now() });
+    const room = submissions.some(({ kind }) => kind === 'received') ? await parkRoom(tx) : 0;
+    const decision = decideBatch(submissions, states, { digests, hlc, nowMs: clock.now(), parkRoom: room });
     await parkWrites(tx, decision.parked);
     await applyChanges(tx, decision.changes, followers);
     for (const { key, value } of decision.values.values()) {
@@ -161,7 +169,7 @@ export class Ingest {
       else tx.set(key, value);
     }
     const results = decision.results.flatMap(storedResults);
-    tx.set(slotKey(slot), encodeSlot({ lease: this.#lease, closed: hlc.last, batch: number, results }));
+    tx.set(slotKey(slot), encodeSlot({ lease, closed: hlc.last, batch: number, results }));
     return decision.results;
   }
 
@@ -175,6 +183,7 @@ export class Ingest {
       try {
         const record = await acquireSlot(store, slot);
         this.#lease = record.lease;
+        this.#batch = Math.max(this.#batch, record.batch); // no later batch may have the number of one that is stored
         hlc.observe(record.closed);
       } catch (cause) {
         log.error({ slot, err: cause }, 'slot could not be taken again');
@@ -204,12 +213,15 @@ function storedResults(outcome: Outcome): readonly BatchResult[] {
 /** The stored results, given back to the submissions that they answer. */
 function splitResults(submissions: readonly Submission[], results: readonly BatchResult[]): Outcome[] {
   let at = 0;
-  return submissions.map((submission) => {
+  return submissions.map((submission, index) => {
     const first = results[at];
     if (first?.status === 'refused') {
       at += 1;
+      if (submissions[index]?.kind === 'received') return parkingFull();
       const version = compareStamps(first.stamp, stampZero) === 0 ? null : stampToHex(first.stamp);
-      return new GkvError('version_mismatch', `an operation's ifVersion did not hold, version is ${String(version)}`, { details: { version } });
+      return new GkvError('version_mismatch', `an operation's ifVersion did not hold, version is ${String(version)}`, {
+        details: { version },
+      });
     }
     const count = countOfSubmission(submission);
     at += count;

@@ -1,6 +1,5 @@
-import { GkvError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import { stampBytes } from '../core/stamp.ts';
+import { compareStamps, stampBytes, type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { keyWithin, storeKey, tableRange, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Transaction } from '../store/store.ts';
@@ -9,7 +8,8 @@ import { decodeWrites, encodeWrites } from './wire.ts';
 
 /**
  * Writes that a peer sent and that are too far ahead of our wall clock: kept in the order in which they come due, with
- * the peer that sent them, and taken in when they are due. parked/<version 16><id 32><peer> → the write.
+ * the peer that sent them, and taken in when they are due. parked/<due 16><id 32><peer> → the
+ * write, where due is the greater of version and accepted stamp.
  */
 export interface ParkedWrite {
   readonly received: ReceivedWrite;
@@ -38,25 +38,33 @@ function setCount(tx: Transaction, count: ParkedCount): void {
   tx.set(countKey, bytes);
 }
 
-/** Parks the writes. Those that are parked already are no change. Error: `unavailable` when the place for them is full. */
+/** How many more writes may be parked. */
+export async function parkRoom(tx: Transaction): Promise<number> {
+  const { writes, bytes } = await readParkedCount(tx);
+  return bytes >= limits.parkedBytesMax ? 0 : limits.parkedWritesMax - writes;
+}
+
+/** Parks the writes, for which there must be room. Those that are parked already are no change. */
 export async function parkWrites(tx: Transaction, parked: readonly { received: ReceivedWrite; peer: string }[]): Promise<void> {
   if (parked.length === 0) return;
   let { writes, bytes } = await readParkedCount(tx);
   for (const { received, peer } of parked) {
-    const row = storeKey(tables.parked, received.write.version, received.id, Buffer.from(peer));
+    const row = storeKey(tables.parked, dueOf(received), received.id, Buffer.from(peer));
     if ((await tx.get(row)) !== undefined) continue;
     const value = encodeWrites([received]);
     writes += 1;
     bytes += value.length;
     tx.set(row, value);
   }
-  if (writes > limits.parkedWritesMax || bytes > limits.parkedBytesMax) {
-    throw new GkvError('unavailable', `${writes} writes of ${bytes} bytes would be parked for being in the future: a clock is wrong`);
-  }
   setCount(tx, { writes, bytes });
 }
 
-/** Parked writes in the order of their versions, the earliest first. */
+/** The stamp that the clock must come near before the write is taken in. */
+function dueOf({ write, accepted }: ReceivedWrite): Stamp {
+  return compareStamps(write.version, accepted) > 0 ? write.version : accepted;
+}
+
+/** Parked writes in the order in which they come due. */
 export async function listParked(snapshot: Snapshot, digests: MeshDigests, limit: number): Promise<ParkedWrite[]> {
   const rows = await snapshot.range(tableRange(tables.parked), { limit });
   return rows.flatMap(({ key, value }) => {
@@ -77,4 +85,3 @@ export async function unparkRows(tx: Transaction, rows: readonly Uint8Array[]): 
   }
   setCount(tx, { writes, bytes });
 }
-

@@ -3,10 +3,7 @@ import { type Stamp } from '../core/stamp.ts';
 import { type Write, type WriteId } from '../core/write.ts';
 
 /** What must be there for a write to be made; checked in its transaction, in this cluster alone. */
-export type Expected =
-  | { readonly kind: 'any' }
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'version'; readonly version: Stamp };
+export type Expected = { readonly kind: 'any' } | { readonly kind: 'absent' } | { readonly kind: 'version'; readonly version: Stamp };
 
 /** One operation of a client; its version is minted here. */
 export type WriteOp =

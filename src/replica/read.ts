@@ -75,7 +75,8 @@ export class Reader {
         const key = parseKey(keyWithin(row.key));
         const head = visibleHead(decodeEntry(row.value), this.#clock.now());
         if (head !== undefined) {
-          if (entries.length === query.limit || (bytesLeft < head.length && entries.length > 0)) return { entries, next: resumeAt(key, query.order) };
+          if (entries.length === query.limit || (bytesLeft < head.length && entries.length > 0))
+            return { entries, next: resumeAt(key, query.order) };
           const value = query.values === 'with' ? await readValue(snapshot, key, head) : absent.value;
           entries.push({ key, value, version: head.version });
           bytesLeft -= head.length;

@@ -12,7 +12,7 @@ import { feedFollower } from './feed.ts';
 import { type Follower } from './follower.ts';
 import { Ingest, type CommitObserver } from './ingest.ts';
 import { listParked, readParkedCount, unparkRows } from './park.ts';
-import { type ReceivedWrite, type WriteOp, type WriteOutcome } from './proposal.ts';
+import { bytesOfSubmission, type ReceivedWrite, type WriteOp, type WriteOutcome } from './proposal.ts';
 import { Reader, type ListQuery, type ListResult, type ReadResult } from './read.ts';
 import { acquireSlot, type BatchResult } from './slot.ts';
 
@@ -63,15 +63,23 @@ export class Replica {
     return this.#reader.list(query);
   }
 
-  /** All or nothing. Resolves once durable. Errors: `version_mismatch`, `unavailable`, `disk_full`. */
+  /** All or nothing. Resolves once durable. Errors: `too_large`, `version_mismatch`, `unavailable`, `disk_full`. */
   async write(ops: readonly WriteOp[]): Promise<readonly WriteOutcome[]> {
-    if (ops.length > limits.batchOpsMax) throw new GkvError('too_large', `${ops.length} operations: at most ${limits.batchOpsMax} are allowed`);
-    const results = await this.#ingest.submit({ kind: 'local', ops });
+    if (ops.length > limits.batchOpsMax)
+      throw new GkvError('too_large', `${ops.length} operations: at most ${limits.batchOpsMax} are allowed`);
+    const submission = { kind: 'local', ops } as const;
+    const bytes = bytesOfSubmission(submission);
+    if (bytes > limits.writeBytesMax)
+      throw new GkvError('too_large', `operations of ${bytes} bytes: at most ${limits.writeBytesMax} are allowed`);
+    const results = await this.#ingest.submit(submission);
     return results.map(({ status, stamp }) => ({ version: stamp, accepted: stamp, applied: status === 'applied' }));
   }
 
   /** Takes in what a peer sent, at most 500 writes a call. `peer` is the sending cluster's id. */
   receive(writes: readonly ReceivedWrite[], peer: string): Promise<readonly BatchResult[]> {
+    if (writes.length > limits.commitWritesMax) {
+      return Promise.reject(new GkvError('too_large', `${writes.length} writes at once: at most ${limits.commitWritesMax} are allowed`));
+    }
     return this.#ingest.submit({ kind: 'received', writes, peer });
   }
 
@@ -80,12 +88,17 @@ export class Replica {
     const { store, clock, digests } = this.#deps;
     const latestMs = clock.now() + limits.futureMsMax;
     const parked = await store.read((snapshot) => listParked(snapshot, digests, limits.commitWritesMax));
-    const due = parked.filter(({ received }) => physicalMsOf(received.write.version) <= latestMs && physicalMsOf(received.accepted) <= latestMs);
+    const due = parked.filter(
+      ({ received }) => physicalMsOf(received.write.version) <= latestMs && physicalMsOf(received.accepted) <= latestMs,
+    );
+    let taken = 0;
     for (const { received, peer, row } of due) {
-      await this.receive([received], peer);
+      const [result] = await this.receive([received], peer);
+      if (result?.status === 'parked') continue; // the wall clock went back in the meantime
       await store.transact((tx) => unparkRows(tx, [row]));
+      taken += 1;
     }
-    return due.length;
+    return taken;
   }
 
   parkedCount(): Promise<{ writes: number; bytes: number }> {

@@ -1,6 +1,18 @@
 import { ByteReader, writeU64 } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
-import { parseStamp, stampBytes, stampZero, successorStamp, instanceBytes, parseInstance, type Stamp } from '../core/stamp.ts';
+import {
+  logicalMax,
+  logicalOf,
+  parseStamp,
+  physicalMsMax,
+  physicalMsOf,
+  stampBytes,
+  stampZero,
+  successorStamp,
+  instanceBytes,
+  parseInstance,
+  type Stamp,
+} from '../core/stamp.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
 import { type Store, type Transaction } from '../store/store.ts';
 
@@ -48,7 +60,7 @@ export function encodeSlot(record: SlotRecord): Uint8Array {
   at = bytes.writeUInt16BE(record.results.length, at);
   let before = stampZero;
   for (const { status, stamp } of record.results) {
-    const follows = Buffer.compare(followerOf(before), stamp) === 0;
+    const follows = isFollower(before, stamp);
     at = bytes.writeUInt8(batchStatuses.indexOf(status) | (follows ? successorBit : 0), at);
     if (!follows) bytes.set(stamp, at);
     at += follows ? 0 : stampBytes;
@@ -72,6 +84,8 @@ export function decodeSlot(bytes: Uint8Array): SlotRecord {
     const status = batchStatuses[bits & ~successorBit];
     if (status === undefined) throw reader.fail(`status ${bits} is unknown`);
     const stamp = (bits & successorBit) === 0 ? parseStamp(reader.bytes(stampBytes)) : followerOf(before);
+    if (stamp === undefined) throw reader.fail('a successor of the greatest stamp');
+    if ((bits & successorBit) === 0 && isFollower(before, stamp)) throw reader.fail('a successor that is spelled out');
     results.push({ status, stamp });
     before = stamp;
   }
@@ -79,7 +93,14 @@ export function decodeSlot(bytes: Uint8Array): SlotRecord {
   return { lease, closed, batch, results };
 }
 
-function followerOf(stamp: Stamp): Stamp {
+function isFollower(before: Stamp, stamp: Stamp): boolean {
+  const follower = followerOf(before);
+  return follower !== undefined && Buffer.compare(follower, stamp) === 0;
+}
+
+/** Undefined for the greatest stamp, which a peer may have sent. */
+function followerOf(stamp: Stamp): Stamp | undefined {
+  if (physicalMsOf(stamp) === physicalMsMax && logicalOf(stamp) === logicalMax) return undefined;
   return successorStamp(stamp, parseInstance(stamp.subarray(stampBytes - instanceBytes)));
 }
 

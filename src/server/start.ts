@@ -56,15 +56,10 @@ export async function start(config: ServerConfig): Promise<RunningServer> {
 
 async function serveOn(store: Store, config: ServerConfig, log: Log): Promise<RunningServer> {
   const instance = await openInstance(store, config, log);
-  const { api, mesh } = instance.apps;
-  const meshListener = await listen(mesh, config.meshListen);
-  let apiListener: Listener;
-  try {
-    apiListener = await listen(api, config.listen);
-  } catch (error) {
-    await meshListener[Symbol.asyncDispose]();
+  const { api: apiListener, mesh: meshListener } = await listenOnBoth(instance, config).catch(async (error: unknown) => {
+    await instance.close();
     throw error;
-  }
+  });
   const { clusterId, meshId } = instance.identity;
   log.info({ api: apiListener.address, mesh: meshListener.address, clusterId, meshId, region: config.region }, 'ready');
   return {
@@ -80,6 +75,16 @@ async function serveOn(store: Store, config: ServerConfig, log: Log): Promise<Ru
       log.info({}, 'stopped');
     },
   };
+}
+
+async function listenOnBoth({ apps }: Instance, config: ServerConfig): Promise<{ api: Listener; mesh: Listener }> {
+  const mesh = await listen(apps.mesh, config.meshListen);
+  try {
+    return { api: await listen(apps.api, config.listen), mesh };
+  } catch (error) {
+    await mesh[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 interface Instance {

@@ -38,7 +38,7 @@ async function fails(link: PeerLink, codes: readonly ErrorCode[], options: Parti
 const first = (reply: (ask: Ask) => Partial<Reply>): PeerLink => lyingPeer((ask, request) => (request === 1 ? reply(ask) : {})).link;
 
 describe('A12: a driver refuses a bad answer, and nothing changes', () => {
-  it('garbage, an answer that is cut, or none: peer_protocol', async () => {
+  it('garbage or none: peer_protocol; an answer that is cut is not authentic: mesh_mismatch', async () => {
     for (const bytes of [new Uint8Array(0), Buffer.from('<html>502 Bad Gateway</html>'), new Uint8Array(500).fill(255)]) {
       await fails(
         rawPeer(() => bytes),
@@ -48,14 +48,14 @@ describe('A12: a driver refuses a bad answer, and nothing changes', () => {
     const good = await loaded();
     await fails(
       rawPeer(async (frame) => (await good.responder.answer(frame)).subarray(0, 40)),
-      ['peer_protocol'],
+      ['mesh_mismatch'],
     );
   });
 
-  it('an answer over the limit: too_large', async () => {
+  it('an answer over the limit: peer_protocol', async () => {
     await fails(
       rawPeer(() => new Uint8Array(frameBytesMax + 1)),
-      ['too_large'],
+      ['peer_protocol'],
     );
   });
 

@@ -76,7 +76,7 @@ export function recordVectors(): object {
     slot: slotRecord(),
     wireWrites: wireWrites(),
     treeState: cat(u8(1), u8(2), u8(0)),
-    treeStateBuilding: cat(u8(1), u8(2), u8(1), text('cursor')),
+    treeStateBuilding: cat(u8(1), u8(2), u8(1), u16(6), text('cursor')),
     boundChanges: cat(cat(u8(0), u8(1), u16(1), text('a')), cat(u8(1), u8(2), u16(2), text('bc')), cat(u8(2), u8(3), u16(0))),
     fingerprintOfZero: fingerprint(Buffer.alloc(48)),
     ask: askBody(),
