@@ -5,7 +5,7 @@ import { type Fingerprints } from './fingerprint.ts';
 import { type Parts } from './message.ts';
 
 /** How a part that the peer described compares with ours. `oursEmpty` and `theirsEmpty`: the other side holds something. */
-export type Comparison = 'equal' | 'oursEmpty' | 'theirsEmpty' | 'differs';
+type Comparison = 'equal' | 'oursEmpty' | 'theirsEmpty' | 'differs';
 
 export interface ComparedPart {
   readonly range: KeyRange;

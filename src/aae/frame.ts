@@ -4,7 +4,7 @@ import { GkvError } from '../core/errors.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 
 /** Version of this protocol; another one is refused. */
-export const protocolVersion = 1;
+const protocolVersion = 1;
 /** A frame aims at 1 MiB and may exceed it by what the greatest write needs beside its value. */
 export const frameBytesAim = 1_048_576;
 export const frameBytesMax = 1_114_112;

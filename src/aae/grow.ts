@@ -10,7 +10,7 @@ import { levelRows, type BranchRow } from './sums.ts';
 import { createLevel } from './tree.ts';
 
 /** The top level has about 1,000 branches: over the first number another level is built, under the second one goes. */
-export const topBranches = { max: 2_048, min: 16 } as const;
+const topBranches = { max: 2_048, min: 16 } as const;
 /** Branches of the level below that one step of building takes up. */
 const stepBranches = 512;
 /** Rows of the log of bounds that are kept; a writer that is further behind loads its bounds anew. */

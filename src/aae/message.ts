@@ -57,7 +57,7 @@ export interface Reply {
 }
 
 /** Ranges and ids in one frame, at the most: what one message may make us do. */
-export const rangesPerFrameMax = 65_535;
+const rangesPerFrameMax = 65_535;
 /** Parts of one span; ours have 32 at the most. */
 export const partsPerSpanMax = 256;
 

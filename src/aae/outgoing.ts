@@ -61,4 +61,4 @@ export async function fillFromRange(page: WritesPage, view: RangeView, range: Ke
 }
 
 /** Writes in one page at the most. */
-export const pageWritesMax = 10_000;
+const pageWritesMax = 10_000;

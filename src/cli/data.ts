@@ -86,7 +86,8 @@ export async function* everything(
   let start: Buffer | undefined;
   const end = prefix === undefined ? undefined : afterPrefix(prefix);
   for (;;) {
-    const range = start === undefined ? (prefix === undefined ? {} : { prefix }) : { start, ...(end === undefined || end === null ? {} : { end }) };
+    const range =
+      start === undefined ? (prefix === undefined ? {} : { prefix }) : { start, ...(end === undefined || end === null ? {} : { end }) };
     const page = await client.list({ ...range, limit: 1_000, keysOnly });
     yield* page.entries;
     if (page.next === null) return;

@@ -34,7 +34,10 @@ export function serveCommands(program: Command): void {
   withConfigFlags(program.command('check-config').description('check flags, environment and file, and say what holds')).action(
     (flags: Record<string, unknown>) => {
       const { meshKey, meshId, ...config } = loadConfig(flags, process.env);
-      const secret = { meshId: meshId === undefined ? 'default' : Buffer.from(meshId).toString('hex'), meshKey: meshKey === undefined ? 'default' : 'from file' };
+      const secret = {
+        meshId: meshId === undefined ? 'default' : Buffer.from(meshId).toString('hex'),
+        meshKey: meshKey === undefined ? 'default' : 'from file',
+      };
       print(JSON.stringify({ ...config, ...secret }, undefined, 2));
     },
   );

@@ -35,7 +35,11 @@ export function transferCommands(program: Command): void {
       await using client = new Client(options.url);
       const progress = new Progress('exported');
       let count = 0;
-      for await (const { key, value } of everything(client, options.prefix === undefined ? undefined : Buffer.from(options.prefix), false)) {
+      for await (const { key, value } of everything(
+        client,
+        options.prefix === undefined ? undefined : Buffer.from(options.prefix),
+        false,
+      )) {
         print(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64') }));
         if (process.stdout.writableNeedDrain) await new Promise((resolve) => process.stdout.once('drain', resolve));
         count += 1;

@@ -34,7 +34,8 @@ export interface ListPage {
   readonly next: Buffer | null;
 }
 
-export type BatchOp = { readonly op: 'set'; readonly key: string; readonly value: string } | { readonly op: 'delete'; readonly key: string };
+export type BatchOp =
+  { readonly op: 'set'; readonly key: string; readonly value: string } | { readonly op: 'delete'; readonly key: string };
 
 const valueSchema = z.object({ value: z.string(), exists: z.boolean(), version: z.string().nullable() });
 const setSchema = z.object({ version: z.string(), accepted: z.string(), applied: z.boolean() });
@@ -118,14 +119,33 @@ export class Client implements AsyncDisposable {
     return answer.json();
   }
 
-  async #send(method: 'GET' | 'POST', path: string, body: string | null, headers: Record<string, string>, withinMs: number): Promise<ResponseBody> {
+  async #send(
+    method: 'GET' | 'POST',
+    path: string,
+    body: string | null,
+    headers: Record<string, string>,
+    withinMs: number,
+  ): Promise<ResponseBody> {
     try {
-      const answer = await this.#agent.request({ origin: this.#origin, path, method, body, headers, headersTimeout: withinMs, bodyTimeout: withinMs });
+      const answer = await this.#agent.request({
+        origin: this.#origin,
+        path,
+        method,
+        body,
+        headers,
+        headersTimeout: withinMs,
+        bodyTimeout: withinMs,
+      });
       if (answer.statusCode === 200) return answer.body;
       throw asError(await answer.body.text());
     } catch (error) {
       if (error instanceof GkvError) throw error;
-      const why = error instanceof errors.HeadersTimeoutError ? `it did not answer within ${withinMs} ms` : error instanceof Error ? error.message : String(error);
+      const why =
+        error instanceof errors.HeadersTimeoutError
+          ? `it did not answer within ${withinMs} ms`
+          : error instanceof Error
+            ? error.message
+            : String(error);
       throw new GkvError('unavailable', `${this.#origin} cannot be used: ${why}`, { cause: error });
     }
   }

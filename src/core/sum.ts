@@ -9,7 +9,7 @@ declare const sumBrand: unique symbol;
  */
 export type Sum = Uint8Array & { readonly [sumBrand]: true };
 
-export const sumBytes = 48;
+const sumBytes = 48;
 
 export function parseSum(bytes: Uint8Array): Sum {
   assert(bytes.length === sumBytes, `sum has ${bytes.length} bytes, must have 48`);

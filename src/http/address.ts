@@ -16,7 +16,3 @@ export function parseAddress(text: string): Address {
   }
   return { host, port };
 }
-
-export function formatAddress(address: Address): string {
-  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
-}

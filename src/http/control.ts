@@ -26,11 +26,7 @@ export function controlRoutes(deps: ControlDeps): Route[] {
   const pull = async (ctx: Context): Promise<void> => {
     const fields = parseBody(pullRequest, await deps.bodies.read(ctx.req, ctx.res));
     const { host, port } = peerAddress(fields.peer);
-    const gone = new AbortController();
-    ctx.res.once('close', () => {
-      gone.abort();
-    });
-    const signal = AbortSignal.any([deps.signal, gone.signal]);
+    const signal = AbortSignal.any([deps.signal, clientGone(ctx)]);
     const request = { host, port, range: toRange(fields), direction: fields.direction, signal };
     if (ctx.req.headers.accept?.includes(ndjson) === true) await pullWithProgress(ctx, deps.puller, request);
     else answerJson(ctx, JSON.stringify(await deps.puller.pull({ ...request, onProgress: () => undefined })));
@@ -52,6 +48,21 @@ function peerAddress(text: string): { host: string; port: number } {
   } catch (error) {
     throw new GkvError('malformed', `peer: ${error instanceof Error ? error.message : ''}`, { cause: error, details: { field: 'peer' } });
   }
+}
+
+/** Aborts when the connection ends, and also when the client closes its half: who goes away in silence is seen by that alone. */
+function clientGone(ctx: Context): AbortSignal {
+  const gone = new AbortController();
+  const abort = (): void => {
+    gone.abort(new GkvError('unavailable', 'the client went away'));
+  };
+  const { socket } = ctx.req;
+  socket.once('end', abort);
+  ctx.res.once('close', () => {
+    socket.off('end', abort);
+    abort();
+  });
+  return gone.signal;
 }
 
 /**

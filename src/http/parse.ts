@@ -39,7 +39,7 @@ function fieldName(path: readonly PropertyKey[]): string {
 }
 
 /** Standard base64 with padding, and no second spelling of the same bytes. */
-export function decodeBase64(text: string, field: string): Buffer {
+function decodeBase64(text: string, field: string): Buffer {
   const bytes = Buffer.from(text, 'base64');
   if (bytes.toString('base64') !== text) {
     const shown = JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);

@@ -55,7 +55,7 @@ export function errorAnswer(error: unknown, requestId: string): ErrorAnswer {
 }
 
 /** `{"error":{"code","message", and the details}}` */
-export function errorBody(error: GkvError): string {
+function errorBody(error: GkvError): string {
   return JSON.stringify({ error: { ...error.details, code: error.code, message: error.message } });
 }
 

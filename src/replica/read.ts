@@ -4,7 +4,7 @@ import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
-import { type Row, type Snapshot, type Store } from '../store/store.ts';
+import { type Snapshot, type Store } from '../store/store.ts';
 import { splitValueRecord } from './batch.ts';
 import { headKey, valueKey } from './change.ts';
 
@@ -109,10 +109,4 @@ async function readValue(snapshot: Snapshot, key: Key, head: Head): Promise<Uint
 export async function readRecord(snapshot: Snapshot, key: Key, head: Head): Promise<{ signature: Uint8Array; value: Uint8Array }> {
   const bytes = await snapshot.get(valueKey(key, head.leaf));
   return bytes === undefined ? { signature: new Uint8Array(2), value: absent.value } : splitValueRecord(bytes);
-}
-
-/** The heads of the keys in the range, in order, at most `limit` keys. */
-export async function readHeads(snapshot: Snapshot, range: KeyRange, limit: number): Promise<{ key: Key; entry: readonly Head[] }[]> {
-  const rows: Row[] = await snapshot.range(tableKeys(tables.head, range), { limit });
-  return rows.map((row) => ({ key: parseKey(keyWithin(row.key)), entry: decodeEntry(row.value) }));
 }

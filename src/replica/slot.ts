@@ -36,7 +36,7 @@ export interface BatchResult {
 }
 
 export const batchStatuses = ['applied', 'duplicate', 'dominated', 'parked', 'refused'] as const;
-export type BatchStatus = (typeof batchStatuses)[number];
+type BatchStatus = (typeof batchStatuses)[number];
 
 const slotFormat = 1;
 const headBytes = 1 + 8 + stampBytes + 8 + 2;
@@ -114,7 +114,7 @@ export async function acquireSlot(store: Store, slot: number): Promise<SlotRecor
   });
 }
 
-export async function readSlot(tx: Transaction, slot: number): Promise<SlotRecord | undefined> {
+async function readSlot(tx: Transaction, slot: number): Promise<SlotRecord | undefined> {
   const bytes = await tx.get(slotKey(slot));
   return bytes === undefined ? undefined : decodeSlot(bytes);
 }

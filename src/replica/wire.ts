@@ -9,7 +9,7 @@ import { type ReceivedWrite } from './proposal.ts';
 const flags = { tombstone: 1, accepted: 2, expires: 4, leaf: 8 } as const;
 const flagsKnown = 15;
 /** Bytes of a write on the wire besides its key and value, at the most; with the longest signature block. */
-export const wireOverheadMax = 1 + stampBytes * 2 + 8 + digestBytes + 2 + 4 + 2 + 2 + 32 * 8 + 64;
+const wireOverheadMax = 1 + stampBytes * 2 + 8 + digestBytes + 2 + 4 + 2 + 2 + 32 * 8 + 64;
 
 /**
  * Writes one behind the other, each: flags u8 | version 16 | accepted 16 if other than version | expiresAt u64 if any | leaf

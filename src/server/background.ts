@@ -20,7 +20,7 @@ export function runJobs(jobs: readonly Job[], clock: Clock, log: Log): AsyncDisp
 }
 
 async function repeat(job: Job, clock: Clock, log: Log, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
+  for (;;) {
     await clock.sleep(job.pauseMs, signal);
     if (signal.aborted) return;
     try {

@@ -55,7 +55,7 @@ const schema = z.strictObject({
 export const configNames = Object.keys(schema.shape);
 
 /** The environment variable of an option: meshListen → GKVMESH_MESH_LISTEN. */
-export function variableOf(name: string): string {
+function variableOf(name: string): string {
   return `GKVMESH_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
@@ -70,13 +70,13 @@ export function flagOf(name: string): string {
  */
 export function loadConfig(flags: RawConfig, environment: Readonly<Record<string, string | undefined>>): ServerConfig {
   const { config: fileFlag, ...given } = flags;
-  const path = fileFlag ?? environment['GKVMESH_CONFIG'];
-  const file = typeof path === 'string' ? readFile(path) : {};
+  const path = typeof fileFlag === 'string' ? fileFlag : environment['GKVMESH_CONFIG'];
+  const file = path === undefined ? {} : readFile(path);
   const sources = new Map<string, string>();
   const merged: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(file)) {
     merged[name] = value;
-    sources.set(name, `${String(path)}: ${name}`);
+    sources.set(name, `${path ?? 'file'}: ${name}`);
   }
   for (const name of configNames) {
     const variable = variableOf(name);
@@ -108,7 +108,10 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
     const [issue] = parsed.error.issues;
     const name = issue?.code === 'unrecognized_keys' ? issue.keys[0] : issue?.path[0];
     const source = sources.get(String(name)) ?? String(name);
-    throw new GkvError('bad_config', issue?.code === 'unrecognized_keys' ? `${source}: there is no such option` : `${source}: ${issue?.message ?? 'is wrong'}`);
+    throw new GkvError(
+      'bad_config',
+      issue?.code === 'unrecognized_keys' ? `${source}: there is no such option` : `${source}: ${issue?.message ?? 'is wrong'}`,
+    );
   }
   const { open, meshKey, ...rest } = parsed.data;
   if (!open) throw new GkvError('bad_config', 'start with --open: a mesh whose ports anybody may use. Grants are on their way');
@@ -120,7 +123,12 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
       `${sources.get(name) ?? name}: ${host} is not loopback, and this release has no authentication and no TLS; --insecure-plaintext waives both`,
     );
   }
-  return { ...rest, open, meshId: rest.meshId, meshKey: meshKey === undefined ? undefined : readMeshKey(meshKey, sources.get('meshKey') ?? 'meshKey') };
+  return {
+    ...rest,
+    open,
+    meshId: rest.meshId,
+    meshKey: meshKey === undefined ? undefined : readMeshKey(meshKey, sources.get('meshKey') ?? 'meshKey'),
+  };
 }
 
 export function isLoopback(host: string): boolean {

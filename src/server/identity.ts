@@ -44,7 +44,8 @@ export async function settleIdentity(
 function checkStored(bytes: Uint8Array, meshId: Uint8Array | undefined, meshKey: Uint8Array): ClusterIdentity {
   const reader = new ByteReader(bytes, 'identity');
   const format = reader.u8();
-  if (format !== identityFormat) throw new GkvError('format_unknown', `the store's identity has format ${format}: it was made by a newer gkvmesh`);
+  if (format !== identityFormat)
+    throw new GkvError('format_unknown', `the store's identity has format ${format}: it was made by a newer gkvmesh`);
   const identity = { clusterId: reader.bytes(16), incarnation: reader.u64(), meshId: reader.bytes(meshIdBytes) };
   const keyDigest = reader.bytes(32);
   reader.end();

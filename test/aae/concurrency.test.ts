@@ -40,7 +40,14 @@ async function run(seed: number): Promise<void> {
   const faults: MemoryFaults = {};
   const one = await openInstance({ database, slot: 0, seed, fan: 3, faults });
   const two = await openInstance({ database, slot: 1, seed: seed + 1, fan: 3, faults });
-  Object.assign(faults, { conflict: 0.05, unknownCommitted: 0.05, unknownLost: 0.05, tooOld: 0.0005, diskFull: 0.01, pause: pauses(random) });
+  Object.assign(faults, {
+    conflict: 0.05,
+    unknownCommitted: 0.05,
+    unknownLost: 0.05,
+    tooOld: 0.0005,
+    diskFull: 0.01,
+    pause: pauses(random),
+  });
   const acknowledged = new Map<string, string[]>();
   const background = async (): Promise<void> => {
     for (let i = 0; i < 12; i += 1) {

@@ -7,10 +7,15 @@ import { allKeys } from '../../src/core/key.ts';
 
 async function content(instance: Instance): Promise<string[]> {
   const { entries } = await instance.replica.list({ range: allKeys, limit: 1_000, order: 'forward', values: 'with' });
-  return entries.map(({ key, value, version }) => `${Buffer.from(key).toString('hex')}=${Buffer.from(value).toString()}@${stampToHex(version)}`);
+  return entries.map(
+    ({ key, value, version }) => `${Buffer.from(key).toString('hex')}=${Buffer.from(value).toString()}@${stampToHex(version)}`,
+  );
 }
 
-const ops = fc.array(fc.record({ name: fc.integer({ min: 0, max: 400 }).map((n) => `k${n}`), value: fc.option(fc.string({ maxLength: 5 })) }), { maxLength: 300 });
+const ops = fc.array(
+  fc.record({ name: fc.integer({ min: 0, max: 400 }).map((n) => `k${n}`), value: fc.option(fc.string({ maxLength: 5 })) }),
+  { maxLength: 300 },
+);
 
 async function load(instance: Instance, list: readonly { name: string; value: string | null }[]): Promise<void> {
   const last = new Map(list.map((op) => [op.name, op.value]));
@@ -43,8 +48,14 @@ describe('exchange', () => {
     for (let cutAt = 0; ; cutAt += 1) {
       const a = await openInstance({ cluster: 1, fan: 3 });
       const b = await openInstance({ cluster: 2, seed: 2, fan: 3 });
-      await load(a, Array.from({ length: 900 }, (_, i) => ({ name: `a${i}`, value: 'x'.repeat(2_000) })));
-      await load(b, Array.from({ length: 300 }, (_, i) => ({ name: `a${i * 2}`, value: 'mine' })));
+      await load(
+        a,
+        Array.from({ length: 900 }, (_, i) => ({ name: `a${i}`, value: 'x'.repeat(2_000) })),
+      );
+      await load(
+        b,
+        Array.from({ length: 300 }, (_, i) => ({ name: `a${i * 2}`, value: 'mine' })),
+      );
       let steps = 0;
       const cut = (): void => {
         steps += 1;
@@ -76,7 +87,10 @@ describe('exchange', () => {
   it('a range and a prefix are exchanged alone', async () => {
     const a = await openInstance({ cluster: 1 });
     const b = await openInstance({ cluster: 2, seed: 2 });
-    await load(a, Array.from({ length: 500 }, (_, i) => ({ name: `${i % 2 === 0 ? 'eu' : 'us'}/${i}`, value: 'v' })));
+    await load(
+      a,
+      Array.from({ length: 500 }, (_, i) => ({ name: `${i % 2 === 0 ? 'eu' : 'us'}/${i}`, value: 'v' })),
+    );
     const report = await exchange(b, linkTo(a), { scope: { start: Buffer.from('eu/'), end: Buffer.from('eu0') } });
     assert.deepEqual([report.received, report.converged], [250, true]);
     assert.ok((await content(b)).every((line) => line.startsWith(Buffer.from('eu/').toString('hex'))));

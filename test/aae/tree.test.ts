@@ -14,7 +14,11 @@ type Step = { kind: 'write'; ops: { name: string; value: string | null }[] } | {
 
 const names = fc.integer({ min: 0, max: 60 }).map((n) => `k${n}`);
 const write = fc
-  .uniqueArray(fc.record({ name: names, value: fc.option(fc.string({ maxLength: 8 })) }), { minLength: 1, maxLength: 20, selector: (op) => op.name })
+  .uniqueArray(fc.record({ name: names, value: fc.option(fc.string({ maxLength: 8 })) }), {
+    minLength: 1,
+    maxLength: 20,
+    selector: (op) => op.name,
+  })
   .map((ops): Step => ({ kind: 'write', ops }));
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: write },
@@ -28,7 +32,8 @@ describe('tree', () => {
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), fc.integer({ min: 2, max: 4 }), async (steps, fan) => {
         const instance = await openInstance({ fan });
         for (const one of steps) {
-          if (one.kind === 'write') await instance.replica.write(one.ops.map(({ name, value }) => (value === null ? remove(name) : set(name, value))));
+          if (one.kind === 'write')
+            await instance.replica.write(one.ops.map(({ name, value }) => (value === null ? remove(name) : set(name, value))));
           else if (one.kind === 'collect') await instance.replica.collect(floorTop, never);
           else await growStep(instance.store, instance.digests, { max: 4, min: 2 });
           await assertTree(instance.store, instance.digests);

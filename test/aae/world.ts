@@ -63,7 +63,11 @@ export async function openInstance(options: InstanceOptions = {}): Promise<Insta
   const digests = new DenseDigests(fan);
   const store =
     options.store ??
-    openMemoryStore(options.database ?? new MemoryDatabase(), { clock, random, ...(options.faults === undefined ? {} : { faults: options.faults }) });
+    openMemoryStore(options.database ?? new MemoryDatabase(), {
+      clock,
+      random,
+      ...(options.faults === undefined ? {} : { faults: options.faults }),
+    });
   const tree = await Tree.open(store, digests);
   const clusterId = new Uint8Array(16).fill(cluster);
   const replica = await Replica.open({

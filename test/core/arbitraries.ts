@@ -17,7 +17,7 @@ import { type ReceivedWrite } from '../../src/replica/proposal.ts';
 
 const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length });
 
-export const keys: fc.Arbitrary<Key> = fc
+const keys: fc.Arbitrary<Key> = fc
   .oneof({ weight: 8, arbitrary: fc.uint8Array({ minLength: 1, maxLength: 20 }) }, { weight: 1, arbitrary: bytes(1_024) })
   .map((key) => parseKey(key));
 
@@ -30,7 +30,7 @@ export const fewStamps: fc.Arbitrary<Stamp> = fc
   .record({ ms: fc.integer({ min: 1, max: 3 }), logical: fc.constantFrom(0, 1, 0xffff), instance: fc.constantFrom(1, 2) })
   .map(({ ms, logical, instance }) => makeStamp(ms, logical, parseInstance(new Uint8Array(8).fill(instance))));
 
-export const leaves: fc.Arbitrary<GrantId> = fc.oneof(
+const leaves: fc.Arbitrary<GrantId> = fc.oneof(
   fc.constant(grantZero),
   bytes(32).map((id) => parseGrantId(id)),
 );
@@ -59,7 +59,7 @@ export function receivedWrites(digests: MeshDigests): fc.Arbitrary<ReceivedWrite
 }
 
 /** Heads that are placed already. */
-export const heads: fc.Arbitrary<Head> = fc
+const heads: fc.Arbitrary<Head> = fc
   .record({
     version: stamps,
     id: bytes(32).map((id) => parseWriteId(id)),

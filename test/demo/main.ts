@@ -27,13 +27,24 @@ async function main(): Promise<void> {
   say('starting region eu');
   const eu = await start('eu', 6300, 6200);
   say(`loading ${cities.length} cities into eu over HTTP`);
-  const loaded = await load(eu, cities.map((city, index) => [cityKey(index), JSON.stringify(city)]));
-  say(`  ${cities.length} cities in ${seconds(loaded)} s, ${Math.round(cities.length / (loaded / 1000))} writes/s, each synced to disk before its answer`);
+  const loaded = await load(
+    eu,
+    cities.map((city, index) => [cityKey(index), JSON.stringify(city)]),
+  );
+  say(
+    `  ${cities.length} cities in ${seconds(loaded)} s, ${Math.round(cities.length / (loaded / 1000))} writes/s, each synced to disk before its answer`,
+  );
   say('starting region us, empty');
   const us = await start('us', 6301, 6201);
   await pull('first pull, us from eu', us, eu);
-  await load(eu, pick(0).map((index) => [cityKey(index), JSON.stringify({ ...cities[index], population: 1 })]));
-  await load(us, pick(50).map((index) => [cityKey(index), JSON.stringify({ ...cities[index], population: 2 })]));
+  await load(
+    eu,
+    pick(0).map((index) => [cityKey(index), JSON.stringify({ ...cities[index], population: 1 })]),
+  );
+  await load(
+    us,
+    pick(50).map((index) => [cityKey(index), JSON.stringify({ ...cities[index], population: 2 })]),
+  );
   say('changed 1000 cities in eu, and 1000 others in us');
   await pull('second pull, us from eu', us, eu);
   if (process.argv.includes('--exit')) return;

@@ -20,7 +20,20 @@ export async function startRegion(name: string, apiPort: number, meshPort: numbe
   const data = mkdtempSync(join(tmpdir(), `gkvmesh-${name}-`));
   const listen = `127.0.0.1:${await freePort(apiPort)}`;
   const meshListen = `127.0.0.1:${await freePort(meshPort)}`;
-  const args = ['serve', '--open', '--data', data, '--region', name, '--listen', listen, '--mesh-listen', meshListen, '--log-level', 'warn'];
+  const args = [
+    'serve',
+    '--open',
+    '--data',
+    data,
+    '--region',
+    name,
+    '--listen',
+    listen,
+    '--mesh-listen',
+    meshListen,
+    '--log-level',
+    'warn',
+  ];
   const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ready = await readyLine(child);
   return {
@@ -62,7 +75,12 @@ async function freePort(wanted: number): Promise<number> {
 
 /** POSTs JSON and gives the answer; throws what the region says is wrong. */
 export async function post(region: Region, path: string, body: object): Promise<unknown> {
-  const answer = await request(`${region.api}${path}`, { method: 'POST', body: JSON.stringify(body), headersTimeout: 600_000, bodyTimeout: 600_000 });
+  const answer = await request(`${region.api}${path}`, {
+    method: 'POST',
+    body: JSON.stringify(body),
+    headersTimeout: 600_000,
+    bodyTimeout: 600_000,
+  });
   const text = await answer.body.text();
   if (answer.statusCode !== 200) throw new Error(`${region.name} ${path}: ${answer.statusCode} ${text}`);
   return JSON.parse(text);

@@ -1,7 +1,7 @@
 /** The fixed inputs of all vectors. */
 import { be, cat, hex, sha256, text, u16, u32, u8, u64 } from './bytes.ts';
 
-export const zero32 = Buffer.alloc(32);
+const zero32 = Buffer.alloc(32);
 export const meshId = sha256(text('vector mesh id'));
 export const meshKey = sha256(text('vector mesh key'));
 export const clusterId = hex('00112233445566778899aabbccddeeff');

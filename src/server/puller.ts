@@ -1,0 +1,24 @@
+import { Driver, type DriverDeps } from '../aae/driver.ts';
+import { GkvError } from '../core/errors.ts';
+import { type Log } from '../core/ports.ts';
+import { type Metrics } from '../http/metrics.ts';
+import { type Puller } from '../http/ports.ts';
+import { type Transport } from '../mesh/transport.ts';
+
+/** Runs an exchange with whom the API names, counts it and logs it. */
+export function createPuller(deps: DriverDeps, transport: Transport, metrics: Metrics, log: Log): Puller {
+  return {
+    pull: async ({ host, port, range: scope, direction, onProgress, signal }) => {
+      const driver = new Driver(deps, transport.link(host, port), { scope, direction, onProgress, signal });
+      try {
+        const report = await driver.run();
+        metrics.exchange({ kind: 'done', report });
+        log.info({ peer: `${host}:${port}`, ...report }, 'pulled');
+        return report;
+      } catch (error) {
+        metrics.exchange({ kind: 'failed', code: error instanceof GkvError ? error.code : 'internal' });
+        throw error;
+      }
+    },
+  };
+}
