@@ -1,6 +1,5 @@
 import { type Command } from 'commander';
 import { configNames, flagOf, loadConfig } from '../server/config.ts';
-import { start } from '../server/start.ts';
 import { exitCodes, print } from './io.ts';
 
 const descriptions: Readonly<Record<string, string>> = {
@@ -12,6 +11,7 @@ const descriptions: Readonly<Record<string, string>> = {
   meshId: '64 hex digits; fixed at the first start',
   meshKey: 'a file with 64 hex digits; fixed at the first start',
   insecurePlaintext: 'allow addresses beyond loopback without TLS or authentication',
+  hostNames: 'names, beside its addresses, that requests may call this server by, with commas between',
   logLevel: 'error, warn, info (default) or debug',
 };
 const placeholders: Readonly<Record<string, string>> = {
@@ -21,6 +21,7 @@ const placeholders: Readonly<Record<string, string>> = {
   region: ' <name>',
   meshId: ' <hex>',
   meshKey: ' <file>',
+  hostNames: ' <names>',
   logLevel: ' <level>',
 };
 /** A second signal, or this long after the first, ends the process at once. */
@@ -50,6 +51,7 @@ function withConfigFlags(command: Command): Command {
 
 async function serve(flags: Record<string, unknown>): Promise<void> {
   const config = loadConfig(flags, process.env);
+  const { start } = await import('../server/start.ts'); // the other commands do without the store
   const server = await start(config);
   const stop = signalled(); // before anybody can know that we are ready
   print(`gkvmesh ready api=${server.apiUrl} mesh=${server.meshAddress} cluster=${server.clusterId} mesh-id=${server.meshId}`);

@@ -4,6 +4,7 @@ import { type Command } from 'commander';
 import { z } from 'zod';
 import { Client, type BatchOp } from '../client/client.ts';
 import { GkvError } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
 import { everything, urlOption } from './data.ts';
 import { Progress, print } from './io.ts';
 
@@ -49,9 +50,13 @@ export function transferCommands(program: Command): void {
     });
 }
 
-function linesOf(file: string): AsyncIterable<string> {
+async function* linesOf(file: string): AsyncGenerator<string> {
   const input = file === '-' ? process.stdin : createReadStream(file);
-  return createInterface({ input, crlfDelay: Infinity });
+  try {
+    yield* createInterface({ input, crlfDelay: Infinity });
+  } catch (cause) {
+    throw new GkvError('bad_config', `${file} cannot be read: ${cause instanceof Error ? cause.message : ''}`, { cause });
+  }
 }
 
 /** Sends lines in batches, a bounded number at once. Returns how many. Error: `malformed` with the line's number. */
@@ -114,5 +119,16 @@ function parseLine(line: string, number: number): { key: string; value: string }
   }
   const parsed = lineSchema.safeParse(json);
   if (!parsed.success) throw new GkvError('malformed', `line ${number} is not {"key":base64,"value":base64}`);
+  const { key, value } = parsed.data;
+  const reason = whyRefused('key', key, 1, limits.keyBytesMax) ?? whyRefused('value', value, 0, limits.valueBytesMax);
+  if (reason !== undefined) throw new GkvError('malformed', `line ${number}: ${reason}`);
   return parsed.data;
+}
+
+/** What the server would refuse too, without the number of the line. */
+function whyRefused(name: string, text: string, bytesMin: number, bytesMax: number): string | undefined {
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.toString('base64') !== text) return `${name} is not standard base64 with padding`;
+  if (bytes.length >= bytesMin && bytes.length <= bytesMax) return undefined;
+  return `${name} has ${bytes.length} bytes, ${bytesMin} to ${bytesMax} are allowed`;
 }

@@ -62,22 +62,22 @@ export class Client implements AsyncDisposable {
   }
 
   async get(key: Uint8Array): Promise<ValueAnswer> {
-    const { value, exists, version } = valueSchema.parse(await this.#post('/data/get', { key: encode(key) }));
+    const { value, exists, version } = await this.#post('/data/get', { key: encode(key) }, valueSchema);
     return { value: Buffer.from(value, 'base64'), exists, version };
   }
 
   async set(key: Uint8Array, value: Uint8Array): Promise<SetAnswer> {
-    return setSchema.parse(await this.#post('/data/set', { key: encode(key), value: encode(value) }));
+    return this.#post('/data/set', { key: encode(key), value: encode(value) }, setSchema);
   }
 
   async delete(key: Uint8Array): Promise<SetAnswer> {
-    return setSchema.parse(await this.#post('/data/set', { key: encode(key), delete: true }));
+    return this.#post('/data/set', { key: encode(key), delete: true }, setSchema);
   }
 
   async list(query: ListQuery): Promise<ListPage> {
     const { prefix, start, end, ...rest } = query;
     const range = { ...optional('prefix', prefix), ...optional('start', start), ...optional('end', end) };
-    const { entries, next } = listSchema.parse(await this.#post('/data/list', { ...rest, ...range }));
+    const { entries, next } = await this.#post('/data/list', { ...rest, ...range }, listSchema);
     return {
       entries: entries.map(({ key, value, version }) => ({ key: decode(key), value: decode(value), version })),
       next: next === null ? null : decode(next),
@@ -86,14 +86,14 @@ export class Client implements AsyncDisposable {
 
   /** Keys and values in base64, as they stand in files. */
   async batch(ops: readonly BatchOp[]): Promise<void> {
-    await this.#post('/data/batch', { ops });
+    await this.#post('/data/batch', { ops }, jsonObject);
   }
 
   /** Resolves with the report; tells of its progress. */
   async pull(request: JsonObject, onProgress: (report: JsonObject) => void): Promise<JsonObject> {
     const body = await this.#send('POST', '/control/aae/pull', JSON.stringify(request), { accept: 'application/x-ndjson' }, pullMsMax);
     for await (const line of createInterface({ input: body })) {
-      const parsed = jsonObject.parse(JSON.parse(line));
+      const parsed = parseAnswer(line, jsonObject);
       if (parsed['error'] !== undefined) throw asError(line);
       if (parsed['report'] !== undefined) return jsonObject.parse(parsed['report']);
       onProgress(jsonObject.parse(parsed['progress']));
@@ -102,7 +102,7 @@ export class Client implements AsyncDisposable {
   }
 
   async json(path: string): Promise<JsonObject> {
-    return jsonObject.parse(JSON.parse(await this.text(path)));
+    return parseAnswer(await this.text(path), jsonObject);
   }
 
   async text(path: string): Promise<string> {
@@ -114,9 +114,9 @@ export class Client implements AsyncDisposable {
     await this.#agent.destroy();
   }
 
-  async #post(path: string, body: object): Promise<unknown> {
+  async #post<Schema extends z.ZodType>(path: string, body: object, schema: Schema): Promise<z.output<Schema>> {
     const answer = await this.#send('POST', path, JSON.stringify(body), {}, requestMsMax);
-    return answer.json();
+    return parseAnswer(await answer.text(), schema);
   }
 
   async #send(
@@ -154,16 +154,17 @@ export class Client implements AsyncDisposable {
 type ResponseBody = Awaited<ReturnType<Agent['request']>>['body'];
 
 function asError(text: string): GkvError {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    json = undefined;
-  }
-  const parsed = errorSchema.safeParse(json);
-  if (!parsed.success) return new GkvError('unavailable', 'the answer is not gkvmesh’s; is this the API port?');
-  const { code, message, ...details } = parsed.data.error;
+  const { code, message, ...details } = parseAnswer(text, errorSchema).error;
   return new GkvError(code as ErrorCode, message, { details: details as ErrorDetails }); // the server's codes are ours
+}
+
+/** Error: `unavailable`, for what no gkvmesh server answers. */
+function parseAnswer<Schema extends z.ZodType>(text: string, schema: Schema): z.output<Schema> {
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new GkvError('unavailable', 'the answer is not gkvmesh’s; is this the API port?', { cause });
+  }
 }
 
 function optional(name: string, bytes: Uint8Array | undefined): Record<string, string> {

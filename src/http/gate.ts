@@ -3,11 +3,11 @@ import { GkvError } from '../core/errors.ts';
 
 /**
  * Which names a request may call this server by. `loopback`: only localhost, 127.0.0.0/8 and [::1], so that no web page
- * reaches us under a name of its own (DNS rebinding). `any-ip`: any literal address too, for listening beyond loopback.
- * `names` are allowed in both.
+ * reaches us under a name of its own (DNS rebinding). `any-ip`: any literal address too, for listening beyond loopback. `any`: no
+ * check. `names` are allowed always.
  */
 export interface HostRule {
-  readonly kind: 'loopback' | 'any-ip';
+  readonly kind: 'loopback' | 'any-ip' | 'any';
   readonly names: readonly string[];
 }
 
@@ -50,6 +50,7 @@ const octet = '(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
 const ipv4 = new RegExp(`^${octet}(\\.${octet}){3}$`);
 
 function isAllowed(host: string, rule: HostRule): boolean {
+  if (rule.kind === 'any') return true;
   const name = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+)(:\d{1,5})?$/.exec(host)?.[1]?.toLowerCase();
   if (name === undefined) return false;
   if (name === 'localhost' || name === '[::1]' || rule.names.some((allowed) => allowed.toLowerCase() === name)) return true;

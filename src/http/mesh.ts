@@ -21,6 +21,14 @@ export interface MeshDeps {
 
 const frameType = 'application/octet-stream';
 
+/**
+ * Beyond loopback peers may call us by any name: a web page that has a name made to point here (DNS rebinding) still sends
+ * its Origin with every POST, and any Origin is refused.
+ */
+function meshHosts(hosts: HostRule): HostRule {
+  return hosts.kind === 'loopback' ? hosts : { kind: 'any', names: [] };
+}
+
 /** The mesh port: peers post frames of exchanges, and nobody else anything. */
 export function createMeshApp(deps: MeshDeps): Koa {
   const bodies = new BodyReader({ bytesMax: frameBytesMax, arrivalMsMax: deps.bodyArrivalMsMax }, deps.clock, deps.signal);
@@ -32,5 +40,7 @@ export function createMeshApp(deps: MeshDeps): Koa {
     ctx.set('Content-Type', frameType);
     ctx.body = asBuffer(answer);
   };
-  return createShell({ ...deps, observe: () => undefined }, [{ method: 'POST', path: '/exchange', handle: exchange }]);
+  return createShell({ ...deps, hosts: meshHosts(deps.hosts), observe: () => undefined }, [
+    { method: 'POST', path: '/exchange', handle: exchange },
+  ]);
 }

@@ -11,14 +11,20 @@ const errorBytesMax = 16_384;
 
 /** Connections to peers, kept alive between requests. */
 export class Transport implements AsyncDisposable {
-  readonly #agent = new Agent({
-    connect: { timeout: connectMsMax },
-    headersTimeout: answerMsMax,
-    bodyTimeout: answerMsMax,
-    connections: 4,
-    pipelining: 1,
-    maxResponseSize: frameBytesMax,
-  });
+  readonly #agent: Agent;
+  readonly #answerMsMax: number;
+
+  constructor(msMax = answerMsMax) {
+    this.#answerMsMax = msMax;
+    this.#agent = new Agent({
+      connect: { timeout: connectMsMax },
+      headersTimeout: msMax,
+      bodyTimeout: msMax,
+      connections: 4,
+      pipelining: 1,
+      maxResponseSize: frameBytesMax,
+    });
+  }
 
   /** A link to the mesh port of a peer. */
   link(host: string, port: number): PeerLink {
@@ -40,7 +46,7 @@ export class Transport implements AsyncDisposable {
       if (statusCode === 200) return bytes;
       throw refusal(origin, statusCode, bytes);
     } catch (error) {
-      throw asGkvError(origin, error, signal);
+      throw asGkvError(origin, error, signal, this.#answerMsMax);
     }
   }
 
@@ -52,7 +58,8 @@ export class Transport implements AsyncDisposable {
 /** What a peer's own error tells us: a mesh that does not fit is final, all else is its trouble or its protocol. */
 function refusal(origin: string, status: number, bytes: Uint8Array): GkvError {
   const { code, message } = parseError(bytes);
-  const ours: ErrorCode = code === 'mesh_mismatch' ? 'mesh_mismatch' : status === 503 || status === 507 ? 'peer_unreachable' : 'peer_protocol';
+  const ours: ErrorCode =
+    code === 'mesh_mismatch' ? 'mesh_mismatch' : status === 503 || status === 507 ? 'peer_unreachable' : 'peer_protocol';
   return new GkvError(ours, `peer ${origin} answered ${status} ${code}: ${message}`);
 }
 
@@ -74,10 +81,10 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value.slice(0, 300) : 'unknown';
 }
 
-function asGkvError(origin: string, error: unknown, signal: AbortSignal): unknown {
+function asGkvError(origin: string, error: unknown, signal: AbortSignal, msMax: number): unknown {
   if (error instanceof GkvError || (signal.aborted && !hasCode(error, 'peer_timeout'))) return error;
   const timedOut = error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError;
-  if (timedOut) return new GkvError('peer_timeout', `peer ${origin} did not answer within ${answerMsMax} ms`, { cause: error });
+  if (timedOut) return new GkvError('peer_timeout', `peer ${origin} did not answer within ${msMax} ms`, { cause: error });
   if (error instanceof errors.ResponseExceededMaxSizeError) {
     return new GkvError('peer_protocol', `peer ${origin} sent more than ${frameBytesMax} bytes`, { cause: error });
   }

@@ -75,11 +75,11 @@ export class Reader {
         const key = parseKey(keyWithin(row.key));
         const head = visibleHead(decodeEntry(row.value), this.#clock.now());
         if (head !== undefined) {
-          if (entries.length === query.limit || (bytesLeft < head.length && entries.length > 0))
+          if (entries.length === query.limit || (bytesLeft < lengthOf(key, head, query) && entries.length > 0))
             return { entries, next: resumeAt(key, query.order) };
           const value = query.values === 'with' ? await readValue(snapshot, key, head) : absent.value;
           entries.push({ key, value, version: head.version });
-          bytesLeft -= head.length;
+          bytesLeft -= lengthOf(key, head, query);
         }
         left = rest(left, key, query.order);
       }
@@ -88,6 +88,11 @@ export class Reader {
     }
     return { entries, next: query.order === 'forward' ? left.start : left.end };
   }
+}
+
+/** Bytes that an entry takes in the answer. */
+function lengthOf(key: Key, head: Head, query: ListQuery): number {
+  return query.values === 'with' ? head.length : key.length;
 }
 
 /** The range that remains once `key` has been looked at. */

@@ -19,43 +19,58 @@ export interface ServerConfig {
   readonly meshId: Uint8Array | undefined;
   readonly meshKey: Uint8Array | undefined;
   readonly insecurePlaintext: boolean;
+  /** Names, beside its addresses, that requests may call this server by. */
+  readonly hostNames: readonly string[];
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
 }
 
 /** Options as they come from flags, environment or file: all text or boolean, by the file's names. */
 export type RawConfig = Readonly<Record<string, unknown>>;
 
-const flag = z.union([z.boolean(), z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')]);
-const hostPort = z.string().transform((text, ctx) => {
+const flag = z.union(
+  [z.boolean(), z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')],
+  'true or false',
+);
+const text = (right: string): z.ZodString => z.string(right).min(1, right);
+const hostPort = text('HOST:PORT, such as 127.0.0.1:6300').transform((text, ctx) => {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (host !== undefined && port <= 65_535) return { host, port };
-  ctx.addIssue({ code: 'custom', message: `${JSON.stringify(text)} is not HOST:PORT, such as 127.0.0.1:6300 or [::1]:6300` });
+  ctx.addIssue({ code: 'custom', message: 'HOST:PORT, such as 127.0.0.1:6300 or [::1]:6300' });
   return z.NEVER;
 });
-const hexId = z
-  .string()
-  .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits (32 bytes)')
-  .transform((text) => Buffer.from(text, 'hex'));
+const hexIs = '64 lower-case hex digits (32 bytes), in quotes in a file';
+const hexId = text(hexIs)
+  .regex(/^[0-9a-f]{64}$/, hexIs)
+  .transform((hex) => Buffer.from(hex, 'hex'));
+const nameIs = 'a name of at most 64 letters, digits, dots, dashes and underscores';
+const regionName = text(nameIs).regex(/^[\w.-]{1,64}$/, nameIs);
+const hostNamesAre = 'host names without ports, with commas between';
+const hostNames = z
+  .union([z.string().transform((names) => names.split(',')), z.array(z.string())], hostNamesAre)
+  .refine((names) => names.every((name) => /^[A-Za-z0-9._-]{1,253}$/.test(name)), hostNamesAre);
+const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
+/** The messages say what would be right, after "is not". */
 const schema = z.strictObject({
   open: flag.default(false),
-  data: z.string().min(1).default('./gkvmesh-data'),
+  data: text('a directory').default('./gkvmesh-data'),
   listen: hostPort.prefault('127.0.0.1:6300'),
   meshListen: hostPort.prefault('127.0.0.1:6200'),
-  region: z.string().min(1).max(64).default('local'),
+  region: regionName.default('local'),
   meshId: hexId.optional(),
-  meshKey: z.string().min(1).optional(),
+  meshKey: text('a file').optional(),
   insecurePlaintext: flag.default(false),
-  logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
+  hostNames: hostNames.default([]),
+  logLevel: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
 });
 
 /** Every option's name, as in the file. */
 export const configNames = Object.keys(schema.shape);
 
 /** The environment variable of an option: meshListen → GKVMESH_MESH_LISTEN. */
-function variableOf(name: string): string {
+export function variableOf(name: string): string {
   return `GKVMESH_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
@@ -104,15 +119,7 @@ function readFile(path: string): Record<string, unknown> {
 
 function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, string>): ServerConfig {
   const parsed = schema.safeParse(merged);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    const name = issue?.code === 'unrecognized_keys' ? issue.keys[0] : issue?.path[0];
-    const source = sources.get(String(name)) ?? String(name);
-    throw new GkvError(
-      'bad_config',
-      issue?.code === 'unrecognized_keys' ? `${source}: there is no such option` : `${source}: ${issue?.message ?? 'is wrong'}`,
-    );
-  }
+  if (!parsed.success) throw wrong(parsed.error.issues, merged, sources);
   const { open, meshKey, ...rest } = parsed.data;
   if (!open) throw new GkvError('bad_config', 'start with --open: a mesh whose ports anybody may use. Grants are on their way');
   for (const name of ['listen', 'meshListen'] as const) {
@@ -129,6 +136,17 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
     meshId: rest.meshId,
     meshKey: meshKey === undefined ? undefined : readMeshKey(meshKey, sources.get('meshKey') ?? 'meshKey'),
   };
+}
+
+/** Says of the first thing that is wrong where it came from, what it is, and what would be right. */
+function wrong(issues: readonly z.core.$ZodIssue[], merged: Record<string, unknown>, sources: ReadonlyMap<string, string>): GkvError {
+  const [issue] = issues;
+  const unknown = issue?.code === 'unrecognized_keys';
+  const name = String(unknown ? issue.keys[0] : issue?.path[0]);
+  const source = sources.get(name) ?? name;
+  if (unknown) return new GkvError('bad_config', `${source}: there is no such option; there are ${configNames.join(', ')}`);
+  const value = JSON.stringify(merged[name] ?? null).slice(0, 100);
+  return new GkvError('bad_config', `${source}: ${value} is not ${issue?.message ?? 'right'}`);
 }
 
 export function isLoopback(host: string): boolean {

@@ -54,7 +54,13 @@ const refused: readonly Case[] = [
   ['a key twice in a batch', '/data/batch', { ops: [set(key), set(b64('other')), { op: 'delete', key }] }, 400, 'malformed'],
   ['an operation that there is not', '/data/batch', { ops: [{ op: 'increment', key }] }, 400, 'malformed'],
   ['ops that are no array', '/data/batch', { ops: set(key) }, 400, 'malformed'],
-  ['a delete with a value in a batch', '/data/batch', { ops: [set(key), { op: 'delete', key: b64('x'), value: '' }] }, 400, 'unknown_field'],
+  [
+    'a delete with a value in a batch',
+    '/data/batch',
+    { ops: [set(key), { op: 'delete', key: b64('x'), value: '' }] },
+    400,
+    'unknown_field',
+  ],
   ['a set without a value in a batch', '/data/batch', { ops: [{ op: 'set', key }] }, 400, 'malformed'],
   ['a bad key at the end of a batch', '/data/batch', { ops: [set(key), set('%')] }, 400, 'malformed'],
   ['a pull from no address', '/control/aae/pull', { peer: 'nowhere' }, 400, 'malformed'],
@@ -150,7 +156,8 @@ describe('bad input to a running server', () => {
     const get = await server.get('/data/get');
     assertRefused(get, 405, 'wrong_method');
     assert.equal(get.headers['allow'], 'POST');
-    for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) assertRefused(await server.send(method, '/data/set'), 405, 'wrong_method');
+    for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const)
+      assertRefused(await server.send(method, '/data/set'), 405, 'wrong_method');
     const post = await server.post('/cluster_id', {});
     assertRefused(post, 405, 'wrong_method');
     assert.match(String(post.headers['allow']), /^GET(, HEAD)?$/);
@@ -218,7 +225,12 @@ describe('bad input to a running server', () => {
   });
 
   it('garbage in place of HTTP is answered 400 and the connection ends', async () => {
-    for (const text of ['garbage\r\n\r\n', '\x16\x03\x01\x02\x00\x01\x00', 'GET / HTTP/9.9\r\n\r\n', 'POST /data/get HTTP/1.1\r\nContent-Length: x\r\n\r\n']) {
+    for (const text of [
+      'garbage\r\n\r\n',
+      '\x16\x03\x01\x02\x00\x01\x00',
+      'GET / HTTP/9.9\r\n\r\n',
+      'POST /data/get HTTP/1.1\r\nContent-Length: x\r\n\r\n',
+    ]) {
       assert.match(await rawExchange(server.port, [text], 'stay-open'), /^HTTP\/1\.1 400 /, JSON.stringify(text));
     }
   });
@@ -235,13 +247,21 @@ describe('bad input to a running server', () => {
   });
 
   it('a client that closes its half in the midst of the body leaves nothing behind', async () => {
-    const text = await rawExchange(server.port, [`POST /data/set HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"key":"${key}","value":""}`], 'half-close');
+    const text = await rawExchange(
+      server.port,
+      [`POST /data/set HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"key":"${key}","value":""}`],
+      'half-close',
+    );
     assert.ok(text === '' || / 400 /.test(text), text);
   });
 
   it('a client that closes its half after its request is answered', async () => {
     const body = JSON.stringify({ key: b64('kept') });
-    const text = await rawExchange(server.port, [`POST /data/get HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`], 'half-close');
+    const text = await rawExchange(
+      server.port,
+      [`POST /data/get HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`],
+      'half-close',
+    );
     assert.match(text, /^HTTP\/1\.1 200 /);
   });
 
@@ -278,7 +298,10 @@ describe('the limits of what is taken', () => {
     const longest = b64(Buffer.alloc(1_024, 0xff));
     const largest = b64(Buffer.alloc(limits.valueBytesMax, 0xfe));
     assert.equal((await server.post('/data/set', { key: longest, value: largest })).status, 200);
-    assert.deepEqual((await server.list({ prefix: longest })).entries.map((entry) => entry.value === largest), [true]);
+    assert.deepEqual(
+      (await server.list({ prefix: longest })).entries.map((entry) => entry.value === largest),
+      [true],
+    );
     const ops = Array.from({ length: 1_000 }, (_, i) => set(b64(`many${i}`)));
     assert.equal((await server.post('/data/batch', { ops })).status, 200);
     assert.equal((await server.tree()).count, 1_001);

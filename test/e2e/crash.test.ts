@@ -40,7 +40,9 @@ class Writers {
       const expected = this.expected.get(key) ?? { acknowledged: undefined, version: '', tried: [] };
       this.expected.set(key, expected);
       expected.tried.push(value);
-      const answer = await server.post('/data/set', { key: b64(key), ...(value === undefined ? { delete: true } : { value: b64(value) }) }).catch(() => undefined);
+      const answer = await server
+        .post('/data/set', { key: b64(key), ...(value === undefined ? { delete: true } : { value: b64(value) }) })
+        .catch(() => undefined);
       if (answer === undefined) return;
       assert.equal(answer.status, 200, answer.text);
       const { version } = setAnswer.parse(answer.json);
@@ -55,7 +57,10 @@ class Writers {
     const held = await everything(server);
     for (const [key, { acknowledged, version, tried }] of this.expected) {
       const found = held.get(key);
-      assert.ok([acknowledged, ...tried].includes(found?.value), `${key}: ${String(found?.value)} is not ${String(acknowledged)} nor a later attempt`);
+      assert.ok(
+        [acknowledged, ...tried].includes(found?.value),
+        `${key}: ${String(found?.value)} is not ${String(acknowledged)} nor a later attempt`,
+      );
       assert.ok(found === undefined || found.version >= version, `${key} went back`);
       this.expected.set(key, { acknowledged: found?.value, version: found?.version ?? version, tried: [] });
       held.delete(key);
@@ -103,4 +108,3 @@ describe('kill -9', () => {
     await assertTree(store, new MeshDigests(openMesh));
   });
 });
-

@@ -77,7 +77,7 @@ describe('the data directory', () => {
     assert.equal((await server.get('/livez')).status, 200);
     const listed = async (from: typeof server): Promise<string[]> => {
       const keys: string[] = [];
-      for (let start: string | null = b64('fill/'); start !== null; ) {
+      for (let start: string | null = b64('fill/'); start !== null;) {
         const page = await from.list({ start, keysOnly: true, limit: 1_000 });
         keys.push(...page.entries.map((entry) => Buffer.from(entry.key, 'base64').toString()));
         start = page.next;

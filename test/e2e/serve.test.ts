@@ -33,7 +33,7 @@ describe('gkvmesh serve and check-config', () => {
     await writing;
     const again = await scene.server(server.data);
     const held = new Set<string>();
-    for (let start: string | null = ''; start !== null; ) {
+    for (let start: string | null = ''; start !== null;) {
       const page = await again.list({ start, keysOnly: true, limit: 1_000 });
       for (const { key } of page.entries) held.add(Buffer.from(key, 'base64').toString());
       start = page.next;
@@ -138,7 +138,18 @@ describe('gkvmesh serve and check-config', () => {
     assert.deepEqual([code, /^\d+\.\d+\.\d+\n$/.test(stdout.toString())], [0, true]);
     const help = await scene.run(['serve', '--help']);
     assert.equal(help.code, 0);
-    for (const flag of ['--open', '--data', '--listen', '--mesh-listen', '--region', '--mesh-id', '--mesh-key', '--insecure-plaintext', '--log-level', '--config']) {
+    for (const flag of [
+      '--open',
+      '--data',
+      '--listen',
+      '--mesh-listen',
+      '--region',
+      '--mesh-id',
+      '--mesh-key',
+      '--insecure-plaintext',
+      '--log-level',
+      '--config',
+    ]) {
       assert.match(help.stdout.toString(), new RegExp(`^ +${flag}[ \n]`, 'm'), flag);
     }
   });

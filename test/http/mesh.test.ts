@@ -4,6 +4,7 @@ import { request } from 'undici';
 import { frameBytesMax } from '../../src/aae/frame.ts';
 import { GkvError } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/ports.ts';
+import { type HostRule } from '../../src/http/gate.ts';
 import { createMeshApp } from '../../src/http/mesh.ts';
 import { type FrameResponder } from '../../src/http/ports.ts';
 import { listen, type Listener } from '../../src/server/listen.ts';
@@ -11,10 +12,10 @@ import { realClock } from '../../src/server/real.ts';
 
 const octets = { 'content-type': 'application/octet-stream' };
 
-function startMesh(responder: FrameResponder): Promise<Listener> {
+function startMesh(responder: FrameResponder, kind: HostRule['kind'] = 'loopback'): Promise<Listener> {
   const { signal } = new AbortController();
   const rest = { clock: realClock, log: silentLog, requestIdPrefix: 'm', bodyArrivalMsMax: 5_000, signal };
-  const app = createMeshApp({ responder, hosts: { kind: 'loopback', names: [] }, ...rest });
+  const app = createMeshApp({ responder, hosts: { kind, names: [] }, ...rest });
   return listen(app.callback(), { host: '127.0.0.1', port: 0 });
 }
 
@@ -47,6 +48,12 @@ describe('mesh port', () => {
     const { status, bytes } = await exchange(mesh, Buffer.from('x'));
     assert.equal(status, 409);
     assert.deepEqual(JSON.parse(bytes.toString()), { error: { code: 'mesh_mismatch', message: 'another mesh' } });
+  });
+
+  it('may be called by any name beyond loopback, but still not by web pages', async () => {
+    await using mesh = await startMesh(echo, 'any-ip');
+    assert.equal((await exchange(mesh, Buffer.from('x'), { ...octets, host: 'eu:6200' })).status, 200);
+    assert.equal((await exchange(mesh, Buffer.from('x'), { ...octets, host: 'eu:6200', origin: 'http://eu:6200' })).status, 403);
   });
 
   it('serves no web page, no other type and no other path', async () => {

@@ -164,7 +164,10 @@ export class Environment {
         // For a failure lmdb-js would do the same as for a visible commit, and print it.
         const answer = callback(visibleStatus);
         if (status === visibleStatus) commit?.visible();
-        else commit?.failed(status);
+        else {
+          commit?.failed(status);
+          callback(syncedStatus); // lmdb-js waits for a sync before it closes, and none comes after a failure
+        }
         return answer;
       });
     };

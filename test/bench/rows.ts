@@ -1,0 +1,65 @@
+/** What a bench reports: one row for each figure, with its target where it has one. */
+
+export type Part = 'a' | 'b' | 'c' | 'd' | 'e';
+
+export interface Target {
+  readonly kind: 'atLeast' | 'atMost';
+  readonly value: number;
+}
+
+export interface Row {
+  readonly part: Part;
+  readonly name: string;
+  /** The median over rounds, where there were several. NaN: not measured, `note` says why. */
+  readonly measured: number;
+  readonly unit: string;
+  readonly target?: Target;
+  readonly note?: string;
+}
+
+/** Takes rows as they come, so that a run that is cut off has shown what it had. */
+export type Report = (row: Row) => void;
+
+/** What each part is told. `scale` is 1, or a small fraction for a smoke run. */
+export interface BenchContext {
+  readonly quick: boolean;
+  readonly report: Report;
+  readonly workshop: import('./workshop.ts').Workshop;
+}
+
+export function isMet({ measured, target }: Row): boolean | undefined {
+  if (target === undefined || Number.isNaN(measured)) return undefined;
+  return target.kind === 'atLeast' ? measured >= target.value : measured <= target.value;
+}
+
+export function formatRow(row: Row): string {
+  const { part, name, measured, unit, target, note = '' } = row;
+  const met = isMet(row);
+  const wanted = target === undefined ? '' : `${target.kind === 'atLeast' ? '≥' : '≤'} ${formatNumber(target.value)}`;
+  const verdict = met === undefined ? '' : met ? 'met' : 'NOT MET';
+  const figure = Number.isNaN(measured) ? 'skipped' : `${formatNumber(measured)} ${unit}`;
+  return `${part}  ${name.padEnd(50)} ${figure.padStart(20)}  ${wanted.padEnd(12)} ${verdict.padEnd(8)} ${note}`.trimEnd();
+}
+
+export function jsonRow(row: Row): string {
+  const { measured, target, ...rest } = row;
+  const wanted = target === undefined ? {} : { target: target.value, targetIs: target.kind, met: isMet(row) };
+  return JSON.stringify({ ...rest, measured: Number.isNaN(measured) ? null : measured, ...wanted });
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
+}
+
+/** The lowest and the highest round, for judging noise. */
+export function spread(values: readonly number[]): string {
+  return `${formatNumber(Math.min(...values))} to ${formatNumber(Math.max(...values))} in ${values.length} rounds`;
+}
+
+function formatNumber(value: number): string {
+  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en');
+  return String(Number(value.toFixed(2)));
+}

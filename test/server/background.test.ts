@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'mocha';
+import { silentLog } from '../../src/core/ports.ts';
+import { runJobs } from '../../src/server/background.ts';
+import { realClock, until } from '../support.ts';
+
+describe('background jobs', () => {
+  it('run again and again, also after a failure, which is logged', async () => {
+    let runs = 0;
+    const warnings: object[] = [];
+    const log = { ...silentLog, warn: (fields: object) => void warnings.push(fields) };
+    const work = (): Promise<void> => {
+      runs += 1;
+      return runs === 2 ? Promise.reject(new Error('once')) : Promise.resolve();
+    };
+    const jobs = runJobs([{ name: 'job', pauseMs: 1, work }], realClock, log);
+    await until(() => runs >= 4);
+    await jobs[Symbol.asyncDispose]();
+    const after = runs;
+    assert.equal(warnings.length, 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(runs, after, 'none runs once they are stopped');
+  });
+
+  it('are waited for when they are stopped, and told by their signal', async () => {
+    let ended = false;
+    let begun = false;
+    const work = (signal: AbortSignal): Promise<void> => {
+      begun = true;
+      return new Promise((resolve) => {
+        signal.addEventListener('abort', () => {
+          setImmediate(() => {
+            ended = true;
+            resolve();
+          });
+        });
+      });
+    };
+    const jobs = runJobs([{ name: 'job', pauseMs: 1, work }], realClock, silentLog);
+    await until(() => begun);
+    await jobs[Symbol.asyncDispose]();
+    assert.equal(ended, true);
+  });
+});

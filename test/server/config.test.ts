@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'mocha';
+import { hasCode } from '../../src/core/errors.ts';
+import { configNames, flagOf, isLoopback, loadConfig } from '../../src/server/config.ts';
+
+describe('configuration', () => {
+  let dir: string;
+  before(() => {
+    dir = mkdtempSync(join(tmpdir(), 'gkvmesh-config-'));
+  });
+  after(() => {
+    rmSync(dir, { recursive: true, force: true });
+  });
+  function file(text: string): string {
+    const path = join(dir, 'config.yaml');
+    writeFileSync(path, text);
+    return path;
+  }
+  function refused(message: RegExp): (error: unknown) => boolean {
+    return (error) => hasCode(error, 'bad_config') && message.test(error.message);
+  }
+
+  it('has defaults for everything but --open', () => {
+    assert.deepEqual(loadConfig({ open: true }, {}), {
+      open: true,
+      data: './gkvmesh-data',
+      listen: { host: '127.0.0.1', port: 6300 },
+      meshListen: { host: '127.0.0.1', port: 6200 },
+      region: 'local',
+      meshId: undefined,
+      meshKey: undefined,
+      insecurePlaintext: false,
+      hostNames: [],
+      logLevel: 'info',
+    });
+    assert.throws(() => loadConfig({}, {}), refused(/--open/));
+  });
+
+  it('each option has a flag', () => {
+    assert.equal(flagOf('meshListen'), '--mesh-listen');
+    assert.equal(new Set(configNames.map(flagOf)).size, configNames.length);
+  });
+
+  it('G36: flags go over the environment, which goes over the file', () => {
+    const config = file('open: true\nregion: file\ndata: file\nlogLevel: warn\n');
+    const { region, data, logLevel } = loadConfig({ config, region: 'flag' }, { GKVMESH_REGION: 'env', GKVMESH_DATA: 'env' });
+    assert.deepEqual([region, data, logLevel], ['flag', 'env', 'warn']);
+    assert.equal(loadConfig({}, { GKVMESH_CONFIG: config }).region, 'file');
+  });
+
+  it('G36: what is wrong is named by where it came from', () => {
+    assert.throws(() => loadConfig({ open: true, listen: 'x' }, {}), refused(/^--listen: "x" .*HOST:PORT/));
+    assert.throws(() => loadConfig({ open: true }, { GKVMESH_MESH_LISTEN: 'x' }), refused(/^GKVMESH_MESH_LISTEN: /));
+    const wrong = file('open: true\nregion: 7\n');
+    assert.throws(() => loadConfig({ config: wrong }, {}), refused(/config\.yaml: region: /));
+    const unknown = file('open: true\ncolour: red\n');
+    assert.throws(() => loadConfig({ config: unknown }, {}), refused(/config\.yaml: colour: there is no such option/));
+    assert.throws(() => loadConfig({ config: file('a: [') }, {}), refused(/config\.yaml cannot be read/));
+    assert.throws(() => loadConfig({ config: join(dir, 'absent') }, {}), refused(/absent cannot be read/));
+  });
+
+  it('G36: a flag of the environment is true, false, 1 or 0', () => {
+    assert.equal(loadConfig({}, { GKVMESH_OPEN: '1' }).open, true);
+    assert.throws(() => loadConfig({}, { GKVMESH_OPEN: 'false' }), refused(/--open/));
+    assert.throws(() => loadConfig({}, { GKVMESH_OPEN: 'yes' }), refused(/^GKVMESH_OPEN: /));
+  });
+
+  it('addresses may be names, IPv4, and IPv6 in brackets', () => {
+    assert.deepEqual(loadConfig({ open: true, listen: '[::1]:0' }, {}).listen, { host: '::1', port: 0 });
+    assert.deepEqual(loadConfig({ open: true, listen: 'localhost:65535' }, {}).listen, { host: 'localhost', port: 65_535 });
+    for (const listen of ['', ':1', '::1:1', '127.0.0.1', '127.0.0.1:65536', '127.0.0.1:1x', 'a b:1:2']) {
+      assert.throws(() => loadConfig({ open: true, listen }, {}), refused(/--listen/), listen);
+    }
+  });
+
+  it('host names are given with commas between, or as a list in the file', () => {
+    assert.deepEqual(loadConfig({ open: true, hostNames: 'eu,eu.example.org' }, {}).hostNames, ['eu', 'eu.example.org']);
+    assert.deepEqual(loadConfig({ config: file('open: true\nhostNames: [eu, us]\n') }, {}).hostNames, ['eu', 'us']);
+    for (const hostNames of ['', 'a,,b', 'eu:6300', 'a b']) {
+      assert.throws(() => loadConfig({ open: true, hostNames }, {}), refused(/^--host-names: ".*" is not host names/), hostNames);
+    }
+  });
+
+  it('G36: the message names the value and what would be right', () => {
+    const cases: readonly [name: string, value: unknown, message: string][] = [
+      ['logLevel', 'loud', '--log-level: "loud" is not one of error, warn, info, debug'],
+      ['region', 'a b', '--region: "a b" is not a name of at most 64 letters, digits, dots, dashes and underscores'],
+      ['meshId', 'abc', '--mesh-id: "abc" is not 64 lower-case hex digits (32 bytes), in quotes in a file'],
+      ['data', '', '--data: "" is not a directory'],
+      ['listen', 6300, '--listen: 6300 is not HOST:PORT, such as 127.0.0.1:6300'],
+      ['insecurePlaintext', 'maybe', '--insecure-plaintext: "maybe" is not true or false'],
+    ];
+    for (const [name, value, message] of cases) {
+      assert.throws(() => loadConfig({ open: true, [name]: value }, {}), { code: 'bad_config', message });
+    }
+  });
+
+  it('beyond loopback it wants --insecure-plaintext', () => {
+    for (const listen of ['0.0.0.0:1', '[::]:1', '10.0.0.1:1', 'example.org:1']) {
+      assert.throws(() => loadConfig({ open: true, listen }, {}), refused(/^--listen: .*--insecure-plaintext/), listen);
+      assert.throws(() => loadConfig({ open: true, meshListen: listen }, {}), refused(/^--mesh-listen: /), listen);
+      assert.equal(loadConfig({ open: true, listen, insecurePlaintext: true }, {}).insecurePlaintext, true);
+    }
+    assert.deepEqual(['127.0.0.1', '127.255.0.9', '::1', 'localhost', '128.0.0.1', '127.0.0.1.example', '0.0.0.0'].map(isLoopback), [
+      ...[true, true, true, true],
+      ...[false, false, false],
+    ]);
+  });
+
+  it('reads the mesh key from a file, and never shows it', () => {
+    const path = join(dir, 'key');
+    writeFileSync(path, `${'5a'.repeat(32)}\n`);
+    assert.deepEqual(loadConfig({ open: true, meshKey: path }, {}).meshKey, Buffer.alloc(32, 0x5a));
+    writeFileSync(path, `${'5a'.repeat(31)}zz`);
+    assert.throws(
+      () => loadConfig({ open: true, meshKey: path }, {}),
+      (error) => refused(/^--mesh-key: .*64 lower-case hex digits/)(error) && !String(error).includes('5a5a'),
+    );
+    assert.throws(() => loadConfig({ open: true, meshKey: join(dir, 'absent') }, {}), refused(/^--mesh-key: .* cannot be read/));
+  });
+});
