@@ -92,12 +92,16 @@ export class Client implements AsyncDisposable {
   /** Resolves with the report; tells of its progress. */
   async pull(request: JsonObject, onProgress: (report: JsonObject) => void): Promise<JsonObject> {
     const body = await this.#send('POST', '/control/aae/pull', JSON.stringify(request), { accept: 'application/x-ndjson' }, pullMsMax);
+    // The body is read to its end: a reader that leaves before breaks the connection under it.
+    let last: JsonObject = {};
+    let lastLine = '';
     for await (const line of createInterface({ input: body })) {
-      const parsed = parseAnswer(line, jsonObject);
-      if (parsed['error'] !== undefined) throw asError(line);
-      if (parsed['report'] !== undefined) return jsonObject.parse(parsed['report']);
-      onProgress(jsonObject.parse(parsed['progress']));
+      lastLine = line;
+      last = parseAnswer(line, jsonObject);
+      if (last['progress'] !== undefined) onProgress(jsonObject.parse(last['progress']));
     }
+    if (last['error'] !== undefined) throw asError(lastLine);
+    if (last['report'] !== undefined) return jsonObject.parse(last['report']);
     throw new GkvError('unavailable', 'the server ended the pull without a report');
   }
 

@@ -70,7 +70,7 @@ const schema = z.strictObject({
 export const configNames = Object.keys(schema.shape);
 
 /** The environment variable of an option: meshListen → GKVMESH_MESH_LISTEN. */
-export function variableOf(name: string): string {
+function variableOf(name: string): string {
   return `GKVMESH_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 

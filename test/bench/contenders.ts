@@ -7,7 +7,7 @@ import { type Load } from './wrk.ts';
 import { freePort, type Service, type Workshop } from './workshop.ts';
 
 const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const bareServer = fileURLToPath(new URL('bareServer.ts', import.meta.url));
+const bareServer = new URL('bareServer.ts', import.meta.url);
 
 export interface Contender {
   readonly name: 'gkvmesh' | 'bare koa + lmdb' | 'etcd';

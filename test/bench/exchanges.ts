@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type BenchContext } from './rows.ts';
 
+const child = new URL('exchangesChild.ts', import.meta.url);
 const told = z.object({ name: z.string(), bytes: z.number(), writeBytes: z.number(), roundTrips: z.number(), durationMs: z.number() });
 
 const targets: Readonly<Record<string, { readonly bytes: number; readonly roundTrips?: number }>> = {
@@ -15,7 +16,7 @@ const targetKeys = 1_000_000;
 export async function exchanges({ quick, report, workshop }: BenchContext): Promise<void> {
   for (const count of quick ? [10_000] : [10_000, 100_000, targetKeys]) {
     const dirs = [workshop.directory('exchange'), workshop.directory('exchange-copy')] as const;
-    for await (const line of workshop.child('exchangesChild.ts', [...dirs, String(count)])) {
+    for await (const line of workshop.child(child, [...dirs, String(count)])) {
       const { name, bytes, writeBytes, roundTrips, durationMs } = told.parse(line);
       const aim = count === targetKeys ? targets[name] : undefined;
       const title = `${count.toLocaleString('en')} keys, ${name}`;

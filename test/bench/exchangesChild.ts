@@ -1,5 +1,6 @@
 /** Child: `DIR COPY COUNT`. Two replicas in one process that differ in this and that; tells each exchange's report. */
 import { cpSync } from 'node:fs';
+import { keepTree } from '../../src/aae/grow.ts';
 import { type Instance, exchange, openInstance, scattered, tell, writeMany } from './instance.ts';
 
 const [dir = '', copy = '', countText] = process.argv.slice(2);
@@ -36,6 +37,5 @@ async function measure(name: string, changed: number, indexOf: (n: number) => nu
 
 /** The tree's levels as they are some time after the writes. */
 async function settled({ store, digests }: Instance): Promise<void> {
-  const { keepTree } = await import('../../src/aae/grow.ts');
   await keepTree(store, digests, new AbortController().signal);
 }

@@ -1,8 +1,10 @@
 /** What a bench reports: one row for each figure, with its target where it has one. */
 
+import { type Workshop } from './workshop.ts';
+
 export type Part = 'a' | 'b' | 'c' | 'd' | 'e';
 
-export interface Target {
+interface Target {
   readonly kind: 'atLeast' | 'atMost';
   readonly value: number;
 }
@@ -18,13 +20,13 @@ export interface Row {
 }
 
 /** Takes rows as they come, so that a run that is cut off has shown what it had. */
-export type Report = (row: Row) => void;
+type Report = (row: Row) => void;
 
-/** What each part is told. `scale` is 1, or a small fraction for a smoke run. */
+/** What each part is told. `quick`: small sizes and one round, to see that it works. */
 export interface BenchContext {
   readonly quick: boolean;
   readonly report: Report;
-  readonly workshop: import('./workshop.ts').Workshop;
+  readonly workshop: Workshop;
 }
 
 export function isMet({ measured, target }: Row): boolean | undefined {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { median, spread, type BenchContext } from './rows.ts';
 
+const child = new URL('treeCostChild.ts', import.meta.url);
 const told = z.object({ wallUs: z.number(), cpuUs: z.number() });
 type Told = z.infer<typeof told>;
 
@@ -13,8 +14,7 @@ export async function treeCost({ quick, report, workshop }: BenchContext): Promi
     for (let round = 0; round < rounds; round += 1) {
       for (const tree of ['kept', 'absent'] as const) {
         const dir = workshop.directory(`tree-${tree}`);
-        for await (const line of workshop.child('treeCostChild.ts', [dir, tree, order, String(count)]))
-          results[tree].push(told.parse(line));
+        for await (const line of workshop.child(child, [dir, tree, order, String(count)])) results[tree].push(told.parse(line));
         workshop.remove(dir);
       }
     }

@@ -6,7 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import ts from 'typescript';
 
@@ -49,16 +49,16 @@ export class Workshop {
   }
 
   /** Runs a file of this folder to its end. What it prints are lines of JSON, given one by one. */
-  async *child(script: string, args: readonly string[]): AsyncGenerator<unknown> {
+  async *child(script: URL, args: readonly string[]): AsyncGenerator {
     const process = this.#spawn(globalThis.process.execPath, [this.#compiled(script), ...args]);
     const ended = exitOf(process);
     for await (const line of linesOf(process)) yield JSON.parse(line);
     const code = await ended;
-    if (code !== 0) throw new Error(`${script} ${args.join(' ')} ended with ${String(code)}`);
+    if (code !== 0) throw new Error(`${script.pathname} ${args.join(' ')} ended with ${String(code)}`);
   }
 
   /** Runs a file of this folder until it is stopped; resolves with the first line that matches. */
-  script(script: string, args: readonly string[], ready: RegExp): Promise<Service> {
+  script(script: URL, args: readonly string[], ready: RegExp): Promise<Service> {
     return this.service(process.execPath, [this.#compiled(script), ...args], ready);
   }
 
@@ -91,8 +91,8 @@ export class Workshop {
     return lines.join('\n');
   }
 
-  #compiled(script: string): string {
-    return join(this.#root, 'repo/test/bench', script.replace(/\.ts$/, '.js'));
+  #compiled(script: URL): string {
+    return join(this.#root, 'repo/test/bench', basename(script.pathname).replace(/\.ts$/, '.js'));
   }
 
   #spawn(program: string, args: readonly string[]): ChildProcess {

@@ -30,7 +30,7 @@ export interface TestApi extends Listener {
   readonly lines: { level: string; fields: object; message: string }[];
 }
 
-export function recordingLog(lines: TestApi['lines']): Log {
+function recordingLog(lines: TestApi['lines']): Log {
   const at = (level: string) => (fields: object, message: string) => {
     lines.push({ level, fields, message });
   };
