@@ -65,7 +65,7 @@ export async function startEtcd(workshop: Workshop, keys: number): Promise<Conte
   const service = await workshop.service(
     'etcd',
     ['--data-dir', join(workshop.directory('etcd'), 'data'), ...listen, ...cluster, ...log],
-    /ready to serve client requests/,
+    /serving client traffic|ready to serve client requests/,
   );
   await fillEtcd(url, keys);
   return {

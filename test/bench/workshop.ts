@@ -12,6 +12,7 @@ import ts from 'typescript';
 
 const repo = join(import.meta.dirname, '../..');
 const stopMsMax = 15_000;
+const readyMsMax = 60_000;
 
 export interface Service {
   readonly pid: number;
@@ -72,12 +73,15 @@ export class Workshop {
       await ended;
       clearTimeout(timer);
     };
+    const late = setTimeout(() => child.kill('SIGKILL'), readyMsMax);
     for await (const line of linesOf(child)) {
       if (!ready.test(line)) continue;
+      clearTimeout(late);
       child.stdout?.resume();
       return { pid: child.pid ?? 0, ready: line, stop };
     }
-    throw new Error(`${program} ${args.join(' ')} ended before it was ready`);
+    clearTimeout(late);
+    throw new Error(`${program} ${args.join(' ')} ended, or was not ready within ${readyMsMax} ms`);
   }
 
   /** What a program prints until it ends. */
