@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { afterPrefix } from '../core/key.ts';
 import { Client } from '../client/client.ts';
-import { argumentBytes, exitCodes, print, shown } from './io.ts';
+import { argumentBytes, exitCodes, print, printed, shown } from './io.ts';
 
 interface Common {
   readonly url: string;
@@ -71,8 +71,8 @@ function listCommand(program: Command): void {
       await using client = new Client(options.url);
       const prefix = options.prefix === undefined ? undefined : argumentBytes(options.prefix, options);
       for await (const { key, value, version } of everything(client, prefix, options.keysOnly === true)) {
-        if (options.json === true) print(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64'), version }));
-        else print(options.keysOnly === true ? shown(key, options) : `${shown(key, options)}\t${shown(value, options)}`);
+        if (options.json === true) await printed(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64'), version }));
+        else await printed(options.keysOnly === true ? shown(key, options) : `${shown(key, options)}\t${shown(value, options)}`);
       }
     });
 }

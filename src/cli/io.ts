@@ -8,8 +8,14 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** A key or value of the command line: text, base64 with --base64, or a file's bytes with @. */
+/** As `print`, and waits while the reader is behind. */
+export async function printed(text: string): Promise<void> {
+  if (!process.stdout.write(`${text}\n`)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+}
+
+/** A key or value of the command line: text, base64 with --base64, or a file's bytes with @; @@ begins a text with one @. */
 export function argumentBytes(text: string, options: { base64?: boolean | undefined }): Buffer {
+  if (text.startsWith('@@')) return Buffer.from(text.slice(1));
   if (text.startsWith('@')) {
     try {
       return readFileSync(text.slice(1));

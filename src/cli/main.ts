@@ -22,7 +22,16 @@ function version(): string {
   return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
 }
 
+function oneLine(text: string): string {
+  return text.trim().replaceAll(/\s*\n\s*/g, ' ');
+}
+
 const program = new Command('gkvmesh').description('geo-replicated key-value store').version(version()).exitOverride();
+program.configureOutput({
+  outputError: (text, write) => {
+    write(`gkvmesh: bad_config: ${oneLine(text.replace(/^error: /, ''))}\n`);
+  },
+});
 serveCommands(program);
 dataCommands(program);
 controlCommands(program);
@@ -37,7 +46,7 @@ try {
   } else {
     const code = error instanceof GkvError ? error.code : 'internal';
     const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`gkvmesh: ${code}: ${message}\n`);
+    process.stderr.write(`gkvmesh: ${code}: ${oneLine(message)}\n`);
     process.exitCode = usageCodes.has(code) ? exitCodes.usage : exitCodes.failed;
   }
 }

@@ -1,15 +1,17 @@
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { type Command } from 'commander';
 import { z } from 'zod';
 import { Client, type BatchOp } from '../client/client.ts';
 import { GkvError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { everything, urlOption } from './data.ts';
-import { Progress, print } from './io.ts';
+import { printed, Progress } from './io.ts';
+import { linesIn } from './lines.ts';
 
 /** One request takes at most so many lines and characters; so many requests are under way at once. */
 const batch = { opsMax: 500, charsMax: 1_500_000, inFlightMax: 4 } as const;
+/** The greatest key and value in base64, and room for what stands around them. */
+const lineBytesMax = 1_500_000;
 
 const lineSchema = z.strictObject({ key: z.string(), value: z.string() });
 
@@ -41,8 +43,7 @@ export function transferCommands(program: Command): void {
         options.prefix === undefined ? undefined : Buffer.from(options.prefix),
         false,
       )) {
-        print(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64') }));
-        if (process.stdout.writableNeedDrain) await new Promise((resolve) => process.stdout.once('drain', resolve));
+        await printed(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64') }));
         count += 1;
         progress.update(count);
       }
@@ -51,10 +52,11 @@ export function transferCommands(program: Command): void {
 }
 
 async function* linesOf(file: string): AsyncGenerator<string> {
-  const input = file === '-' ? process.stdin : createReadStream(file);
+  const input: AsyncIterable<Buffer> = file === '-' ? process.stdin : createReadStream(file);
   try {
-    yield* createInterface({ input, crlfDelay: Infinity });
+    yield* linesIn(input, lineBytesMax);
   } catch (cause) {
+    if (cause instanceof GkvError) throw cause;
     throw new GkvError('bad_config', `${file} cannot be read: ${cause instanceof Error ? cause.message : ''}`, { cause });
   }
 }
@@ -62,6 +64,7 @@ async function* linesOf(file: string): AsyncGenerator<string> {
 /** Sends lines in batches, a bounded number at once. Returns how many. Error: `malformed` with the line's number. */
 async function importLines(client: Client, lines: AsyncIterable<string>, onDone: (count: number) => void): Promise<number> {
   const underWay = new Set<Promise<void>>();
+  const keysUnderWay = new Set<string>();
   let failure: unknown;
   let done = 0;
   const send = (ops: readonly BatchOp[]): void => {
@@ -74,10 +77,15 @@ async function importLines(client: Client, lines: AsyncIterable<string>, onDone:
       .catch((error: unknown) => {
         failure ??= error;
       })
-      .finally(() => underWay.delete(sent));
+      .finally(() => {
+        underWay.delete(sent);
+        for (const { key } of ops) keysUnderWay.delete(key);
+      });
     underWay.add(sent);
+    for (const { key } of ops) keysUnderWay.add(key);
   };
   for await (const ops of batches(lines)) {
+    if (ops.some(({ key }) => keysUnderWay.has(key))) await Promise.all(underWay); // the later line must win
     send(ops);
     if (underWay.size >= batch.inFlightMax) await Promise.race(underWay);
     if (failure !== undefined) break;

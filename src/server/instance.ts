@@ -82,10 +82,10 @@ export async function openInstance(store: Store, config: ServerConfig, log: Log)
     identity,
     health: { live: () => true, ready: () => !stopping.signal.aborted },
     metrics,
-    hosts: hostRule(config.listen),
+    hosts: hostRule(config.listen, config.hostNames),
     release,
   });
-  const mesh = createMeshApp({ ...common, hosts: hostRule(config.meshListen), responder: new Responder(shared) });
+  const mesh = createMeshApp({ ...common, hosts: hostRule(config.meshListen, []), responder: new Responder(shared) });
   const jobs = runJobs(jobsOf(store, digests, replica, log), realClock, log);
   return {
     apps: { api: api.callback(), mesh: mesh.callback() },
@@ -99,8 +99,8 @@ export async function openInstance(store: Store, config: ServerConfig, log: Log)
   };
 }
 
-function hostRule({ host }: HostPort): HostRule {
-  return { kind: isLoopback(host) ? 'loopback' : 'any-ip', names: [] };
+function hostRule({ host }: HostPort, names: readonly string[]): HostRule {
+  return { kind: isLoopback(host) ? 'loopback' : 'any-ip', names };
 }
 
 function jobsOf(store: Store, digests: MeshDigests, replica: Replica, log: Log): Job[] {

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, it } from 'mocha';
+import { b64, startApi, type TestApi } from '../http/harness.ts';
+
+const main = join(import.meta.dirname, '../../src/cli/main.ts');
+
+/** Runs the command from its sources against an API of ours. */
+function gkvmesh(args: readonly string[], input: string, api: TestApi): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const env = { ...process.env, GKVMESH_URL: api.url };
+  const child = spawn(process.execPath, ['--import=tsx', main, ...args], { env });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  child.stdin.on('error', () => undefined); // it may end without having read everything
+  child.stdin.end(input);
+  return new Promise((resolve) => {
+    child.once('close', (code) => {
+      resolve({ code, stdout, stderr });
+    });
+  });
+}
+
+const line = (key: string, value: string): string => `${JSON.stringify({ key: b64(key), value: b64(value) })}\n`;
+
+describe('gkvmesh import and export', () => {
+  it('several requests are under way, and yet the last line of a key wins', async () => {
+    await using api = await startApi();
+    // A batch that is answered late must not overwrite what later lines say.
+    const write = api.store.write.bind(api.store);
+    let calls = 0;
+    api.store.write = async (ops) => {
+      calls += 1;
+      if (calls === 1) await new Promise((resolve) => setTimeout(resolve, 200)); // a slow commit: the others come meanwhile
+      return write(ops);
+    };
+    const first = Array.from({ length: 600 }, (_, i) => line(`k${i}`, 'old'));
+    const later = Array.from({ length: 600 }, (_, i) => line(`k${i}`, 'new'));
+    const { code, stderr } = await gkvmesh(['import', '-'], [...first, ...later].join(''), api);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(new Set([...api.store.held.values()].map(({ value }) => String(value))), new Set(['new']));
+    assert.equal(api.store.held.size, 600);
+  });
+
+  it('names the line that is wrong or too long, on one line of standard error', async () => {
+    await using api = await startApi();
+    const cases: readonly [text: string, message: RegExp][] = [
+      [`${line('a', '1')}nonsense\n`, /^gkvmesh: malformed: line 2 is not JSON\n$/],
+      [`${line('a', '1')}\n{"key":"aGk"}\n`, /^gkvmesh: malformed: line 3 is not \{"key":base64,"value":base64\}\n$/],
+      [`"${'x'.repeat(2_000_000)}`, /^gkvmesh: too_large: line 1 has more than 1500000 bytes\n$/],
+    ];
+    for (const [text, message] of cases) {
+      const { code, stderr } = await gkvmesh(['import', '-'], text, api);
+      assert.equal(code, 1);
+      assert.match(stderr, message);
+    }
+  });
+
+  it('export writes what import reads', async () => {
+    await using api = await startApi();
+    const lines = Array.from({ length: 1_500 }, (_, i) => line(`k${String(i).padStart(4, '0')}`, '\u0000ÿ'));
+    assert.equal((await gkvmesh(['import', '-'], lines.join(''), api)).code, 0);
+    assert.equal((await gkvmesh(['export'], '', api)).stdout, lines.join(''));
+  });
+
+  it('a wrong flag is one line with bad_config, and exit 2', async () => {
+    await using api = await startApi();
+    const { code, stderr } = await gkvmesh(['list', '--nonsense'], '', api);
+    assert.deepEqual([code, stderr], [2, "gkvmesh: bad_config: unknown option '--nonsense'\n"]);
+  });
+});
