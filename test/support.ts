@@ -36,6 +36,46 @@ export class FakeClock implements Clock {
   }
 }
 
+/** A clock that only the test moves: sleepers wait until it has. */
+export class ManualClock implements Clock {
+  #ms = 1_700_000_000_000;
+  readonly #sleepers = new Set<{ readonly dueMs: number; readonly wake: () => void }>();
+
+  now(): number {
+    return this.#ms;
+  }
+
+  monotonic(): number {
+    return this.#ms;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted === true) return Promise.resolve();
+    return new Promise((resolve) => {
+      const sleeper = {
+        dueMs: this.#ms + ms,
+        wake: () => {
+          this.#sleepers.delete(sleeper);
+          signal?.removeEventListener('abort', sleeper.wake);
+          resolve();
+        },
+      };
+      this.#sleepers.add(sleeper);
+      signal?.addEventListener('abort', sleeper.wake);
+    });
+  }
+
+  /** Moves on step by step; after each, what was woken may run as far as it can. */
+  async advance(ms: number, stepMs = 100): Promise<void> {
+    const endMs = this.#ms + ms;
+    while (this.#ms < endMs) {
+      this.#ms = Math.min(endMs, this.#ms + stepMs);
+      for (const sleeper of [...this.#sleepers]) if (sleeper.dueMs <= this.#ms) sleeper.wake();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
 /** Mulberry32 (Tommy Ettinger, public domain): the same numbers for the same seed. */
 export function seededRandom(seed: number): Random {
   let state = seed | 0;

@@ -4,7 +4,9 @@ import { exitCodes, print } from './io.ts';
 
 const descriptions: Readonly<Record<string, string>> = {
   open: 'a mesh without grants: whoever reaches the ports may read and write',
-  data: 'directory of the store (default ./gkvmesh-data)',
+  data: 'directory of the embedded store (default ./gkvmesh-data)',
+  fdb: 'a cluster file: the data lies in this FoundationDB, which any number of instances share',
+  fdbPrefix: 'what FoundationDB’s keys begin with, in hex (default 676b766d6573682f, gkvmesh/)',
   listen: 'HTTP API (default 127.0.0.1:6300; port 0 takes a free one)',
   meshListen: 'for other regions (default 127.0.0.1:6200)',
   region: 'shown to operators (default local)',
@@ -16,6 +18,8 @@ const descriptions: Readonly<Record<string, string>> = {
 };
 const placeholders: Readonly<Record<string, string>> = {
   data: ' <dir>',
+  fdb: ' <clusterfile>',
+  fdbPrefix: ' <hex>',
   listen: ' <host:port>',
   meshListen: ' <host:port>',
   region: ' <name>',
@@ -34,12 +38,13 @@ export function serveCommands(program: Command): void {
   });
   withConfigFlags(program.command('check-config').description('check flags, environment and file, and say what holds')).action(
     (flags: Record<string, unknown>) => {
-      const { meshKey, meshId, ...config } = loadConfig(flags, process.env);
-      const secret = {
+      const { meshKey, meshId, store, ...config } = loadConfig(flags, process.env);
+      const shown = {
+        store: store.kind === 'fdb' ? { ...store, prefix: Buffer.from(store.prefix).toString('hex') } : store,
         meshId: meshId === undefined ? 'default' : Buffer.from(meshId).toString('hex'),
         meshKey: meshKey === undefined ? 'default' : 'from file',
       };
-      print(JSON.stringify({ ...config, ...secret }, undefined, 2));
+      print(JSON.stringify({ ...config, ...shown }, undefined, 2));
     },
   );
 }

@@ -7,7 +7,7 @@ import { compareStamps, makeStamp, physicalMsOf, stampZero, successorStamp, type
  */
 export class HybridClock {
   readonly #wall: Clock;
-  readonly #instance: InstanceId;
+  #instance: InstanceId;
   #last: Stamp = stampZero;
 
   constructor(wall: Clock, instance: InstanceId) {
@@ -32,6 +32,12 @@ export class HybridClock {
 
   observe(stamp: Stamp): void {
     if (compareStamps(stamp, this.#last) > 0) this.#last = stamp;
+  }
+
+  /** Goes on as another instance, above what that has closed. */
+  startAs(instance: InstanceId, closed: Stamp): void {
+    this.#instance = instance;
+    this.observe(closed);
   }
 
   get last(): Stamp {

@@ -1,7 +1,7 @@
 import { GkvError, hasCode } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
-import { compareStamps, stampFromHex, stampToHex, stampZero } from '../core/stamp.ts';
+import { compareStamps, stampFromHex, stampToHex, stampZero, type InstanceId } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store, type Transaction } from '../store/store.ts';
 import { decideBatch, parkingFull, readEntries } from './batch.ts';
@@ -10,7 +10,8 @@ import { type HybridClock } from './clock.ts';
 import { type Follower } from './follower.ts';
 import { parkRoom, parkWrites } from './park.ts';
 import { bytesOfSubmission, countOfSubmission, type Submission } from './proposal.ts';
-import { acquireSlot, encodeSlot, fencedSlot, slotKey, type BatchResult } from './slot.ts';
+import { encodeSlot, fencedSlot, slotKey, type BatchResult } from './slot.ts';
+import { type HeldSlot, type SlotSource } from './slots.ts';
 
 /** Told after each commit, for metrics. `ms` from the start of the transaction to durable. */
 export interface CommitObserver {
@@ -19,7 +20,8 @@ export interface CommitObserver {
 
 export interface IngestDeps {
   readonly store: Store;
-  readonly slot: number;
+  readonly slots: SlotSource;
+  readonly instanceOf: (slot: number) => InstanceId;
   readonly digests: MeshDigests;
   readonly hlc: HybridClock;
   readonly clock: Clock;
@@ -51,15 +53,18 @@ export class Ingest {
   #queuedWrites = 0;
   #queuedBytes = 0;
   #lastBatchWrites = 0;
+  #slot: number;
   #lease: number;
   #batch: number;
   #running: Promise<void> | undefined;
   #closed = false;
 
-  constructor(deps: IngestDeps, slot: { lease: number; batch: number }) {
+  /** `held` was taken from `deps.slots`, and its clock stands above it. */
+  constructor(deps: IngestDeps, { slot, record }: HeldSlot) {
     this.#deps = deps;
-    this.#lease = slot.lease;
-    this.#batch = slot.batch;
+    this.#slot = slot;
+    this.#lease = record.lease;
+    this.#batch = record.batch;
   }
 
   /**
@@ -137,11 +142,11 @@ export class Ingest {
     const { store, clock, observer } = this.#deps;
     this.#batch += 1;
     const number = this.#batch;
-    const lease = this.#lease; // one that is taken later must not let this batch through
+    const [slot, lease] = [this.#slot, this.#lease]; // one that is taken later must not let this batch through
     const submissions = batch.map(({ submission }) => submission);
     const started = clock.monotonic();
     try {
-      const outcomes = await store.transact((tx) => this.#inTransaction(tx, { number, lease }, submissions), { onVisible });
+      const outcomes = await store.transact((tx) => this.#inTransaction(tx, { number, slot, lease }, submissions), { onVisible });
       observer.commit(clock.monotonic() - started, sum(batch, 'count'), sum(batch, 'bytes'));
       batch.forEach((waiting, index) => {
         settle(waiting, outcomes[index]);
@@ -153,10 +158,10 @@ export class Ingest {
 
   async #inTransaction(
     tx: Transaction,
-    { number, lease }: { number: number; lease: number },
+    { number, slot, lease }: { number: number; slot: number; lease: number },
     submissions: readonly Submission[],
   ): Promise<readonly Outcome[]> {
-    const { slot, digests, hlc, clock, followers } = this.#deps;
+    const { digests, hlc, clock, followers } = this.#deps;
     const [record, states] = await Promise.all([fencedSlot(tx, slot, lease), readEntries(tx, submissions)]);
     // An earlier run of this very batch was committed although its answer was lost: its results stand.
     if (record.batch === number) return splitResults(submissions, record.results);
@@ -175,21 +180,31 @@ export class Ingest {
 
   /** An unknown outcome or a lost lease ends the lease; under a new one nothing of the old can be committed any more. */
   async #failed(batch: readonly Waiting[], error: unknown): Promise<void> {
-    const { store, slot, log, hlc } = this.#deps;
+    const { log } = this.#deps;
     let reported = error;
     if (hasCode(error, 'commit_unknown', 'lease_lost')) {
-      log.error({ slot, lease: this.#lease, err: error }, 'slot is taken again: the outcome of a commit is unknown or its lease was lost');
+      log.error(
+        { slot: this.#slot, lease: this.#lease, err: error },
+        'slot is given up: the outcome of a commit is unknown or its lease was lost',
+      );
       reported = new GkvError('unavailable', 'the outcome of this write is unknown: read it back before trying again', { cause: error });
       try {
-        const record = await acquireSlot(store, slot);
-        this.#lease = record.lease;
-        this.#batch = Math.max(this.#batch, record.batch); // no later batch may have the number of one that is stored
-        hlc.observe(record.closed);
+        await this.#takeSlot();
       } catch (cause) {
-        log.error({ slot, err: cause }, 'slot could not be taken again');
+        log.error({ slot: this.#slot, err: cause }, 'no slot could be taken');
       }
     }
     for (const waiting of batch) waiting.reject(reported);
+  }
+
+  async #takeSlot(): Promise<void> {
+    const { slots, hlc, instanceOf } = this.#deps;
+    const { slot, record } = await slots.take();
+    // No later batch may have the number of one that is stored.
+    this.#batch = slot === this.#slot ? Math.max(this.#batch, record.batch) : record.batch;
+    this.#slot = slot;
+    this.#lease = record.lease;
+    hlc.startAs(instanceOf(slot), record.closed);
   }
 }
 

@@ -14,13 +14,15 @@ import { Ingest, type CommitObserver } from './ingest.ts';
 import { listParked, readParkedCount, unparkRows } from './park.ts';
 import { bytesOfSubmission, type ReceivedWrite, type WriteOp, type WriteOutcome } from './proposal.ts';
 import { Reader, type ListQuery, type ListResult, type ReadResult } from './read.ts';
-import { acquireSlot, type BatchResult } from './slot.ts';
+import { type BatchResult } from './slot.ts';
+import { type HeldSlot, type SlotSource } from './slots.ts';
 
 export interface ReplicaDeps {
   readonly store: Store;
   readonly digests: MeshDigests;
-  readonly instance: InstanceId;
-  readonly slot: number;
+  /** The instance that commits under a slot of this cluster. */
+  readonly instanceOf: (slot: number) => InstanceId;
+  readonly slots: SlotSource;
   readonly clock: Clock;
   readonly log: Log;
   /** What else is derived from entries in their own transaction; the tree. */
@@ -37,22 +39,22 @@ export class Replica {
   readonly #reader: Reader;
   readonly #followers: readonly Follower[];
 
-  private constructor(deps: ReplicaDeps, hlc: HybridClock, followers: readonly Follower[], slot: { lease: number; batch: number }) {
-    const { store, digests, clock, log, observer } = deps;
+  private constructor(deps: ReplicaDeps, hlc: HybridClock, followers: readonly Follower[], held: HeldSlot) {
+    const { store, digests, clock, log, observer, slots, instanceOf } = deps;
     this.#deps = deps;
     this.hlc = hlc;
     this.#followers = followers;
     this.#reader = new Reader(store, clock);
-    this.#ingest = new Ingest({ store, slot: deps.slot, digests, hlc, clock, log, followers, observer }, slot);
+    this.#ingest = new Ingest({ store, slots, instanceOf, digests, hlc, clock, log, followers, observer }, held);
   }
 
-  /** Takes the slot, and starts above everything that was committed under it. */
+  /** Takes a slot, and starts above everything that was committed under it. */
   static async open(deps: ReplicaDeps): Promise<Replica> {
-    const record = await acquireSlot(deps.store, deps.slot);
-    const hlc = new HybridClock(deps.clock, deps.instance);
-    hlc.observe(record.closed);
+    const held = await deps.slots.take();
+    const hlc = new HybridClock(deps.clock, deps.instanceOf(held.slot));
+    hlc.observe(held.record.closed);
     const followers = [feedFollower(deps.feedPartitions), collectionFollower, ...deps.followers];
-    return new Replica(deps, hlc, followers, record);
+    return new Replica(deps, hlc, followers, held);
   }
 
   get(key: Key): Promise<ReadResult> {

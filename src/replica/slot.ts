@@ -106,12 +106,14 @@ function followerOf(stamp: Stamp): Stamp | undefined {
 
 /** Takes the slot over from whoever held it. What that holder still has under way can no longer commit. */
 export async function acquireSlot(store: Store, slot: number): Promise<SlotRecord> {
-  return store.transact(async (tx) => {
-    const held = await readSlot(tx, slot);
-    const record = { lease: (held?.lease ?? 0) + 1, closed: held?.closed ?? stampZero, batch: held?.batch ?? 0, results: [] };
-    tx.set(slotKey(slot), encodeSlot(record));
-    return record;
-  });
+  return store.transact((tx) => takeOverSlot(tx, slot));
+}
+
+export async function takeOverSlot(tx: Transaction, slot: number): Promise<SlotRecord> {
+  const held = await readSlot(tx, slot);
+  const record = { lease: (held?.lease ?? 0) + 1, closed: held?.closed ?? stampZero, batch: held?.batch ?? 0, results: [] };
+  tx.set(slotKey(slot), encodeSlot(record));
+  return record;
 }
 
 async function readSlot(tx: Transaction, slot: number): Promise<SlotRecord | undefined> {

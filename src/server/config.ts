@@ -9,9 +9,13 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** Where the data lies: embedded in a directory, or in a FoundationDB under a prefix. */
+export type StoreConfig =
+  { readonly kind: 'lmdb'; readonly dir: string } | { readonly kind: 'fdb'; readonly clusterFile: string; readonly prefix: Uint8Array };
+
 export interface ServerConfig {
   readonly open: true;
-  readonly data: string;
+  readonly store: StoreConfig;
   readonly listen: HostPort;
   readonly meshListen: HostPort;
   readonly region: string;
@@ -46,6 +50,13 @@ const hexId = text(hexIs)
   .transform((hex) => Buffer.from(hex, 'hex'));
 const nameIs = 'a name of at most 64 letters, digits, dots, dashes and underscores';
 const regionName = text(nameIs).regex(/^[\w.-]{1,64}$/, nameIs);
+const prefixIs = '1 to 64 bytes in lower-case hex that do not begin with ff, in quotes in a file';
+const keyPrefix = text(prefixIs)
+  .regex(/^(?!ff)(?:[0-9a-f]{2}){1,64}$/, prefixIs)
+  .transform((hex) => Buffer.from(hex, 'hex'));
+const dataDefault = './gkvmesh-data';
+/** "gkvmesh/" */
+const prefixDefault = '676b766d6573682f';
 const hostNamesAre = 'host names without ports, with commas between';
 const hostNames = z
   .union([z.string().transform((names) => names.split(',')), z.array(z.string())], hostNamesAre)
@@ -55,7 +66,9 @@ const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 /** The messages say what would be right, after "is not". */
 const schema = z.strictObject({
   open: flag.default(false),
-  data: text('a directory').default('./gkvmesh-data'),
+  data: text('a directory').optional(),
+  fdb: text('a cluster file').optional(),
+  fdbPrefix: keyPrefix.optional(),
   listen: hostPort.prefault('127.0.0.1:6300'),
   meshListen: hostPort.prefault('127.0.0.1:6200'),
   region: regionName.default('local'),
@@ -120,7 +133,7 @@ function readFile(path: string): Record<string, unknown> {
 function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, string>): ServerConfig {
   const parsed = schema.safeParse(merged);
   if (!parsed.success) throw wrong(parsed.error.issues, merged, sources);
-  const { open, meshKey, ...rest } = parsed.data;
+  const { open, meshKey, data, fdb, fdbPrefix, ...rest } = parsed.data;
   if (!open) throw new GkvError('bad_config', 'start with --open: a mesh whose ports anybody may use. Grants are on their way');
   for (const name of ['listen', 'meshListen'] as const) {
     const { host } = rest[name];
@@ -133,9 +146,25 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
   return {
     ...rest,
     open,
+    store: storeOf({ data, fdb, fdbPrefix }, sources),
     meshId: rest.meshId,
     meshKey: meshKey === undefined ? undefined : readMeshKey(meshKey, sources.get('meshKey') ?? 'meshKey'),
   };
+}
+
+function storeOf(
+  { data, fdb, fdbPrefix }: { data: string | undefined; fdb: string | undefined; fdbPrefix: Uint8Array | undefined },
+  sources: ReadonlyMap<string, string>,
+): StoreConfig {
+  if (fdb !== undefined && data !== undefined) {
+    throw new GkvError(
+      'bad_config',
+      `${sources.get('data') ?? 'data'} and ${sources.get('fdb') ?? 'fdb'}: the data lies in a directory or in FoundationDB, not in both`,
+    );
+  }
+  if (fdb !== undefined) return { kind: 'fdb', clusterFile: fdb, prefix: fdbPrefix ?? Buffer.from(prefixDefault, 'hex') };
+  if (fdbPrefix === undefined) return { kind: 'lmdb', dir: data ?? dataDefault };
+  throw new GkvError('bad_config', `${sources.get('fdbPrefix') ?? 'fdbPrefix'}: is of use with --fdb alone`);
 }
 
 /** Says of the first thing that is wrong where it came from, what it is, and what would be right. */

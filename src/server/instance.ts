@@ -13,6 +13,9 @@ import { Metrics } from '../http/metrics.ts';
 import { Transport } from '../mesh/transport.ts';
 import { Replica } from '../replica/replica.ts';
 import { type Store } from '../store/store.ts';
+import { type OpenStore } from './openStore.ts';
+import { fenceSlot, fixedSlot, LeasedSlots } from '../replica/slots.ts';
+import { Leases } from '../replica/lease.ts';
 import { runJobs, type Job } from './background.ts';
 import { isLoopback, type HostPort, type ServerConfig } from './config.ts';
 import { settleIdentity, uuidText } from './identity.ts';
@@ -26,7 +29,7 @@ const parkedRetryMs = 2_000;
 const treeKeepMs = 1_000;
 const scrubPauseMs = 3_600_000;
 /** The only slot of the embedded store: one process holds it. */
-const embeddedSlot = 0;
+const onlySlot = 0;
 
 /** One instance on an open store, not yet listening. */
 export interface Instance {
@@ -40,7 +43,8 @@ export interface Instance {
   close(): Promise<void>;
 }
 
-export async function openInstance(store: Store, config: ServerConfig, log: Log): Promise<Instance> {
+export async function openInstance(opened: OpenStore, config: ServerConfig, log: Log): Promise<Instance> {
+  const { store } = opened;
   const own = await settleIdentity(store, config, realRandom);
   const digests = new MeshDigests({ id: own.meshId, key: own.meshKey });
   const tree = await Tree.open(store, digests);
@@ -53,15 +57,18 @@ export async function openInstance(store: Store, config: ServerConfig, log: Log)
     },
     log,
   );
+  const leases = opened.isShared
+    ? new Leases({ store, clock: realClock, log, holder: realRandom.bytes(16), onExpired: fenceSlot })
+    : undefined;
   const replica: Replica = await Replica.open({
     store,
     digests,
-    instance: instanceOf(own.clusterId, own.incarnation, embeddedSlot),
-    slot: embeddedSlot,
+    instanceOf: (slot) => instanceOf(own.clusterId, own.incarnation, slot),
+    slots: leases === undefined ? fixedSlot(store, onlySlot) : new LeasedSlots(store, leases, realClock),
     clock: realClock,
     log,
     followers: [tree],
-    feedPartitions: 1,
+    feedPartitions: opened.feedPartitions,
     observer: metrics,
   });
   const shared = { store, digests, clusterId: own.clusterId, sink: replica, clock: realClock };
@@ -80,13 +87,13 @@ export async function openInstance(store: Store, config: ServerConfig, log: Log)
     puller: createPuller({ ...shared, random: realRandom }, transport, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
-    health: { live: () => true, ready: () => !stopping.signal.aborted },
+    health: { live: () => true, ready: () => !stopping.signal.aborted && opened.available() },
     metrics,
     hosts: hostRule(config.listen, config.hostNames),
     release,
   });
   const mesh = createMeshApp({ ...common, hosts: hostRule(config.meshListen, []), responder: new Responder(shared) });
-  const jobs = runJobs(jobsOf(store, digests, replica, log), realClock, log);
+  const jobs = runJobs(jobsOf(digests, replica, log), { store, leases, clock: realClock, log });
   return {
     apps: { api: api.callback(), mesh: mesh.callback() },
     identity,
@@ -94,6 +101,7 @@ export async function openInstance(store: Store, config: ServerConfig, log: Log)
     close: async () => {
       await jobs[Symbol.asyncDispose]();
       await replica.close();
+      await leases?.[Symbol.asyncDispose]();
       await transport[Symbol.asyncDispose]();
     },
   };
@@ -103,7 +111,8 @@ function hostRule({ host }: HostPort, names: readonly string[]): HostRule {
   return { kind: isLoopback(host) ? 'loopback' : 'any-ip', names };
 }
 
-function jobsOf(store: Store, digests: MeshDigests, replica: Replica, log: Log): Job[] {
+/** On a shared store each runs on one instance at a time. */
+function jobsOf(digests: MeshDigests, replica: Replica, log: Log): Job[] {
   return [
     {
       name: 'parked writes',
@@ -112,11 +121,11 @@ function jobsOf(store: Store, digests: MeshDigests, replica: Replica, log: Log):
         await replica.retryParked();
       },
     },
-    { name: 'tree levels', pauseMs: treeKeepMs, work: (signal) => keepTree(store, digests, signal) },
+    { name: 'tree levels', pauseMs: treeKeepMs, work: (store, signal) => keepTree(store, digests, signal) },
     {
       name: 'scrub',
       pauseMs: scrubPauseMs,
-      work: async (signal) => {
+      work: async (store, signal) => {
         await scrub(store, digests, log, signal);
       },
     },

@@ -1,12 +1,10 @@
 import { pino } from 'pino';
 import { GkvError } from '../core/errors.ts';
 import { type Log } from '../core/ports.ts';
-import { openLmdbStore } from '../store/lmdb/store.ts';
-import { type Store } from '../store/store.ts';
 import { type ServerConfig } from './config.ts';
 import { openInstance, type Instance } from './instance.ts';
 import { listen, type Listener } from './listen.ts';
-import { realClock, realRandom } from './real.ts';
+import { openStore, type OpenStore } from './openStore.ts';
 
 export interface RunningServer extends AsyncDisposable {
   readonly apiUrl: string;
@@ -19,17 +17,17 @@ export interface RunningServer extends AsyncDisposable {
 export async function start(config: ServerConfig): Promise<RunningServer> {
   const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
   if (config.insecurePlaintext) log.warn({}, 'started with --insecure-plaintext: whoever reaches the ports may read and write everything');
-  const store = await openLmdbStore({ dir: config.data, clock: realClock, random: realRandom, log });
+  const opened = await openStore(config.store, log);
   try {
-    return await serveOn(store, config, log);
+    return await serveOn(opened, config, log);
   } catch (error) {
-    await store[Symbol.asyncDispose]();
+    await opened.store[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-async function serveOn(store: Store, config: ServerConfig, log: Log): Promise<RunningServer> {
-  const instance = await openInstance(store, config, log);
+async function serveOn(opened: OpenStore, config: ServerConfig, log: Log): Promise<RunningServer> {
+  const instance = await openInstance(opened, config, log);
   const { api: apiListener, mesh: meshListener } = await listenOnBoth(instance, config).catch(async (error: unknown) => {
     await instance.close();
     throw error;
@@ -45,7 +43,7 @@ async function serveOn(store: Store, config: ServerConfig, log: Log): Promise<Ru
       instance.stopping.abort(new GkvError('unavailable', 'this instance is stopping'));
       await Promise.all([apiListener[Symbol.asyncDispose](), meshListener[Symbol.asyncDispose]()]);
       await instance.close();
-      await store[Symbol.asyncDispose]();
+      await opened.store[Symbol.asyncDispose]();
       log.info({}, 'stopped');
     },
   };

@@ -9,6 +9,8 @@ import { type Range } from './store.ts';
 export const tables = {
   meta: 0x01,
   slot: 0x02,
+  lease: 0x03,
+  leaseBeat: 0x04,
   head: 0x10,
   /** Values of writes under the zero leaf grant: value ‖ key, in key order. */
   value: 0x11,

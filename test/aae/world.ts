@@ -7,6 +7,7 @@ import { Responder } from '../../src/aae/responder.ts';
 import { Tree } from '../../src/aae/tree.ts';
 import { allKeys } from '../../src/core/key.ts';
 import { Replica } from '../../src/replica/replica.ts';
+import { fixedSlot, type SlotSource } from '../../src/replica/slots.ts';
 import { type WriteOp } from '../../src/replica/proposal.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { type MemoryFaults } from '../../src/store/memory/faults.ts';
@@ -50,6 +51,7 @@ export interface InstanceOptions {
   readonly store?: Store;
   readonly cluster?: number;
   readonly slot?: number;
+  readonly slots?: SlotSource;
   readonly seed?: number;
   readonly fan?: number;
   readonly clock?: Clock;
@@ -73,8 +75,8 @@ export async function openInstance(options: InstanceOptions = {}): Promise<Insta
   const replica = await Replica.open({
     store,
     digests,
-    instance: instanceOf(clusterId, 1, slot),
-    slot,
+    instanceOf: (held) => instanceOf(clusterId, 1, held),
+    slots: options.slots ?? fixedSlot(store, slot),
     clock,
     log: silentLog,
     followers: [tree],

@@ -8,6 +8,7 @@ import { silentLog } from '../../src/core/ports.ts';
 import { instanceOf, MeshDigests, openMesh } from '../../src/crypto/mesh.ts';
 import { type WriteOp } from '../../src/replica/proposal.ts';
 import { Replica } from '../../src/replica/replica.ts';
+import { fixedSlot } from '../../src/replica/slots.ts';
 import { realClock, realRandom } from '../../src/server/real.ts';
 import { openLmdbStore } from '../../src/store/lmdb/store.ts';
 import { type Store } from '../../src/store/store.ts';
@@ -38,8 +39,8 @@ export async function openInstance({ dir, cluster, tree }: InstanceOptions): Pro
   const replica = await Replica.open({
     store,
     digests,
-    instance: instanceOf(clusterId, 1, 0),
-    slot: 0,
+    instanceOf: (slot) => instanceOf(clusterId, 1, slot),
+    slots: fixedSlot(store, 0),
     clock: realClock,
     log: silentLog,
     followers: tree === 'kept' ? [await Tree.open(store, digests)] : [],

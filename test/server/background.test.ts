@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { silentLog } from '../../src/core/ports.ts';
 import { runJobs } from '../../src/server/background.ts';
-import { realClock, until } from '../support.ts';
+import { MemoryDatabase } from '../../src/store/memory/database.ts';
+import { openMemoryStore } from '../../src/store/memory/store.ts';
+import { type Store } from '../../src/store/store.ts';
+import { realClock, seededRandom, until } from '../support.ts';
+
+function memory(): Store {
+  return openMemoryStore(new MemoryDatabase(), { clock: realClock, random: seededRandom(1) });
+}
 
 describe('background jobs', () => {
   it('run again and again, also after a failure, which is logged', async () => {
@@ -13,7 +20,7 @@ describe('background jobs', () => {
       runs += 1;
       return runs === 2 ? Promise.reject(new Error('once')) : Promise.resolve();
     };
-    const jobs = runJobs([{ name: 'job', pauseMs: 1, work }], realClock, log);
+    const jobs = runJobs([{ name: 'job', pauseMs: 1, work }], { store: memory(), leases: undefined, clock: realClock, log });
     await until(() => runs >= 4);
     await jobs[Symbol.asyncDispose]();
     const after = runs;
@@ -25,7 +32,7 @@ describe('background jobs', () => {
   it('are waited for when they are stopped, and told by their signal', async () => {
     let ended = false;
     let begun = false;
-    const work = (signal: AbortSignal): Promise<void> => {
+    const work = (_store: Store, signal: AbortSignal): Promise<void> => {
       begun = true;
       return new Promise((resolve) => {
         signal.addEventListener('abort', () => {
@@ -36,7 +43,7 @@ describe('background jobs', () => {
         });
       });
     };
-    const jobs = runJobs([{ name: 'job', pauseMs: 1, work }], realClock, silentLog);
+    const jobs = runJobs([{ name: 'job', pauseMs: 1, work }], { store: memory(), leases: undefined, clock: realClock, log: silentLog });
     await until(() => begun);
     await jobs[Symbol.asyncDispose]();
     assert.equal(ended, true);

@@ -26,7 +26,7 @@ describe('configuration', () => {
   it('has defaults for everything but --open', () => {
     assert.deepEqual(loadConfig({ open: true }, {}), {
       open: true,
-      data: './gkvmesh-data',
+      store: { kind: 'lmdb', dir: './gkvmesh-data' },
       listen: { host: '127.0.0.1', port: 6300 },
       meshListen: { host: '127.0.0.1', port: 6200 },
       region: 'local',
@@ -46,9 +46,21 @@ describe('configuration', () => {
 
   it('G36: flags go over the environment, which goes over the file', () => {
     const config = file('open: true\nregion: file\ndata: file\nlogLevel: warn\n');
-    const { region, data, logLevel } = loadConfig({ config, region: 'flag' }, { GKVMESH_REGION: 'env', GKVMESH_DATA: 'env' });
-    assert.deepEqual([region, data, logLevel], ['flag', 'env', 'warn']);
+    const { region, store, logLevel } = loadConfig({ config, region: 'flag' }, { GKVMESH_REGION: 'env', GKVMESH_DATA: 'env' });
+    assert.deepEqual([region, store, logLevel], ['flag', { kind: 'lmdb', dir: 'env' }, 'warn']);
     assert.equal(loadConfig({}, { GKVMESH_CONFIG: config }).region, 'file');
+  });
+
+  it('G36: data lies in a directory, or in FoundationDB under a prefix', () => {
+    const inFdb = loadConfig({ open: true, fdb: 'fdb.cluster' }, {});
+    assert.deepEqual(inFdb.store, { kind: 'fdb', clusterFile: 'fdb.cluster', prefix: Buffer.from('gkvmesh/') });
+    const prefixed = loadConfig({ open: true }, { GKVMESH_FDB: 'f', GKVMESH_FDB_PREFIX: '6d31' });
+    assert.deepEqual(prefixed.store, { kind: 'fdb', clusterFile: 'f', prefix: Buffer.from('m1') });
+    assert.throws(() => loadConfig({ open: true, fdb: 'f', data: 'd' }, {}), refused(/^--data and --fdb: /));
+    assert.throws(() => loadConfig({ open: true, fdbPrefix: '6d31' }, {}), refused(/^--fdb-prefix: is of use with --fdb alone/));
+    for (const wrong of ['', 'f', 'ff00', 'XY', '00'.repeat(65)]) {
+      assert.throws(() => loadConfig({ open: true, fdb: 'f', fdbPrefix: wrong }, {}), refused(/^--fdb-prefix: /));
+    }
   });
 
   it('G36: what is wrong is named by where it came from', () => {

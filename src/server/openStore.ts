@@ -1,0 +1,46 @@
+import { type Log } from '../core/ports.ts';
+import { type FdbStore } from '../store/fdb/store.ts';
+import { tables } from '../store/keyspace.ts';
+import { openLmdbStore } from '../store/lmdb/store.ts';
+import { type Store } from '../store/store.ts';
+import { type StoreConfig } from './config.ts';
+import { realClock, realRandom } from './real.ts';
+
+/** Of tables whose values may be larger than FoundationDB takes at once: values, and parked writes, which hold one. */
+const largeTables: ReadonlySet<number | undefined> = new Set([tables.value, tables.leafValue, tables.parked]);
+
+/** The store of one cluster, and what is special about its kind. */
+export interface OpenStore {
+  readonly kind: 'lmdb' | 'fdb';
+  readonly store: Store;
+  /** Other processes serve from this store too: slots and background jobs are leased. */
+  readonly isShared: boolean;
+  /** So that the feed has no single tail where that would be a hot spot. */
+  readonly feedPartitions: 1 | 16;
+  /** False while the store is known not to answer. */
+  available(): boolean;
+  health(): Promise<{ readonly available: boolean; readonly healthy: boolean; readonly message: string }>;
+}
+
+/** Loads what the store needs only when it was chosen. Errors: those of the store; `bad_config` and `unavailable` for FoundationDB. */
+export async function openStore(config: StoreConfig, log: Log): Promise<OpenStore> {
+  if (config.kind === 'lmdb') {
+    const store = await openLmdbStore({ dir: config.dir, clock: realClock, random: realRandom, log });
+    const health = { available: true, healthy: true, message: '' };
+    return { kind: 'lmdb', store, isShared: false, feedPartitions: 1, available: () => true, health: () => Promise.resolve(health) };
+  }
+  const { openFdbStore } = await import('../store/fdb/store.ts');
+  const { clusterFile, prefix } = config;
+  const mayBeLarge = (key: Uint8Array): boolean => largeTables.has(key[0]);
+  const store: FdbStore = await openFdbStore({ clusterFile, prefix, clock: realClock, random: realRandom, log, mayBeLarge });
+  return {
+    kind: 'fdb',
+    store,
+    isShared: true,
+    feedPartitions: 16,
+    available: () => store.isAvailable,
+    health: () => store.health(healthMsMax),
+  };
+}
+
+const healthMsMax = 3_000;

@@ -1,0 +1,64 @@
+import { type Clock } from '../../core/ports.ts';
+import { type Database, type Driver } from './driver.ts';
+
+/** What FoundationDB says of itself; see "Machine-readable status" in its documentation. */
+export interface FdbHealth {
+  /** Reads and writes can be made. */
+  readonly available: boolean;
+  /** And nothing is missing: all replicas are there, no message asks for an operator. */
+  readonly healthy: boolean;
+  /** For an operator: what is wrong, and what to do; empty when healthy. */
+  readonly message: string;
+}
+
+const statusKey = Buffer.from('\xff\xff/status/json', 'latin1');
+
+/** True when the cluster gives a read version in time. */
+export async function answers(driver: Driver, database: Database, clock: Clock, withinMs: number): Promise<boolean> {
+  const native = database.rawCreateTransaction();
+  native.setOption(driver.TransactionOptionCode.Timeout, withinMs);
+  const version = native.getReadVersion().then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([version, clock.sleep(withinMs).then(() => false)]);
+}
+
+/** Resolves within `withinMs`, whatever the cluster does. */
+export async function readHealth(driver: Driver, database: Database, clock: Clock, withinMs: number): Promise<FdbHealth> {
+  const native = database.rawCreateTransaction();
+  native.setOption(driver.TransactionOptionCode.Timeout, withinMs);
+  const status = native.get(statusKey).catch(() => undefined);
+  const text = await Promise.race([status, clock.sleep(withinMs)]);
+  if (text === undefined) return { available: false, healthy: false, message: 'It does not answer: check it with `fdbcli --exec status`.' };
+  try {
+    return healthOf(JSON.parse(text.toString()));
+  } catch {
+    return { available: false, healthy: false, message: 'Its status is not JSON.' };
+  }
+}
+
+/** Reads what is there of the status: FoundationDB leaves out what it does not know. */
+export function healthOf(status: unknown): FdbHealth {
+  const client = at(status, 'client');
+  const database = at(client, 'database_status');
+  const available = at(database, 'available') === true;
+  const healthy = at(database, 'healthy') === true;
+  if (available && healthy) return { available, healthy, message: '' };
+  const said = [...messagesOf(client), ...messagesOf(at(status, 'cluster'))];
+  const reachable = at(at(client, 'coordinators'), 'quorum_reachable') === true;
+  const advice = reachable
+    ? 'Its coordinators can be reached: check its processes with `fdbcli --exec status`, and that servers and client library are of one major.minor version.'
+    : 'A quorum of its coordinators cannot be reached: check the cluster file, the network, that fdbserver runs, and that it is of the client library’s major.minor version.';
+  return { available, healthy, message: available ? said.join(' ') : [advice, ...said].join(' ') };
+}
+
+function messagesOf(part: unknown): string[] {
+  const messages = at(part, 'messages');
+  if (!Array.isArray(messages)) return [];
+  return messages.map((message) => at(message, 'description')).filter((text) => typeof text === 'string');
+}
+
+function at(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+}

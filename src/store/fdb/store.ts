@@ -1,0 +1,194 @@
+import { GkvError } from '../../core/errors.ts';
+import { type Clock, type Log, type Random, silentLog } from '../../core/ports.ts';
+import { checkKeyLength, checkRange } from '../optimistic/limits.ts';
+import { Lifetime } from '../optimistic/lifetime.ts';
+import { type Bytes, type Range, type Snapshot, type Store, type TransactOptions, type Transaction } from '../store.ts';
+import { type Database, type Driver, loadDriver, openDatabase } from './driver.ts';
+import { fdbCodeOf, fdbCodes, portError, staysUnknown } from './failures.ts';
+import { answers, type FdbHealth, readHealth } from './health.ts';
+import { Layout } from './layout.ts';
+import { FdbSnapshot, type SnapshotDeps } from './snapshot.ts';
+import { FdbTransaction } from './transaction.ts';
+import { Watches } from './watches.ts';
+
+export interface FdbStoreOptions {
+  readonly clusterFile: string;
+  /** Everything lies under it; whoever uses another prefix is another store. */
+  readonly prefix: Bytes;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log?: Log;
+  /**
+   * Keys whose values may be larger than FoundationDB takes at once: writing one costs a clear of what an earlier, larger value left.
+   * Default: all.
+   */
+  readonly mayBeLarge?: (key: Bytes) => boolean;
+  /** How long the cluster may take to answer the first time. Default 10 s. */
+  readonly openMsMax?: number;
+}
+
+export interface FdbStore extends Store {
+  /** False from the moment on that the cluster was found not to answer; then reads and transactions are refused at once. */
+  readonly isAvailable: boolean;
+  /** What the cluster says of itself, within `withinMs`. */
+  health(withinMs: number): Promise<FdbHealth>;
+}
+
+const probePauseMs = 1_000;
+const probeMsMax = 3_000;
+const attemptsMax = 50;
+const tooOldMax = 5;
+
+/** Errors: `bad_config` without the client library or a cluster file; `unavailable` when the cluster does not answer in time. */
+export async function openFdbStore(options: FdbStoreOptions): Promise<FdbStore> {
+  const driver = await loadDriver();
+  const database = openDatabase(driver, options.clusterFile);
+  const { openMsMax = 10_000 } = options;
+  if (!(await answers(driver, database, options.clock, openMsMax))) {
+    const health = await readHealth(driver, database, options.clock, 2_000);
+    database.close();
+    throw new GkvError(
+      'unavailable',
+      `--fdb: the cluster of ${options.clusterFile} has not answered within ${openMsMax} ms. ${health.message}`,
+    );
+  }
+  return new OpenFdbStore(driver, database, options);
+}
+
+class OpenFdbStore implements FdbStore {
+  readonly #driver: Driver;
+  readonly #database: Database;
+  readonly #layout: Layout;
+  readonly #clock: Clock;
+  readonly #mayBeLarge: (key: Bytes) => boolean;
+  readonly #reads: SnapshotDeps;
+  readonly #watches: Watches;
+  readonly #lifetime = new Lifetime();
+  readonly #closing = new AbortController();
+  readonly #log: Log;
+  readonly #probing: Promise<void>;
+  isAvailable = true;
+
+  constructor(driver: Driver, database: Database, { prefix, clock, random, log = silentLog, mayBeLarge = () => true }: FdbStoreOptions) {
+    this.#driver = driver;
+    this.#database = database;
+    this.#layout = new Layout(prefix);
+    this.#clock = clock;
+    this.#mayBeLarge = mayBeLarge;
+    this.#reads = { driver, database, layout: this.#layout, clock, random };
+    this.#watches = new Watches(database, this.#layout, clock);
+    this.#log = log;
+    this.#probing = this.#probe();
+  }
+
+  transact<T>(work: (tx: Transaction) => Promise<T>, { onVisible }: TransactOptions = {}): Promise<T> {
+    return this.#lifetime.during(async () => {
+      this.#checkAvailable();
+      await this.#watches.established();
+      return this.#transact(work, onVisible);
+    });
+  }
+
+  read<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    return this.#lifetime.during(async () => {
+      this.#checkAvailable();
+      await this.#watches.established();
+      const snapshot = new FdbSnapshot(this.#reads);
+      try {
+        return await work(snapshot);
+      } finally {
+        snapshot.end();
+      }
+    });
+  }
+
+  async watch(key: Bytes, signal: AbortSignal): Promise<void> {
+    this.#lifetime.check();
+    checkKeyLength(key.length);
+    await this.#watches.watch(key, AbortSignal.any([signal, this.#closing.signal]));
+    if (!signal.aborted && this.#closing.signal.aborted) this.#lifetime.check();
+  }
+
+  approximateBytes(range: Range): Promise<number> {
+    return this.#lifetime.during(async () => {
+      checkRange(range);
+      if (Buffer.compare(range.start, range.end) >= 0) return 0;
+      const native = this.#database.rawCreateTransaction();
+      const spans = [this.#layout.rows(range), this.#layout.partsIn(range)];
+      const sizes = await Promise.all(spans.map(({ start, end }) => native.getEstimatedRangeSizeBytes(start, end)));
+      return sizes.reduce((total, bytes) => total + bytes, 0);
+    });
+  }
+
+  /** FoundationDB's own status tells; it is not ours alone. */
+  diskBytes(): number {
+    this.#lifetime.check();
+    return 0;
+  }
+
+  health(withinMs: number): Promise<FdbHealth> {
+    return this.#lifetime.during(() => readHealth(this.#driver, this.#database, this.#clock, withinMs));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    return this.#lifetime.close(async () => {
+      await this.#probing;
+      this.#database.close();
+    });
+  }
+
+  /** FoundationDB's client waits for ever for a cluster that is away: somebody has to say that it is. */
+  async #probe(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!this.#closing.signal.aborted) {
+      const isAvailable = await answers(this.#driver, this.#database, this.#clock, probeMsMax);
+      if (isAvailable !== this.isAvailable) {
+        this.isAvailable = isAvailable;
+        if (isAvailable) this.#log.info({}, 'FoundationDB answers again');
+        else this.#log.error({}, `FoundationDB has not answered within ${probeMsMax} ms: requests are refused until it does`);
+      }
+      await this.#clock.sleep(probePauseMs, signal);
+    }
+  }
+
+  #checkAvailable(): void {
+    if (this.isAvailable) return;
+    throw new GkvError('unavailable', `FoundationDB does not answer; try again later`);
+  }
+
+  /**
+   * The client's own loop, as its documentation describes it: `rawOnError` waits as long as it thinks right, and refuses what another
+   * run cannot mend. No time-out: it would leave outcomes unknown that the client knows how to find out.
+   */
+  async #transact<T>(work: (tx: Transaction) => Promise<T>, onVisible: (() => void) | undefined): Promise<T> {
+    const native = this.#database.rawCreateTransaction();
+    let tooOld = 0;
+    for (let attempts = 1; ; attempts += 1) {
+      const tx = new FdbTransaction(this.#driver, native, this.#layout, this.#mayBeLarge);
+      let isCommitting = false;
+      try {
+        const result = await work(tx);
+        await tx.readyToCommit();
+        tx.end();
+        isCommitting = true;
+        await native.rawCommit();
+        onVisible?.();
+        return result;
+      } catch (error) {
+        tx.end();
+        const code = fdbCodeOf(error);
+        if (code === undefined) throw error;
+        if (isCommitting && staysUnknown(code))
+          throw new GkvError('commit_unknown', `the outcome of a commit is unknown (${code})`, { cause: error });
+        if (code === fdbCodes.tooOld) tooOld += 1;
+        if (attempts >= attemptsMax || tooOld >= tooOldMax) throw portError(error);
+        try {
+          await native.rawOnError(code);
+        } catch (refused) {
+          throw error instanceof GkvError ? error : portError(refused);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,14 @@
+import { describeStore, type Stores } from '../store/suite.ts';
+import { freshPrefix, openTestStore, testCluster } from './cluster.ts';
+
+async function open(): Promise<Stores> {
+  const prefix = freshPrefix();
+  const [store, other] = await Promise.all([openTestStore(prefix), openTestStore(prefix)]);
+  const close = async (): Promise<void> => {
+    await store[Symbol.asyncDispose]();
+    await other[Symbol.asyncDispose]();
+  };
+  return { store, other, [Symbol.asyncDispose]: close };
+}
+
+if (testCluster !== undefined) describeStore('fdb', open);
