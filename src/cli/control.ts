@@ -37,15 +37,18 @@ export function controlCommands(program: Command): void {
     .addOption(urlOption())
     .action(async (options: { url: string; json?: boolean }) => {
       await using client = new Client(options.url);
-      const status = { cluster: await client.text('/cluster_id'), ready: await isReady(client), ...(await client.json('/control/tree')) };
-      if (options.json === true) print(JSON.stringify(status));
-      else for (const [name, value] of Object.entries(status)) print(`${name.padEnd(18)}${String(value)}`);
+      const report = await client.json('/control/status');
+      if (options.json === true) print(JSON.stringify(report));
+      else for (const [name, value] of Object.entries(flat(report))) print(`${name.padEnd(18)}${String(value)}`);
     });
 }
 
-async function isReady(client: Client): Promise<boolean> {
-  return client.text('/readyz').then(
-    () => true,
-    () => false,
-  );
+/** {a:{b:1}} → {"a.b":1} */
+function flat(report: Readonly<Record<string, unknown>>, prefix = ''): Record<string, unknown> {
+  const lines: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(report)) {
+    if (typeof value === 'object' && value !== null) Object.assign(lines, flat(value as Record<string, unknown>, `${prefix}${name}.`));
+    else lines[`${prefix}${name}`] = value;
+  }
+  return lines;
 }

@@ -7,13 +7,14 @@ import { dataRoutes } from './data.ts';
 import { type HostRule } from './gate.ts';
 import { type Metrics } from './metrics.ts';
 import { opsRoutes } from './ops.ts';
-import { type DataStore, type Health, type Identity, type Puller, type TreeView } from './ports.ts';
+import { type DataStore, type Health, type Identity, type Puller, type StatusView, type TreeView } from './ports.ts';
 import { createShell } from './shell.ts';
 
 export interface ApiDeps {
   readonly store: DataStore;
   readonly puller: Puller;
   readonly tree: TreeView;
+  readonly status: StatusView;
   readonly identity: Identity;
   readonly health: Health;
   readonly metrics: Metrics;
@@ -36,7 +37,7 @@ export function createApi(deps: ApiDeps): Koa {
   };
   return createShell({ ...deps, observe }, [
     ...dataRoutes(deps.store, bodies),
-    ...controlRoutes({ puller: deps.puller, tree: deps.tree, bodies, signal: deps.signal }),
+    ...controlRoutes({ puller: deps.puller, tree: deps.tree, status: deps.status, bodies, signal: deps.signal }),
     ...opsRoutes(deps),
   ]);
 }

@@ -5,7 +5,7 @@ import { GkvError } from '../core/errors.ts';
 import { parseAddress } from './address.ts';
 import { type BodyReader } from './body.ts';
 import { parseBody, toRange } from './parse.ts';
-import { type Puller, type PullRequest, type TreeView } from './ports.ts';
+import { type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
 import { pullRequest } from './schema.ts';
 import { answerJson, type Route } from './shell.ts';
 import { errorAnswer } from './status.ts';
@@ -13,6 +13,7 @@ import { errorAnswer } from './status.ts';
 export interface ControlDeps {
   readonly puller: Puller;
   readonly tree: TreeView;
+  readonly status: StatusView;
   readonly bodies: BodyReader;
   /** Ends the pulls under way. */
   readonly signal: AbortSignal;
@@ -34,7 +35,11 @@ export function controlRoutes(deps: ControlDeps): Route[] {
   const tree = async (ctx: Context): Promise<void> => {
     answerJson(ctx, JSON.stringify(await deps.tree.root()));
   };
+  const status = async (ctx: Context): Promise<void> => {
+    answerJson(ctx, JSON.stringify(await deps.status.status()));
+  };
   return [
+    { method: 'GET', path: '/control/status', handle: status },
     { method: 'POST', path: '/control/aae/pull', handle: pull },
     { method: 'GET', path: '/control/tree', handle: tree },
   ];

@@ -9,6 +9,7 @@ export interface Readings {
   parked(): Promise<{ writes: number; bytes: number }>;
   /** The clock's last stamp less the wall clock. */
   clockAheadMs(): number;
+  storeAvailable(): boolean;
 }
 
 export type ExchangeOutcome =
@@ -89,6 +90,7 @@ export class Metrics {
     this.#gauge('entry_bytes', 'Bytes of their keys and values', async () => (await readings.entries()).bytes);
     this.#gauge('parked_writes', 'Writes of peers that wait for the clock to reach them', async () => (await readings.parked()).writes);
     this.#gauge('parked_bytes', 'Bytes of their keys and values', async () => (await readings.parked()).bytes);
+    this.#gauge('store_available', '1 while the store answers', () => Promise.resolve(readings.storeAvailable() ? 1 : 0));
     this.#gauge('clock_ahead_seconds', 'How far the logical clock is ahead of the wall clock', () =>
       Promise.resolve(readings.clockAheadMs() / 1_000),
     );

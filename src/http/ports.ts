@@ -39,6 +39,29 @@ export interface TreeView {
   root(): Promise<TreeSummary>;
 }
 
+/** What an operator sees at a glance. What the store cannot tell while it does not answer is null. */
+export interface StatusReport extends Identity {
+  readonly release: string;
+  readonly ready: boolean;
+  /** The slot of its cluster that the instance commits under. */
+  readonly slot: number;
+  readonly clockAheadMs: number;
+  readonly store: {
+    readonly kind: 'lmdb' | 'fdb';
+    readonly available: boolean;
+    readonly healthy: boolean;
+    /** What is wrong, and what to do; empty when healthy. */
+    readonly message: string;
+  };
+  readonly entries: number | null;
+  readonly bytes: number | null;
+  readonly parkedWrites: number | null;
+}
+
+export interface StatusView {
+  status(): Promise<StatusReport>;
+}
+
 /** The answering side of exchanges, on the mesh port. */
 export interface FrameResponder {
   answer(frame: Uint8Array): Promise<Uint8Array>;

@@ -74,5 +74,18 @@ export const pullAnswer = z.object({
   converged: z.boolean(),
 });
 export const treeAnswer = z.object({ sum: z.string(), count, bytes: count, levels: count, topBranches: count });
+export const statusAnswer = z.object({
+  clusterId: z.string(),
+  meshId: z.string(),
+  region: z.string(),
+  release: z.string(),
+  ready: z.boolean(),
+  slot: count,
+  clockAheadMs: count,
+  store: z.object({ kind: z.enum(['lmdb', 'fdb']), available: z.boolean(), healthy: z.boolean(), message: z.string() }),
+  entries: count.nullable(),
+  bytes: count.nullable(),
+  parkedWrites: count.nullable(),
+});
 export const peersAnswer = z.object({ peers: z.array(z.object({ clusterId: z.string(), address: z.string(), regionName: z.string() })) });
 export const errorAnswer = z.object({ error: z.looseObject({ code: z.string(), message: z.string() }) });

@@ -89,6 +89,10 @@ export class Ingest {
     });
   }
 
+  get slot(): number {
+    return this.#slot;
+  }
+
   /** Commits what waits, and refuses what comes. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -57,6 +57,11 @@ export class Replica {
     return new Replica(deps, hlc, followers, held);
   }
 
+  /** The slot that it commits under now. */
+  get slot(): number {
+    return this.#ingest.slot;
+  }
+
   get(key: Key): Promise<ReadResult> {
     return this.#reader.get(key);
   }

@@ -1,35 +1,31 @@
 import { keepTree } from '../aae/grow.ts';
 import { Responder } from '../aae/responder.ts';
 import { scrub } from '../aae/scrub.ts';
-import { rootSum, Tree } from '../aae/tree.ts';
+import { Tree } from '../aae/tree.ts';
 import { toHex } from '../core/bytes.ts';
 import { type Log } from '../core/ports.ts';
-import { bytesOf, countOf } from '../core/sum.ts';
-import { instanceOf, MeshDigests } from '../crypto/mesh.ts';
+import { MeshDigests } from '../crypto/mesh.ts';
 import { createApi } from '../http/api.ts';
 import { type HostRule } from '../http/gate.ts';
 import { createMeshApp } from '../http/mesh.ts';
 import { Metrics } from '../http/metrics.ts';
 import { Transport } from '../mesh/transport.ts';
-import { Replica } from '../replica/replica.ts';
-import { type Store } from '../store/store.ts';
-import { type OpenStore } from './openStore.ts';
-import { fenceSlot, fixedSlot, LeasedSlots } from '../replica/slots.ts';
-import { Leases } from '../replica/lease.ts';
+import { type Replica } from '../replica/replica.ts';
 import { runJobs, type Job } from './background.ts';
 import { isLoopback, type HostPort, type ServerConfig } from './config.ts';
 import { settleIdentity, uuidText } from './identity.ts';
 import { requestMsMax } from './listen.ts';
+import { openReplica } from './openReplica.ts';
+import { type OpenStore } from './openStore.ts';
 import { createPuller } from './puller.ts';
 import { realClock, realRandom } from './real.ts';
 import { release } from './release.ts';
+import { contentOf, statusView } from './statusView.ts';
 import { treeSummary } from './treeSummary.ts';
 
 const parkedRetryMs = 2_000;
 const treeKeepMs = 1_000;
 const scrubPauseMs = 3_600_000;
-/** The only slot of the embedded store: one process holds it. */
-const onlySlot = 0;
 
 /** One instance on an open store, not yet listening. */
 export interface Instance {
@@ -54,26 +50,15 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
       entries: () => contentOf(store, digests),
       parked: () => replica.parkedCount(),
       clockAheadMs: () => replica.hlc.aheadMs(),
+      storeAvailable: () => opened.available(),
     },
     log,
   );
-  const leases = opened.isShared
-    ? new Leases({ store, clock: realClock, log, holder: realRandom.bytes(16), onExpired: fenceSlot })
-    : undefined;
-  const replica: Replica = await Replica.open({
-    store,
-    digests,
-    instanceOf: (slot) => instanceOf(own.clusterId, own.incarnation, slot),
-    slots: leases === undefined ? fixedSlot(store, onlySlot) : new LeasedSlots(store, leases, realClock),
-    clock: realClock,
-    log,
-    followers: [tree],
-    feedPartitions: opened.feedPartitions,
-    observer: metrics,
-  });
+  const { leases, replica } = await openReplica(opened, { own, digests, tree, observer: metrics, log });
   const shared = { store, digests, clusterId: own.clusterId, sink: replica, clock: realClock };
   const transport = new Transport();
   const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
+  const ready = (): boolean => !stopping.signal.aborted && opened.available();
   const common = {
     clock: realClock,
     log,
@@ -87,7 +72,8 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
     puller: createPuller({ ...shared, random: realRandom }, transport, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
-    health: { live: () => true, ready: () => !stopping.signal.aborted && opened.available() },
+    status: statusView({ opened, identity, digests, replica, ready }),
+    health: { live: () => true, ready },
     metrics,
     hosts: hostRule(config.listen, config.hostNames),
     release,
@@ -130,9 +116,4 @@ function jobsOf(digests: MeshDigests, replica: Replica, log: Log): Job[] {
       },
     },
   ];
-}
-
-async function contentOf(store: Store, digests: MeshDigests): Promise<{ entries: number; bytes: number }> {
-  const sum = await store.read((snapshot) => rootSum(snapshot, digests));
-  return { entries: countOf(sum), bytes: bytesOf(sum) };
 }

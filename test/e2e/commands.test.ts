@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import * as z from 'zod';
-import { pullAnswer } from '../../src/http/schema.ts';
+import { pullAnswer, statusAnswer } from '../../src/http/schema.ts';
 import { b64, command, Scene, type Ended, type RunningServer } from './server.ts';
 
 describe('the commands of gkvmesh', () => {
@@ -92,15 +92,15 @@ describe('the commands of gkvmesh', () => {
     assert.match(stdout.toString(), /^epipe\/00000\t[^\n]+\n$/);
   });
 
-  it('status tells the cluster, readiness and the tree, and as JSON too', async () => {
+  it('status tells the cluster, readiness, the store and what it holds, and as JSON too', async () => {
     const text = await succeeds(['status']);
-    assert.match(text, new RegExp(`^cluster +${server.clusterId}$`, 'm'));
+    assert.match(text, new RegExp(`^clusterId +${server.clusterId}$`, 'm'));
     assert.match(text, /^ready +true$/m);
-    const status = z
-      .looseObject({ cluster: z.string(), sum: z.string(), count: z.int() })
-      .parse(JSON.parse(await succeeds(['status', '--json'])));
-    const { sum, count } = await server.tree();
-    assert.deepEqual([status.cluster, status.sum, status.count], [server.clusterId, sum, count]);
+    assert.match(text, /^store\.kind +lmdb$/m);
+    const status = statusAnswer.parse(JSON.parse(await succeeds(['status', '--json'])));
+    const { count, bytes } = await server.tree();
+    assert.deepEqual([status.clusterId, status.entries, status.bytes], [server.clusterId, count, bytes]);
+    assert.deepEqual(status.store, { kind: 'lmdb', available: true, healthy: true, message: '' });
   });
 
   it('import takes lines from standard input and from a file, a key twice too, and the last one counts', async () => {

@@ -46,12 +46,28 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     entries: () => Promise.resolve({ entries: store.held.size, bytes: 7 }),
     parked: () => Promise.resolve({ writes: 2, bytes: 3 }),
     clockAheadMs: () => 1_500,
+    storeAvailable: () => true,
   };
+  const identity = { clusterId: '6f1c1f2e-58d5-4d0e-9d7b-0f6f3a1e2b3c', meshId: '00'.repeat(32), region: 'test' };
   const app = createApi({
     store,
     puller: { pull: () => Promise.resolve(report) },
     tree: { root: () => Promise.resolve({ sum: '00'.repeat(48), count: store.held.size, bytes: 7, levels: 1, topBranches: 1 }) },
-    identity: { clusterId: '6f1c1f2e-58d5-4d0e-9d7b-0f6f3a1e2b3c', meshId: '00'.repeat(32), region: 'test' },
+    status: {
+      status: () =>
+        Promise.resolve({
+          ...identity,
+          release: '0.0.0',
+          ready: true,
+          slot: 0,
+          clockAheadMs: 0,
+          store: { kind: 'lmdb', available: true, healthy: true, message: '' },
+          entries: store.held.size,
+          bytes: 7,
+          parkedWrites: 2,
+        }),
+    },
+    identity,
     health: { live: () => true, ready: () => true },
     metrics: new Metrics(readings, log),
     hosts: { kind: 'loopback', names: [] },

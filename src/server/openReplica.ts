@@ -1,0 +1,49 @@
+import { type Tree } from '../aae/tree.ts';
+import { type Log } from '../core/ports.ts';
+import { instanceOf, type MeshDigests } from '../crypto/mesh.ts';
+import { type CommitObserver } from '../replica/ingest.ts';
+import { Leases } from '../replica/lease.ts';
+import { Replica } from '../replica/replica.ts';
+import { fenceSlot, fixedSlot, LeasedSlots } from '../replica/slots.ts';
+import { type ClusterIdentity } from './identity.ts';
+import { type OpenStore } from './openStore.ts';
+import { realClock, realRandom } from './real.ts';
+
+/** The only slot of the embedded store: one process holds it. */
+const onlySlot = 0;
+const holderBytes = 16;
+
+export interface OpenReplicaDeps {
+  readonly own: ClusterIdentity;
+  readonly digests: MeshDigests;
+  readonly tree: Tree;
+  readonly observer: CommitObserver;
+  readonly log: Log;
+}
+
+/** The replica under a slot of its own, and the leases that this process takes part in where it shares the store. */
+export async function openReplica(
+  { store, isShared, feedPartitions }: OpenStore,
+  { own, digests, tree, observer, log }: OpenReplicaDeps,
+): Promise<{ leases: Leases | undefined; replica: Replica }> {
+  const leases = isShared
+    ? new Leases({ store, clock: realClock, log, holder: realRandom.bytes(holderBytes), onExpired: fenceSlot })
+    : undefined;
+  try {
+    const replica = await Replica.open({
+      store,
+      digests,
+      instanceOf: (slot) => instanceOf(own.clusterId, own.incarnation, slot),
+      slots: leases === undefined ? fixedSlot(store, onlySlot) : new LeasedSlots(store, leases, realClock),
+      clock: realClock,
+      log,
+      followers: [tree],
+      feedPartitions,
+      observer,
+    });
+    return { leases, replica };
+  } catch (error) {
+    await leases?.[Symbol.asyncDispose]();
+    throw error;
+  }
+}
