@@ -58,18 +58,19 @@ export interface InstanceOptions {
   readonly faults?: MemoryFaults;
 }
 
+/** In memory, but where the run is of FoundationDB and no fault is asked for: then there. */
+async function openTestedStore({ database = new MemoryDatabase(), faults }: InstanceOptions, clock: Clock, random: Random): Promise<Store> {
+  if (process.env['GKVMESH_TEST_STORE'] === 'fdb' && faults === undefined)
+    return (await import('../fdb/cluster.ts')).storeInsteadOf(database);
+  return openMemoryStore(database, { clock, random, ...(faults === undefined ? {} : { faults }) });
+}
+
 /** An instance on a store in memory, its own or one that others share. */
 export async function openInstance(options: InstanceOptions = {}): Promise<Instance> {
   const { cluster = 1, slot = 0, seed = 1, fan = 4, clock = new FakeClock() } = options;
   const random = seededRandom(seed);
   const digests = new DenseDigests(fan);
-  const store =
-    options.store ??
-    openMemoryStore(options.database ?? new MemoryDatabase(), {
-      clock,
-      random,
-      ...(options.faults === undefined ? {} : { faults: options.faults }),
-    });
+  const store = options.store ?? (await openTestedStore(options, clock, random));
   const tree = await Tree.open(store, digests);
   const clusterId = new Uint8Array(16).fill(cluster);
   const replica = await Replica.open({

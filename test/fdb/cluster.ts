@@ -38,8 +38,21 @@ export async function buggify(): Promise<void> {
   });
 }
 
+const shared = new Map<object, Buffer>();
+const opened: FdbStore[] = [];
+
+/** A store for tests that know memory alone: the same place for the same `database`. Closed at the end of the run. */
+export async function storeInsteadOf(database: object): Promise<FdbStore> {
+  const prefix = shared.get(database) ?? freshPrefix();
+  shared.set(database, prefix);
+  const store = await openTestStore(prefix);
+  opened.push(store);
+  return store;
+}
+
 /** Clears what the run wrote. */
 export async function clearRun(): Promise<void> {
+  for (const store of opened) await store[Symbol.asyncDispose]();
   const database = openDatabase(await loadDriver(), clusterFile());
   await database.doTn((tn) => {
     tn.clearRangeStartsWith(runPrefix);

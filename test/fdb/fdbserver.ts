@@ -1,0 +1,94 @@
+import { spawnSync } from 'node:child_process';
+import { writeFileSync, mkdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type Process, type Scene } from '../e2e/server.ts';
+
+/** A FoundationDB of one process and of our own, so that tests may kill and stop it. */
+export class OwnFdb {
+  readonly clusterFile: string;
+  readonly #scene: Scene;
+  readonly #dir: string;
+  readonly #port: number;
+  #process: Process;
+
+  private constructor(scene: Scene, dir: string, port: number) {
+    this.#scene = scene;
+    this.#dir = dir;
+    this.#port = port;
+    this.clusterFile = join(dir, 'fdb.cluster');
+    writeFileSync(this.clusterFile, `test:${String(port)}@127.0.0.1:${port}\n`);
+    mkdirSync(join(dir, 'data'));
+    this.#process = this.#spawn();
+  }
+
+  /** Starts fdbserver from the PATH, and makes an empty database in it. */
+  static async start(scene: Scene): Promise<OwnFdb> {
+    const fdb = new OwnFdb(scene, scene.dir(), await freePort());
+    fdb.#configure();
+    return fdb;
+  }
+
+  static isInstalled(): boolean {
+    return spawnSync('fdbserver', ['--version']).status === 0 && spawnSync('fdbcli', ['--version']).status === 0;
+  }
+
+  async killAndRestart(): Promise<void> {
+    await this.#process.kill('SIGKILL');
+    this.#process = this.#spawn();
+  }
+
+  /** Stops it where it stands; `resume` goes on. */
+  pause(): void {
+    this.#process.child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#process.child.kill('SIGCONT');
+  }
+
+  kill(): Promise<unknown> {
+    return this.#process.kill('SIGKILL');
+  }
+
+  restart(): void {
+    this.#process = this.#spawn();
+  }
+
+  #spawn(): Process {
+    const address = `127.0.0.1:${this.#port}`;
+    const data = join(this.#dir, 'data');
+    return this.#scene.process('fdbserver', [
+      '-p',
+      address,
+      '-l',
+      address,
+      '-C',
+      this.clusterFile,
+      '-d',
+      data,
+      '-L',
+      this.#dir,
+      '--knob_disable_posix_kernel_aio=1',
+    ]);
+  }
+
+  #configure(): void {
+    const { stdout, status } = spawnSync('fdbcli', ['-C', this.clusterFile, '--exec', 'configure new single ssd', '--timeout', '30']);
+    if (status !== 0) throw new Error(`fdbcli could not make a database: ${stdout.toString()}`);
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => {
+        if (address === null || typeof address === 'string') reject(new Error('no port'));
+        else resolve(address.port);
+      });
+    });
+  });
+}
