@@ -97,11 +97,38 @@ describe('A12: a driver refuses a bad answer, and nothing changes', () => {
     'an offer that reaches out of the exchange': () => ({ offers: [{ start: Buffer.from('k'), end: null }] }),
     'a gap outside of the exchange': () => ({ gaps: [outside] }),
     'ids outside of the exchange': () => ({ ids: [{ range: outside, ids: new Uint8Array(6) }] }),
+    'a span outside of the exchange': () => ({ spans: [{ start: outside.start, parts: [{ end: outside.end, fingerprint: print }] }] }),
+    'a span that begins before the exchange': () => ({
+      spans: [{ start: Buffer.from('a'), parts: [{ end: scope.end, fingerprint: print }] }],
+    }),
+    'a span that ends behind the exchange': () => ({ spans: [{ start: scope.start, parts: [{ end: null, fingerprint: print }] }] }),
+    'a span of which a part reaches out of the exchange': () => ({
+      spans: [{ start: scope.start, parts: [Buffer.from('z'), scope.end].map((end) => ({ end, fingerprint: print })) }],
+    }),
     'a write outside of the exchange': () => ({ writes: writesOf('k1', 'z') }),
     'a span whose edges fall': () => ({ spans: [{ start: Buffer.from('k5'), parts: [{ end: Buffer.from('k4'), fingerprint: print }] }] }),
     'a span without parts': () => ({ spans: [{ start: Buffer.from('k5'), parts: [] }] }),
   };
   for (const [title, reply] of Object.entries(lies)) it(`${title}: peer_protocol`, () => fails(first(reply), ['peer_protocol']));
+
+  it('a span outside of a prefix: nothing outside is compared, sent or asked for, there nor here', async () => {
+    for (const direction of ['both', 'pull'] as const) {
+      const asks: Ask[] = [];
+      const { link } = lyingPeer((ask, request) => {
+        asks.push(ask);
+        return request === 1 ? { spans: [{ start: outside.start, parts: [{ end: outside.end, fingerprint: print }] }] } : {};
+      });
+      const instance = await loaded();
+      await instance.replica.write([set('a1', 'outside')]);
+      const before = await contentOf(instance);
+      await assert.rejects(exchange(instance, link, { scope, direction }), (error) => hasCode(error, 'peer_protocol'));
+      assert.deepEqual(await contentOf(instance), before);
+      assert.deepEqual(
+        asks.map(({ wants, fetch, writes }) => [wants, fetch, writes.length]),
+        [[[], undefined, 0]],
+      );
+    }
+  });
 
   it('wants that are never looked for: peer_protocol', async () => {
     const { link } = lyingPeer((_, request) =>
