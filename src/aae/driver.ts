@@ -1,4 +1,4 @@
-import { compareBytes, equalBytes, toHex } from '../core/bytes.ts';
+import { compareBytes, emptyBytes, equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { stampZero } from '../core/stamp.ts';
 import { inRange, type KeyRange } from '../core/key.ts';
@@ -7,9 +7,10 @@ import { type MeshDigests } from '../crypto/mesh.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { decodeWrites } from '../replica/wire.ts';
 import { type Store } from '../store/store.ts';
+import { isOrdered } from './diff.ts';
 import { Fingerprints, splitIds } from './fingerprint.ts';
 import { decodeAnswer, encodeRequest, frameBytesAim, frameBytesMax, nonceBytes, protocolError } from './frame.ts';
-import { decodeReply, encodeAsk, type Ask, type Reply } from './message.ts';
+import { decodeReply, encodeAsk, type Ask, type Parts, type Reply } from './message.ts';
 import { fillFromRange, isHeld, WritesPage } from './outgoing.ts';
 import { finenessFor, RangeView } from './range.ts';
 import { takeIn, turnMsMax, type WriteSink } from './responder.ts';
@@ -204,8 +205,7 @@ export class Driver {
     this.#peer = toHex(peer);
     this.#note({ bytesIn: frame.length, writeBytes: reply.writes.length });
     this.#scopeFingerprint = reply.scopeFingerprint;
-    const brought = ask.wants.length > 0 || ask.fetch !== undefined ? reply.writes.length : reply.applied;
-    this.#idleRequests = brought > 0 ? 0 : this.#idleRequests + 1;
+    this.#idleRequests = ask.writes.length + reply.writes.length > 0 ? 0 : this.#idleRequests + 1;
     if (this.#idleRequests > idleRequestsMax) throw protocolError(`${idleRequestsMax} requests in a row brought nothing`);
     return reply;
   }
@@ -221,9 +221,9 @@ export class Driver {
     if (ask.spans.length + reply.wantsDone === 0 && ask.wants.length > 0 && reply.writes.length === 0)
       throw protocolError('no want was looked for');
     for (const span of ask.spans.slice(reply.looked)) this.#tasks.addSpan(span);
-    const spans = reply.spans.map(({ start, parts }) => ({ start, end: parts[parts.length - 1]?.end ?? null }));
-    const ranges = [...spans, ...reply.offers, ...reply.gaps, ...reply.ids.map(({ range }) => range)];
-    if (ranges.some((range) => !within(range, this.#options.scope))) throw protocolError('a range outside of the exchange');
+    if (!reply.spans.every(isOrdered)) throw protocolError('a span whose edges do not rise');
+    const findings = [...reply.spans.map(rangeOf), ...reply.ids.map(({ range }) => range), ...reply.offers, ...reply.gaps];
+    checkFindings(findings, ask.spans.slice(0, reply.looked).map(rangeOf));
   }
 
   async #takeWrites(ask: Ask, reply: Reply, writes: readonly ReceivedWrite[]): Promise<void> {
@@ -237,12 +237,20 @@ export class Driver {
     return fromPeer(() => decodeWrites(writes, this.#deps.digests));
   }
 
-  /** The writes of an answer, all of which must have been asked for. */
+  /** The writes of an answer, each of which must have been asked for; they come in the order of the wants. */
   #wanted(ask: Ask, reply: Reply): ReceivedWrite[] {
     const writes = this.#decode(reply.writes);
-    const asked = new Set(ask.wants.flatMap(({ ids }) => splitIds(ids)));
-    const unasked = writes.some(({ write, id }) => !asked.has(this.#prints.idOf(id)) || !inRange(write.key, this.#options.scope));
-    if (unasked) throw protocolError('a write that was not asked for');
+    const wants = ask.wants.values();
+    let want = wants.next().value;
+    let ids = new Set(splitIds(want?.ids ?? emptyBytes));
+    for (const { write, id } of writes) {
+      const name = this.#prints.idOf(id);
+      while (want !== undefined && !(ids.has(name) && inRange(write.key, want.range))) {
+        want = wants.next().value;
+        ids = new Set(splitIds(want?.ids ?? emptyBytes));
+      }
+      if (want === undefined) throw protocolError('a write that was not asked for');
+    }
     return writes;
   }
 
@@ -301,7 +309,30 @@ function checkPage(writes: readonly ReceivedWrite[], range: KeyRange, next: Uint
     throw protocolError('a page of writes that does not go on behind its last');
 }
 
-function within(range: KeyRange, scope: KeyRange): boolean {
-  if (compareBytes(range.start, scope.start) < 0) return false;
-  return scope.end === null || (range.end !== null && compareBytes(range.end, scope.end) <= 0);
+function rangeOf(span: Parts): KeyRange {
+  return { start: span.start, end: span.parts.at(-1)?.end ?? null };
+}
+
+/**
+ * Each finding lies within one of the spans that were looked at, and no two overlap. So what is settled of the exchange's range is settled
+ * once, and the exchange ends, whatever the peer answers.
+ */
+function checkFindings(findings: readonly KeyRange[], asked: readonly KeyRange[]): void {
+  const spans = [...asked].sort(byStart).values();
+  let span = spans.next().value;
+  let settled: Uint8Array | null = emptyBytes;
+  for (const range of [...findings].sort(byStart)) {
+    while (span !== undefined && endsBefore(span, range)) span = spans.next().value;
+    if (span === undefined || compareBytes(range.start, span.start) < 0) throw protocolError('a range that was not asked for');
+    if (settled === null || compareBytes(range.start, settled) < 0) throw protocolError('ranges that overlap');
+    settled = range.end;
+  }
+}
+
+function byStart(a: KeyRange, b: KeyRange): number {
+  return compareBytes(a.start, b.start);
+}
+
+function endsBefore(span: KeyRange, range: KeyRange): boolean {
+  return span.end !== null && (range.end === null || compareBytes(span.end, range.end) < 0);
 }
