@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { request } from 'undici';
+import { request, type Dispatcher } from 'undici';
 import { type PullReport } from '../../src/aae/driver.ts';
 import { silentLog, type Log } from '../../src/core/ports.ts';
 import { createApi, type ApiDeps } from '../../src/http/api.ts';
@@ -76,7 +76,7 @@ export interface Answer {
 /** One request; the body as it is. */
 export async function send(
   url: string,
-  method: 'GET' | 'POST' | 'PUT' | 'HEAD' | 'OPTIONS',
+  method: Dispatcher.HttpMethod,
   body?: string,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
@@ -89,9 +89,14 @@ export async function post(
   url: string,
   body: unknown,
   headers: Record<string, string> = {},
-): Promise<{ status: number; json: Record<string, unknown> }> {
-  const { status, text } = await send(url, 'POST', typeof body === 'string' ? body : JSON.stringify(body), headers);
-  return { status, json: JSON.parse(text) as Record<string, unknown> }; // our API answers with objects
+): Promise<Answer & { json: Record<string, unknown> }> {
+  const answer = await send(url, 'POST', typeof body === 'string' ? body : JSON.stringify(body), headers);
+  return { ...answer, json: JSON.parse(answer.text) as Record<string, unknown> }; // our API answers with objects
+}
+
+/** The error in an answer. */
+export function errorOf(json: Record<string, unknown>): Record<string, unknown> {
+  return json['error'] as Record<string, unknown>;
 }
 
 /** The code of an error answer. */
