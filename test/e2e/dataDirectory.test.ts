@@ -5,7 +5,8 @@ import { after, afterEach, describe, it } from 'mocha';
 import { realClock, seededRandom } from '../support.ts';
 import { openLmdbStore } from '../../src/store/lmdb/store.ts';
 import { storeKey, tables } from '../../src/store/keyspace.ts';
-import { b64, command, errorIn, Scene, serveArgs } from './server.ts';
+import { command } from '../region.ts';
+import { b64, errorIn, Scene, serveArgs } from './server.ts';
 
 const nobody = 65_534;
 
