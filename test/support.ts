@@ -1,18 +1,26 @@
 import { type Clock, type Random } from '../src/core/ports.ts';
+import { realClock } from '../src/server/real.ts';
 
-/** Real time for tests that wait on real sockets and disks. */
-export const realClock: Clock = {
-  now: () => Date.now(),
-  monotonic: () => performance.now(),
-  sleep: (ms, signal) =>
-    new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      signal?.addEventListener('abort', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    }),
-};
+/** The machine's clock, but tests may let it jump ahead. */
+export class TestClock implements Clock {
+  #aheadMs = 0;
+
+  advance(ms: number): void {
+    this.#aheadMs += ms;
+  }
+
+  now(): number {
+    return realClock.now() + this.#aheadMs;
+  }
+
+  monotonic(): number {
+    return realClock.monotonic() + this.#aheadMs;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return realClock.sleep(ms, signal);
+  }
+}
 
 /** A clock that stands still but for what tests and sleepers add to it. */
 export class FakeClock implements Clock {

@@ -6,7 +6,8 @@ import { MeshDigests, openMesh } from '../../src/crypto/mesh.ts';
 import { setAnswer } from '../../src/http/schema.ts';
 import { openLmdbStore } from '../../src/store/lmdb/store.ts';
 import { assertTree } from '../aae/oracle.ts';
-import { realClock, seededRandom } from '../support.ts';
+import { realClock } from '../../src/server/real.ts';
+import { seededRandom } from '../support.ts';
 import { b64, Scene, type RunningServer } from './server.ts';
 
 const writers = 64;

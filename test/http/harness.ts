@@ -122,13 +122,4 @@ export function raw(address: string, text: string, afterwards: 'half-close' | 'k
   });
 }
 
-/** Resolves once `holds` does; fails after 10 s. */
-export async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${holds.toString()}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
 export const b64 = (text: string | Uint8Array): string => Buffer.from(text).toString('base64');

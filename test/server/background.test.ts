@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { silentLog } from '../../src/core/ports.ts';
 import { runJobs } from '../../src/server/background.ts';
-import { realClock, until } from '../support.ts';
+import { realClock } from '../../src/server/real.ts';
+import { until } from '../support.ts';
 
 describe('background jobs', () => {
   it('run again and again, also after a failure, which is logged', async () => {

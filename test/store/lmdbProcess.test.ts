@@ -8,7 +8,7 @@ import { openLmdbStore } from '../../src/store/lmdb/store.ts';
 import { scan } from '../../src/store/scan.ts';
 import { type Store } from '../../src/store/store.ts';
 import { Child } from './child.ts';
-import { seededRandom, TestClock } from './ports.ts';
+import { seededRandom, TestClock } from '../support.ts';
 import { bytes, getText, put, rejectsWith, span, text } from './suite/stores.ts';
 
 describe('store: lmdb and the machine', () => {
