@@ -2,7 +2,7 @@
 import { Fingerprints } from '../../src/aae/fingerprint.ts';
 import { decodeRequest, encodeAnswer, encodeRequest } from '../../src/aae/frame.ts';
 import { decodeAsk, encodeAsk, encodeReply, type Ask, type Reply } from '../../src/aae/message.ts';
-import { type PeerLink } from '../../src/aae/driver.ts';
+import { type PeerLink } from '../../src/aae/checkedPeer.ts';
 import { allKeys } from '../../src/core/key.ts';
 import { type MeshDigests } from '../../src/crypto/mesh.ts';
 import { toHex } from '../../src/core/bytes.ts';

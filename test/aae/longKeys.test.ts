@@ -3,7 +3,7 @@ import { limits } from '../../src/core/limits.ts';
 import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
 import { decodeAnswer, decodeRequest, frameBytesMax } from '../../src/aae/frame.ts';
 import { decodeAsk, decodeReply, encodeAsk, type Ask, type Parts, type Reply } from '../../src/aae/message.ts';
-import { type PeerLink } from '../../src/aae/driver.ts';
+import { type PeerLink } from '../../src/aae/checkedPeer.ts';
 import { type WriteOp } from '../../src/replica/proposal.ts';
 import { received } from '../replica/received.ts';
 import { FakeClock } from '../support.ts';
