@@ -1,18 +1,28 @@
+import { chmodSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Clock, type Random } from '../src/core/ports.ts';
+import { realClock } from '../src/server/real.ts';
 
-/** Real time for tests that wait on real sockets and disks. */
-export const realClock: Clock = {
-  now: () => Date.now(),
-  monotonic: () => performance.now(),
-  sleep: (ms, signal) =>
-    new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      signal?.addEventListener('abort', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    }),
-};
+/** The machine's clock, but tests may let it jump ahead. */
+export class TestClock implements Clock {
+  #aheadMs = 0;
+
+  advance(ms: number): void {
+    this.#aheadMs += ms;
+  }
+
+  now(): number {
+    return realClock.now() + this.#aheadMs;
+  }
+
+  monotonic(): number {
+    return realClock.monotonic() + this.#aheadMs;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return realClock.sleep(ms, signal);
+  }
+}
 
 /** A clock that stands still but for what tests and sleepers add to it. */
 export class FakeClock implements Clock {
@@ -91,4 +101,20 @@ export function seededRandom(seed: number): Random {
 /** Waits until the condition holds; the test's own time limit ends it otherwise. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** As whom a process may not write what `withoutWriting` names: nobody where we are root, who always may, and else ourselves. */
+export const restricted: { readonly uid?: number; readonly gid?: number } = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+
+/** Runs `work` while a directory and the files in it may be read and not written. */
+export async function withoutWriting(dir: string, work: () => Promise<void>): Promise<void> {
+  const files = readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = [dir, ...files.map(({ name }) => join(dir, name))];
+  const modes = paths.map((path) => statSync(path).mode);
+  for (const path of paths) chmodSync(path, path === dir ? 0o555 : 0o444);
+  try {
+    await work();
+  } finally {
+    for (const [i, path] of paths.entries()) chmodSync(path, modes[i] ?? 0);
+  }
 }

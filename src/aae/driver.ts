@@ -1,24 +1,16 @@
-import { compareBytes, equalBytes, toHex } from '../core/bytes.ts';
-import { GkvError, hasCode } from '../core/errors.ts';
-import { stampZero } from '../core/stamp.ts';
-import { inRange, type KeyRange } from '../core/key.ts';
+import { equalBytes } from '../core/bytes.ts';
+import { type KeyRange } from '../core/key.ts';
 import { type Clock, type Random } from '../core/ports.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
-import { type ReceivedWrite } from '../replica/proposal.ts';
-import { decodeWrites } from '../replica/wire.ts';
 import { type Store } from '../store/store.ts';
-import { Fingerprints, splitIds } from './fingerprint.ts';
-import { decodeAnswer, encodeRequest, frameBytesAim, frameBytesMax, nonceBytes, protocolError } from './frame.ts';
-import { decodeReply, encodeAsk, type Ask, type Reply } from './message.ts';
+import { CheckedPeer, type CheckedAnswer, type PeerLink } from './checkedPeer.ts';
+import { Fingerprints } from './fingerprint.ts';
+import { frameBytesAim, nonceBytes } from './frame.ts';
+import { type Ask } from './message.ts';
 import { fillFromRange, isHeld, WritesPage } from './outgoing.ts';
 import { finenessFor, RangeView } from './range.ts';
 import { takeIn, turnMsMax, type WriteSink } from './responder.ts';
 import { Tasks, type PushItem } from './tasks.ts';
-
-/** Carries one frame to the peer and its answer back. Errors: `peer_unreachable`, `peer_timeout`, `peer_protocol`, `mesh_mismatch`. */
-export interface PeerLink {
-  ask(frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
-}
 
 export interface PullReport {
   /** Writes here whose ids were compared one by one. */
@@ -60,15 +52,11 @@ export interface ExchangeOptions {
   readonly signal: AbortSignal;
 }
 
-/** Requests in a row that bring no write either way; more is a peer that leads us in circles. */
-const idleRequestsMax = 2_000;
-
 /** The asking side of one exchange with one peer. Keeps nothing but its report; a new one finds what is left to do. */
 export class Driver {
   readonly #deps: DriverDeps;
-  readonly #link: PeerLink;
+  readonly #peer: CheckedPeer;
   readonly #options: ExchangeOptions;
-  readonly #nonce: Uint8Array;
   readonly #prints: Fingerprints;
   readonly #tasks: Tasks;
   readonly #started: number;
@@ -86,15 +74,15 @@ export class Driver {
     converged: false,
   };
   #scopeFingerprint: Uint8Array = new Uint8Array(0);
-  #idleRequests = 0;
   #breathed: number;
 
   constructor(deps: DriverDeps, link: PeerLink, options: ExchangeOptions) {
     this.#deps = deps;
-    this.#link = link;
     this.#options = options;
-    this.#nonce = deps.random.bytes(nonceBytes);
-    this.#prints = new Fingerprints(deps.digests, this.#nonce);
+    const { digests, clusterId } = deps;
+    const nonce = deps.random.bytes(nonceBytes);
+    this.#prints = new Fingerprints(digests, nonce);
+    this.#peer = new CheckedPeer(link, { digests, clusterId, nonce, prints: this.#prints });
     this.#tasks = new Tasks(this.#prints, options.direction);
     this.#started = deps.clock.monotonic();
     this.#breathed = this.#started;
@@ -119,9 +107,10 @@ export class Driver {
 
   /** One request and all that follows from its answer. */
   async #step(ask: Ask): Promise<void> {
-    const reply = await this.#send(ask);
-    this.#takeFindings(ask, reply);
-    await this.#takeWrites(ask, reply, this.#wanted(ask, reply));
+    const answer = await this.#send(ask);
+    const { reply } = answer;
+    for (const span of ask.spans.slice(reply.looked)) this.#tasks.addSpan(span);
+    await this.#takeWrites(ask, answer);
     await this.#tasks.plan(reply, (look) => this.#view(look));
     this.#note(this.#tasks.takeCounts());
     this.#options.onProgress(this.#current());
@@ -129,19 +118,15 @@ export class Driver {
 
   /** Pages of a range, the next one under way while one is taken in. */
   async #fetch(first: Ask, range: KeyRange): Promise<void> {
-    let from = range.start;
-    let under: Promise<Reply> = this.#send(first);
+    let under = this.#send(first);
     for (;;) {
-      const reply = await under;
-      const writes = this.#decode(reply.writes);
-      const next = reply.fetchNext;
-      checkPage(writes, { start: from, end: range.end }, next);
+      const answer = await under;
+      const next = answer.reply.fetchNext;
       if (next !== null) {
-        from = next;
         under = this.#send(this.#ask({ fetch: { start: next, end: range.end }, closing: 'final' }));
         under.catch(() => undefined); // it is awaited above, unless what comes now fails first
       }
-      await this.#takeWrites({ ...first, fetch: range }, reply, writes);
+      await this.#takeWrites(first, answer);
       this.#options.onProgress(this.#current());
       if (next === null) return;
       this.#options.signal.throwIfAborted();
@@ -191,59 +176,18 @@ export class Driver {
     });
   }
 
-  async #send(ask: Ask): Promise<Reply> {
-    const { digests, clusterId } = this.#deps;
-    const request = encodeRequest({ clusterId, nonce: this.#nonce, floor: stampZero }, encodeAsk(ask), digests);
-    this.#note({ roundTrips: 1, bytesOut: request.length, writeBytes: ask.writes.length });
-    if (request.length > frameBytesMax) throw new GkvError('internal', `a request of ${request.length} bytes`);
-    const frame = await this.#link.ask(request, this.#options.signal);
-    const { clusterId: peer, reply } = fromPeer(() => {
-      const answer = decodeAnswer(frame, request, digests);
-      return { clusterId: answer.clusterId, reply: decodeReply(answer.body) };
-    });
-    this.#peer = toHex(peer);
-    this.#note({ bytesIn: frame.length, writeBytes: reply.writes.length });
+  async #send(ask: Ask): Promise<CheckedAnswer> {
+    const answer = await this.#peer.ask(ask, this.#options.signal);
+    const { reply, bytesIn, bytesOut } = answer;
+    this.#note({ roundTrips: 1, bytesIn, bytesOut, writeBytes: ask.writes.length + reply.writes.length });
     this.#scopeFingerprint = reply.scopeFingerprint;
-    const brought = ask.wants.length > 0 || ask.fetch !== undefined ? reply.writes.length : reply.applied;
-    this.#idleRequests = brought > 0 ? 0 : this.#idleRequests + 1;
-    if (this.#idleRequests > idleRequestsMax) throw protocolError(`${idleRequestsMax} requests in a row brought nothing`);
-    return reply;
+    return answer;
   }
 
-  #peer = '';
-
-  /** Checks the answer against what was asked, and puts back what the peer has not looked at. */
-  #takeFindings(ask: Ask, reply: Reply): void {
-    if (reply.looked > ask.spans.length || (reply.looked === 0 && ask.spans.length > 0)) {
-      throw protocolError(`${reply.looked} spans looked at, of ${ask.spans.length}`);
-    }
-    if (reply.wantsDone > ask.wants.length) throw protocolError(`${reply.wantsDone} wants done, of ${ask.wants.length}`);
-    if (ask.spans.length + reply.wantsDone === 0 && ask.wants.length > 0 && reply.writes.length === 0)
-      throw protocolError('no want was looked for');
-    for (const span of ask.spans.slice(reply.looked)) this.#tasks.addSpan(span);
-    const spans = reply.spans.map(({ start, parts }) => ({ start, end: parts[parts.length - 1]?.end ?? null }));
-    const ranges = [...spans, ...reply.offers, ...reply.gaps, ...reply.ids.map(({ range }) => range)];
-    if (ranges.some((range) => !within(range, this.#options.scope))) throw protocolError('a range outside of the exchange');
-  }
-
-  async #takeWrites(ask: Ask, reply: Reply, writes: readonly ReceivedWrite[]): Promise<void> {
-    const { sink } = this.#deps;
+  async #takeWrites(ask: Ask, { reply, writes, peer }: CheckedAnswer): Promise<void> {
     this.#tasks.settleWants(ask.wants, reply.wantsDone, writes);
-    const { applied, parked } = await takeIn(sink, writes, this.#peer);
+    const { applied, parked } = await takeIn(this.#deps.sink, writes, peer);
     this.#note({ received: writes.length, applied, parked });
-  }
-
-  #decode(writes: Uint8Array): ReceivedWrite[] {
-    return fromPeer(() => decodeWrites(writes, this.#deps.digests));
-  }
-
-  /** The writes of an answer, all of which must have been asked for. */
-  #wanted(ask: Ask, reply: Reply): ReceivedWrite[] {
-    const writes = this.#decode(reply.writes);
-    const asked = new Set(ask.wants.flatMap(({ ids }) => splitIds(ids)));
-    const unasked = writes.some(({ write, id }) => !asked.has(this.#prints.idOf(id)) || !inRange(write.key, this.#options.scope));
-    if (unasked) throw protocolError('a write that was not asked for');
-    return writes;
   }
 
   async #view<T>(look: (view: RangeView) => Promise<T>): Promise<T> {
@@ -276,32 +220,4 @@ export class Driver {
   #current(): PullReport {
     return { ...this.#report, durationMs: Math.round(this.#deps.clock.monotonic() - this.#started) };
   }
-}
-
-/** What a peer sent that is not what it must be is the peer's fault, whatever is wrong with it. */
-function fromPeer<T>(decode: () => T): T {
-  try {
-    return decode();
-  } catch (error) {
-    if (hasCode(error, 'malformed', 'too_large')) throw protocolError(`the answer is wrong: ${error.message}`, error);
-    throw error;
-  }
-}
-
-/** A page holds writes of its range in order of keys, and goes on behind them. */
-function checkPage(writes: readonly ReceivedWrite[], range: KeyRange, next: Uint8Array | null): void {
-  let before = range.start;
-  for (const { write } of writes) {
-    if (compareBytes(write.key, before) < 0 || !inRange(write.key, range)) throw protocolError('a page of writes out of order');
-    before = write.key;
-  }
-  if (next === null) return;
-  const goesOn = writes.length > 0 && compareBytes(next, range.start) > 0 && compareBytes(next, before) >= 0;
-  if (!goesOn || (range.end !== null && compareBytes(next, range.end) > 0))
-    throw protocolError('a page of writes that does not go on behind its last');
-}
-
-function within(range: KeyRange, scope: KeyRange): boolean {
-  if (compareBytes(range.start, scope.start) < 0) return false;
-  return scope.end === null || (range.end !== null && compareBytes(range.end, scope.end) <= 0);
 }

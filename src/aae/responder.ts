@@ -33,6 +33,8 @@ export interface ResponderDeps {
 const lookMsMax = 3_000;
 /** After so long others get a turn. */
 export const turnMsMax = 20;
+/** Spans and ids take so much of an answer; one span more may be begun below it. */
+const findingsBytesAim = frameBytesAim / 2;
 /** Bytes of an answer that are left for what stands beside spans and ids. */
 const answerReserveBytes = 65_536;
 
@@ -69,7 +71,7 @@ export class Responder {
     const fineness = finenessFor(ask.spans.length);
     for (const span of ask.spans) {
       if (!isOrdered(span)) throw protocolError('a span whose edges do not rise');
-      if (findings.looked > 0 && (findings.bytes > frameBytesAim / 2 || clock.monotonic() - started > lookMsMax)) break;
+      if (findings.looked > 0 && (findings.bytes > findingsBytesAim || clock.monotonic() - started > lookMsMax)) break;
       if (clock.monotonic() - breathed > turnMsMax) {
         await clock.sleep(0);
         breathed = clock.monotonic();
@@ -124,9 +126,14 @@ async function lookAtSpan(
     if (comparison === 'theirsEmpty') findings.offers.push(range);
     else if (comparison === 'oursEmpty') findings.gaps.push(range);
     else if (countOf(sum) <= fineness.idsMax) findings.ids.push({ range, ids: joinIds(await idsOf(view, range)) });
-    else findings.spans.push(await view.parts(range, fineness));
+    else if (findings.bytes <= findingsBytesAim) findings.spans.push(await view.parts(range, fineness));
+    else findings.spans.push(undivided(range, prints.of(sum))); // the driver takes it apart; all of our parts might not fit
     findings.bytes += rangeBytes(findings, range);
   }
+}
+
+function undivided({ start, end }: KeyRange, fingerprint: Uint8Array): Parts {
+  return { start, parts: [{ end, fingerprint }] };
 }
 
 /** About what the last finding takes in the answer. */

@@ -1,9 +1,9 @@
 import { type Head } from '../core/entry.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
-import { compareParts, isOrdered, lackedIds } from './diff.ts';
+import { compareParts, lackedIds } from './diff.ts';
 import { joinIds, splitIds, type Fingerprints } from './fingerprint.ts';
-import { frameBytesAim, protocolError } from './frame.ts';
+import { frameBytesAim } from './frame.ts';
 import { type Parts, type RangeIds, type Reply } from './message.ts';
 import { finenessFor, type RangeView } from './range.ts';
 
@@ -99,13 +99,10 @@ export class Tasks {
     return counts;
   }
 
-  /** Works out what follows from an answer. */
+  /** Works out what follows from an answer, whose spans have edges that rise. */
   async plan(reply: Reply, looking: Looking): Promise<void> {
     const differing: KeyRange[] = [];
-    for (const span of reply.spans) {
-      if (!isOrdered(span)) throw protocolError('a span whose edges do not rise');
-      await looking((view) => this.#planSpan(view, span, differing));
-    }
+    for (const span of reply.spans) await looking((view) => this.#planSpan(view, span, differing));
     const fineness = finenessFor(differing.length);
     for (const range of differing) this.#spans.push(await looking((view) => view.parts(range, fineness)));
     for (const listed of reply.ids) await looking((view) => this.#planIds(view, listed));

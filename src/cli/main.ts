@@ -1,8 +1,7 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { z } from 'zod';
 import { GkvError } from '../core/errors.ts';
+import { release } from '../server/release.ts';
 import { controlCommands } from './control.ts';
 import { dataCommands } from './data.ts';
 import { exitCodes } from './io.ts';
@@ -17,16 +16,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
-}
-
 function oneLine(text: string): string {
   return text.trim().replaceAll(/\s*\n\s*/g, ' ');
 }
 
-const program = new Command('gkvmesh').description('geo-replicated key-value store').version(version()).exitOverride();
+const program = new Command('gkvmesh').description('geo-replicated key-value store').version(release).exitOverride();
 program.configureOutput({
   outputError: (text, write) => {
     write(`gkvmesh: bad_config: ${oneLine(text.replace(/^error: /, ''))}\n`);

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { type Context } from 'koa';
 import { type PullReport } from '../aae/driver.ts';
 import { GkvError } from '../core/errors.ts';
-import { parseAddress } from './address.ts';
+import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
 import { type BodyReader } from './body.ts';
 import { parseBody, toRange } from './parse.ts';
 import { type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
@@ -45,14 +45,11 @@ export function controlRoutes(deps: ControlDeps): Route[] {
   ];
 }
 
-function peerAddress(text: string): { host: string; port: number } {
-  try {
-    const address = parseAddress(text);
-    if (address.port === 0) throw new GkvError('malformed', 'nobody listens on port 0');
-    return address;
-  } catch (error) {
-    throw new GkvError('malformed', `peer: ${error instanceof Error ? error.message : ''}`, { cause: error, details: { field: 'peer' } });
-  }
+function peerAddress(text: string): HostPort {
+  const address = parseHostPort(text);
+  if (address !== undefined && address.port !== 0) return address;
+  const why = address === undefined ? `${JSON.stringify(text.slice(0, 100))} is not ${hostPortIs}` : 'nobody listens on port 0';
+  throw new GkvError('malformed', `peer: ${why}`, { details: { field: 'peer' } });
 }
 
 /** Aborts when the connection ends, and also when the client closes its half: who goes away in silence is seen by that alone. */

@@ -1,7 +1,7 @@
 import { Agent, errors } from 'undici';
 import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
 import { frameBytesMax } from '../aae/frame.ts';
-import { type PeerLink } from '../aae/driver.ts';
+import { type PeerLink } from '../aae/checkedPeer.ts';
 
 /** Time for one request, in ms, to be sent and answered: headers, then each part of the body. */
 const answerMsMax = 20_000;

@@ -104,7 +104,7 @@ class Batch {
     for (const [index, { key, expected }] of ops.entries()) {
       if (expected.kind === 'any') continue;
       const visible = visibleHead(this.#state(key).entry, this.#deps.nowMs);
-      if (!meets(expected, visible)) return mismatchError(index, expected, visible);
+      if (!meets(expected, visible)) return mismatchError(index, expected, visible?.version);
     }
     return undefined;
   }
@@ -192,14 +192,13 @@ function meets(expected: Expected, visible: Head | undefined): boolean {
   }
 }
 
-function mismatchError(index: number, expected: Expected, visible: Head | undefined): GkvError {
-  const current = visible === undefined ? null : stampToHex(visible.version);
+/** `current` is the visible version that the operation found. */
+export function mismatchError(index: number, expected: Expected, current: Stamp | undefined): GkvError {
+  const version = current === undefined ? null : stampToHex(current);
   const wanted = expected.kind === 'version' ? `version ${stampToHex(expected.version)}` : 'no such key';
   return new GkvError(
     'version_mismatch',
-    `operation ${index} expects ${wanted}, but ${current === null ? 'the key is absent' : `its version is ${current}`}`,
-    {
-      details: { version: current, index },
-    },
+    `operation ${index} expects ${wanted}, but ${version === null ? 'the key is absent' : `its version is ${version}`}`,
+    { details: { version, index } },
   );
 }

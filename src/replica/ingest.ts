@@ -1,15 +1,24 @@
-import { GkvError, hasCode } from '../core/errors.ts';
+import { assert, GkvError, hasCode } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
-import { compareStamps, stampFromHex, stampToHex, stampZero, type InstanceId } from '../core/stamp.ts';
+import {
+  compareStamps,
+  instanceBytes,
+  makeStamp,
+  parseInstance,
+  physicalMsOf,
+  stampFromHex,
+  stampZero,
+  type InstanceId,
+} from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store, type Transaction } from '../store/store.ts';
-import { decideBatch, parkingFull, readEntries } from './batch.ts';
+import { decideBatch, mismatchError, parkingFull, readEntries } from './batch.ts';
 import { applyChanges } from './change.ts';
 import { type HybridClock } from './clock.ts';
 import { type Follower } from './follower.ts';
 import { parkRoom, parkWrites } from './park.ts';
-import { bytesOfSubmission, countOfSubmission, type Submission } from './proposal.ts';
+import { bytesOfSubmission, countOfSubmission, type Submission, type WriteOp } from './proposal.ts';
 import { encodeSlot, fencedSlot, slotKey, type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
 
@@ -222,28 +231,37 @@ function sum(batch: readonly Waiting[], field: 'count' | 'bytes'): number {
   return batch.reduce((total, waiting) => total + waiting[field], 0);
 }
 
-/** A submission that was refused whole is stored as one result, with the version that stood in its way. */
+/**
+ * A submission that was refused whole is stored as one result; where an operation did not find what it expected, as two: the version
+ * that it found, and the operation's index in the place of a stamp's ms.
+ */
 function storedResults(outcome: Outcome): readonly BatchResult[] {
   if (!(outcome instanceof GkvError)) return outcome;
-  const current = outcome.details['version'];
-  return [{ status: 'refused', stamp: typeof current === 'string' ? stampFromHex(current) : stampZero }];
+  const { version, index } = outcome.details;
+  const found = { status: 'refused', stamp: typeof version === 'string' ? stampFromHex(version) : stampZero } as const;
+  return typeof index === 'number' ? [found, { status: 'refused', stamp: makeStamp(index, 0, noInstance) }] : [found];
 }
+
+const noInstance = parseInstance(new Uint8Array(instanceBytes));
 
 /** The stored results, given back to the submissions that they answer. */
 function splitResults(submissions: readonly Submission[], results: readonly BatchResult[]): Outcome[] {
   let at = 0;
-  return submissions.map((submission, index) => {
-    const first = results[at];
-    if (first?.status === 'refused') {
-      at += 1;
-      if (submissions[index]?.kind === 'received') return parkingFull();
-      const version = compareStamps(first.stamp, stampZero) === 0 ? null : stampToHex(first.stamp);
-      return new GkvError('version_mismatch', `an operation's ifVersion did not hold, version is ${String(version)}`, {
-        details: { version },
-      });
+  return submissions.map((submission) => {
+    const [found, refused] = results.slice(at, at + 2);
+    if (found?.status === 'refused') {
+      at += submission.kind === 'local' ? 2 : 1;
+      return submission.kind === 'local' ? mismatchOf(submission.ops, found, refused) : parkingFull();
     }
     const count = countOfSubmission(submission);
     at += count;
     return results.slice(at - count, at);
   });
+}
+
+function mismatchOf(ops: readonly WriteOp[], found: BatchResult, refused: BatchResult | undefined): GkvError {
+  const index = refused === undefined ? -1 : physicalMsOf(refused.stamp);
+  const op = ops[index];
+  assert(op !== undefined, 'a stored refusal names one of the operations');
+  return mismatchError(index, op.expected, compareStamps(found.stamp, stampZero) === 0 ? undefined : found.stamp);
 }

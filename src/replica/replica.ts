@@ -6,7 +6,7 @@ import { physicalMsOf, type InstanceId, type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store } from '../store/store.ts';
 import { HybridClock } from './clock.ts';
-import { collectTombstones } from './collect.ts';
+import { collectBelow } from './collect.ts';
 import { collectionFollower } from './derived.ts';
 import { feedFollower } from './feed.ts';
 import { type Follower } from './follower.ts';
@@ -112,9 +112,9 @@ export class Replica {
     return this.#deps.store.read(readParkedCount);
   }
 
-  /** Takes tombstones below `floor` away. Returns how many. */
+  /** Takes tombstones and expired writes below `floor` away. Returns how many. */
   collect(floor: Stamp, signal: AbortSignal): Promise<number> {
-    return collectTombstones(this.#deps.store, floor, this.#followers, signal);
+    return collectBelow(this.#deps.store, floor, this.#followers, signal);
   }
 
   /** Commits what waits, and refuses what comes. */

@@ -2,12 +2,9 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GkvError } from '../core/errors.ts';
+import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
 
-export interface HostPort {
-  readonly host: string;
-  /** 0: any free one. */
-  readonly port: number;
-}
+export type { HostPort } from '../core/hostPort.ts';
 
 /** Where the data lies: embedded in a directory, or in a FoundationDB under a prefix. */
 export type StoreConfig =
@@ -36,12 +33,10 @@ const flag = z.union(
   'true or false',
 );
 const text = (right: string): z.ZodString => z.string(right).min(1, right);
-const hostPort = text('HOST:PORT, such as 127.0.0.1:6300').transform((text, ctx) => {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host !== undefined && port <= 65_535) return { host, port };
-  ctx.addIssue({ code: 'custom', message: 'HOST:PORT, such as 127.0.0.1:6300 or [::1]:6300' });
+const hostPort = text(hostPortIs).transform((text, ctx) => {
+  const parsed = parseHostPort(text);
+  if (parsed !== undefined) return parsed;
+  ctx.addIssue({ code: 'custom', message: hostPortIs });
   return z.NEVER;
 });
 const hexIs = '64 lower-case hex digits (32 bytes), in quotes in a file';

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, type Socket } from 'node:net';
 import { type Duplex } from 'node:stream';
 import { GkvError } from '../core/errors.ts';
-import { type HostPort } from './config.ts';
+import { type HostPort } from '../core/hostPort.ts';
 
 /** Time for the headers of a request to come in, and again for its body; slower ones are answered 408 `slow_body`. */
 export const requestMsMax = 10_000;

@@ -1,7 +1,8 @@
 /** Peers that break the protocol, and what they send. */
+import { Fingerprints } from '../../src/aae/fingerprint.ts';
 import { decodeRequest, encodeAnswer, encodeRequest } from '../../src/aae/frame.ts';
 import { decodeAsk, encodeAsk, encodeReply, type Ask, type Reply } from '../../src/aae/message.ts';
-import { type PeerLink } from '../../src/aae/driver.ts';
+import { type PeerLink } from '../../src/aae/checkedPeer.ts';
 import { allKeys } from '../../src/core/key.ts';
 import { type MeshDigests } from '../../src/crypto/mesh.ts';
 import { toHex } from '../../src/core/bytes.ts';
@@ -23,15 +24,19 @@ export function askFrame(ask: Partial<Ask>, digests: MeshDigests): Uint8Array {
   return encodeRequest(header, encodeAsk({ ...nothingAsked, ...ask }), digests);
 }
 
+/** What a peer that lies makes of a request, the first of which is number 1. `prints` are those of the exchange. */
+export type LyingReply = (ask: Ask, request: number, prints: Fingerprints) => Partial<Reply>;
+
 /** A peer in the mesh that answers each ask with what `reply` makes of it; all spans looked at and all wants done, unless told. */
-export function lyingPeer(reply: (ask: Ask, request: number) => Partial<Reply>): { link: PeerLink; requests: () => number } {
+export function lyingPeer(reply: LyingReply): { link: PeerLink; requests: () => number } {
   const digests = new DenseDigests(4);
   let requests = 0;
   const ask = (frame: Uint8Array): Promise<Uint8Array> => {
     const request = decodeRequest(frame, digests);
     const asked = decodeAsk(request.body);
     requests += 1;
-    const body = encodeReply({ ...nothingFound, looked: asked.spans.length, wantsDone: asked.wants.length, ...reply(asked, requests) });
+    const lie = reply(asked, requests, new Fingerprints(digests, request.header.nonce));
+    const body = encodeReply({ ...nothingFound, looked: asked.spans.length, wantsDone: asked.wants.length, ...lie });
     return Promise.resolve(encodeAnswer({ clusterId: peerId, body }, request, digests));
   };
   return { link: { ask }, requests: () => requests };

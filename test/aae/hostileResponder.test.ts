@@ -4,13 +4,15 @@ import { hasCode, type ErrorCode } from '../../src/core/errors.ts';
 import { allKeys, successorKey, type KeyRange } from '../../src/core/key.ts';
 import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
 import { MeshDigests } from '../../src/crypto/mesh.ts';
-import { type Ask, type Reply } from '../../src/aae/message.ts';
+import { joinIds } from '../../src/aae/fingerprint.ts';
+import { type Ask, type Parts, type Reply } from '../../src/aae/message.ts';
 import { decodeRequest, encodeAnswer, frameBytesMax } from '../../src/aae/frame.ts';
-import { type ExchangeOptions, type PeerLink } from '../../src/aae/driver.ts';
+import { type PeerLink } from '../../src/aae/checkedPeer.ts';
+import { type ExchangeOptions } from '../../src/aae/driver.ts';
 import { encodeWrites } from '../../src/replica/wire.ts';
 import { received } from '../replica/received.ts';
 import { FakeClock } from '../support.ts';
-import { contentOf, lyingPeer, peerId, rawPeer } from './hostile.ts';
+import { contentOf, lyingPeer, peerId, rawPeer, type LyingReply } from './hostile.ts';
 import { assertTree } from './oracle.ts';
 import { DenseDigests, exchange, key, linkTo, openInstance, set, type Instance } from './world.ts';
 
@@ -21,9 +23,9 @@ const outside: KeyRange = { start: Buffer.from('a'), end: Buffer.from('b') };
 const print = new Uint8Array(8).fill(1);
 const writesOf = (...names: string[]): Uint8Array => encodeWrites(names.map((name) => received(digests, name, now)));
 
-async function loaded(): Promise<Instance> {
+async function loaded(keys = 400): Promise<Instance> {
   const instance = await openInstance();
-  await instance.replica.write(Array.from({ length: 400 }, (_, i) => set(`k${i}`, 'v')));
+  await instance.replica.write(Array.from({ length: keys }, (_, i) => set(`k${i}`, 'v')));
   return instance;
 }
 
@@ -97,11 +99,38 @@ describe('A12: a driver refuses a bad answer, and nothing changes', () => {
     'an offer that reaches out of the exchange': () => ({ offers: [{ start: Buffer.from('k'), end: null }] }),
     'a gap outside of the exchange': () => ({ gaps: [outside] }),
     'ids outside of the exchange': () => ({ ids: [{ range: outside, ids: new Uint8Array(6) }] }),
+    'a span outside of the exchange': () => ({ spans: [{ start: outside.start, parts: [{ end: outside.end, fingerprint: print }] }] }),
+    'a span that begins before the exchange': () => ({
+      spans: [{ start: Buffer.from('a'), parts: [{ end: scope.end, fingerprint: print }] }],
+    }),
+    'a span that ends behind the exchange': () => ({ spans: [{ start: scope.start, parts: [{ end: null, fingerprint: print }] }] }),
+    'a span of which a part reaches out of the exchange': () => ({
+      spans: [{ start: scope.start, parts: [Buffer.from('z'), scope.end].map((end) => ({ end, fingerprint: print })) }],
+    }),
     'a write outside of the exchange': () => ({ writes: writesOf('k1', 'z') }),
     'a span whose edges fall': () => ({ spans: [{ start: Buffer.from('k5'), parts: [{ end: Buffer.from('k4'), fingerprint: print }] }] }),
     'a span without parts': () => ({ spans: [{ start: Buffer.from('k5'), parts: [] }] }),
   };
   for (const [title, reply] of Object.entries(lies)) it(`${title}: peer_protocol`, () => fails(first(reply), ['peer_protocol']));
+
+  it('a span outside of a prefix: nothing outside is compared, sent or asked for, there nor here', async () => {
+    for (const direction of ['both', 'pull'] as const) {
+      const asks: Ask[] = [];
+      const { link } = lyingPeer((ask, request) => {
+        asks.push(ask);
+        return request === 1 ? { spans: [{ start: outside.start, parts: [{ end: outside.end, fingerprint: print }] }] } : {};
+      });
+      const instance = await loaded();
+      await instance.replica.write([set('a1', 'outside')]);
+      const before = await contentOf(instance);
+      await assert.rejects(exchange(instance, link, { scope, direction }), (error) => hasCode(error, 'peer_protocol'));
+      assert.deepEqual(await contentOf(instance), before);
+      assert.deepEqual(
+        asks.map(({ wants, fetch, writes }) => [wants, fetch, writes.length]),
+        [[[], undefined, 0]],
+      );
+    }
+  });
 
   it('wants that are never looked for: peer_protocol', async () => {
     const { link } = lyingPeer((_, request) =>
@@ -141,6 +170,50 @@ describe('A13: a driver is not led in circles (I9)', () => {
     );
     await fails(link, ['peer_protocol'], { direction: 'pull' });
     assert.ok(requests() <= 2_001);
+  });
+});
+
+describe('A13: what only seems to bring the exchange on does not keep it going', () => {
+  const rest = (start: Uint8Array): Parts => ({ start, parts: [{ end: scope.end, fingerprint: print }] });
+
+  /** The driver gives up by itself, within so many requests. */
+  async function ends(reply: LyingReply, requestsMax: number): Promise<void> {
+    const { link, requests } = lyingPeer((ask, request, prints) => {
+      assert.ok(request <= requestsMax, `request ${request}`);
+      return reply(ask, request, prints);
+    });
+    const instance = await loaded(20);
+    await assert.rejects(exchange(instance, link, { scope }), (error) => hasCode(error, 'peer_protocol'));
+    assert.ok(requests() <= requestsMax);
+    await assertTree(instance.store, instance.digests);
+  }
+
+  it('pages that repeat a write, with an ever rising place to go on from: peer_protocol', () =>
+    ends((ask, request) => {
+      if (ask.fetch === undefined) return { offers: [scope] };
+      return { writes: writesOf('k1x'), fetchNext: Buffer.from(`k1x${'\0'.repeat(request)}`) };
+    }, 3));
+
+  it('spans that differ for ever, from a peer that says it applied what nobody sent: peer_protocol', () =>
+    ends(() => ({ spans: [rest(scope.start)], applied: 1 }), 2_001));
+
+  it('a gap that comes back, so that all would be sent again: peer_protocol', () =>
+    ends(() => ({ spans: [rest(scope.start)], gaps: [scope], applied: 1 }), 1));
+
+  it('findings in the answer to a request that named no span: peer_protocol', async () => {
+    for (const finding of [{ spans: [rest(scope.start)] }, { gaps: [scope] }, { offers: [scope] }]) {
+      await ends((_, request) => (request === 1 ? { gaps: [scope] } : { ...finding, applied: 20 }), 2);
+    }
+  });
+
+  it('ids in ever new ranges that all stand for one old write: peer_protocol', () => {
+    const edge = (n: number): Uint8Array => Buffer.from(`k${String(n).padStart(5, '0')}`);
+    const old = received(digests, 'k1', makeStamp(1, 0, parseInstance(new Uint8Array(8))));
+    return ends((ask, request, prints) => {
+      const to = edge(request + 1);
+      const ids = [{ range: { start: edge(request), end: to }, ids: joinIds([prints.idOf(old.id)]) }];
+      return { spans: [rest(to)], ids, writes: ask.wants.length > 0 ? encodeWrites([old]) : new Uint8Array(0) };
+    }, 2);
   });
 });
 

@@ -1,12 +1,10 @@
 /** The servers that are compared: gkvmesh as it is built, a bare koa + lmdb, and Debian's etcd with its JSON gateway. */
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { request } from 'undici';
+import { freePort, post, startRegion as start, type Region, type Service } from '../region.ts';
 import { keyText, valueText } from './keys.ts';
 import { type Load } from './wrk.ts';
-import { freePort, type Service, type Workshop } from './workshop.ts';
+import { type Workshop } from './workshop.ts';
 
-const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const bareServer = new URL('bareServer.ts', import.meta.url);
 
 export interface Contender {
@@ -17,32 +15,10 @@ export interface Contender {
   readonly service: Service;
 }
 
-export interface Region {
-  readonly api: string;
-  readonly mesh: string;
-  readonly service: Service;
-}
-
 /** The built command on an empty directory and free ports. */
-export async function startRegion(workshop: Workshop, name: string): Promise<Region> {
+export function startRegion(workshop: Workshop, name: string): Promise<Region> {
   const data = workshop.directory(`region-${name}`);
-  const args = [
-    'serve',
-    '--open',
-    '--data',
-    data,
-    '--region',
-    name,
-    '--listen',
-    '127.0.0.1:0',
-    '--mesh-listen',
-    '127.0.0.1:0',
-    '--log-level',
-    'warn',
-  ];
-  const service = await workshop.service(process.execPath, [command, ...args], /^gkvmesh ready /);
-  const [, api = '', mesh = ''] = /api=(\S+) mesh=(\S+)/.exec(service.ready) ?? [];
-  return { api, mesh, service };
+  return start({ name, data, apiPort: 0, meshPort: 0 }, (program, args, ready) => workshop.service(program, args, ready));
 }
 
 export async function startGkvmesh(workshop: Workshop, keys: number): Promise<Contender> {
@@ -108,12 +84,4 @@ async function inSteps(keys: number, step: number, send: (indexes: readonly numb
     }
   };
   await Promise.all([work(), work(), work(), work()]);
-}
-
-/** POSTs JSON; throws what the server says is wrong. */
-export async function post(url: string, body: object): Promise<unknown> {
-  const answer = await request(url, { method: 'POST', body: JSON.stringify(body), headersTimeout: 600_000, bodyTimeout: 600_000 });
-  const text = await answer.body.text();
-  if (answer.statusCode !== 200) throw new Error(`${url}: ${answer.statusCode} ${text}`);
-  return JSON.parse(text);
 }

@@ -1,7 +1,8 @@
 /** (e): a full region, and an empty one that pulls all of it; two processes of the built command, and their memory. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { fill, post, startRegion } from './contenders.ts';
+import { post } from '../region.ts';
+import { fill, startRegion } from './contenders.ts';
 import { anonymousMb, sampleMemory } from './memory.ts';
 import { type BenchContext } from './rows.ts';
 

@@ -2,24 +2,14 @@
  * Temporary directories and child processes of a run, all gone at its end. Children are plain `node` on the built command: the
  * bench's own files are translated into a directory beside a link to dist, so that no loader distorts what is measured.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { createInterface } from 'node:readline';
 import ts from 'typescript';
+import { exitOf, linesOf, serviceOf, spawned, type Service } from '../region.ts';
 
 const repo = join(import.meta.dirname, '../..');
-const stopMsMax = 15_000;
-const readyMsMax = 60_000;
-
-export interface Service {
-  readonly pid: number;
-  /** The line that said that it was ready. */
-  readonly ready: string;
-  stop(): Promise<void>;
-}
 
 export class Workshop {
   readonly #root = mkdtempSync(join(tmpdir(), 'gkvmesh-bench-'));
@@ -64,24 +54,8 @@ export class Workshop {
   }
 
   /** Runs any program until it is stopped; resolves with the first line that matches. */
-  async service(program: string, args: readonly string[], ready: RegExp): Promise<Service> {
-    const child = this.#spawn(program, args);
-    const ended = exitOf(child);
-    const stop = async (): Promise<void> => {
-      const timer = setTimeout(() => child.kill('SIGKILL'), stopMsMax);
-      child.kill('SIGTERM');
-      await ended;
-      clearTimeout(timer);
-    };
-    const late = setTimeout(() => child.kill('SIGKILL'), readyMsMax);
-    for await (const line of linesOf(child)) {
-      if (!ready.test(line)) continue;
-      clearTimeout(late);
-      child.stdout?.resume();
-      return { pid: child.pid ?? 0, ready: line, stop };
-    }
-    clearTimeout(late);
-    throw new Error(`${program} ${args.join(' ')} ended, or was not ready within ${readyMsMax} ms`);
+  service(program: string, args: readonly string[], ready: RegExp): Promise<Service> {
+    return serviceOf(this.#spawn(program, args), ready);
   }
 
   /** What a program prints until it ends. */
@@ -100,7 +74,7 @@ export class Workshop {
   }
 
   #spawn(program: string, args: readonly string[]): ChildProcess {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawned(program, args);
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
     return child;
@@ -111,20 +85,6 @@ export class Workshop {
     for (const child of this.#children) child.kill('SIGKILL');
     rmSync(this.#root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
-}
-
-/** A port of loopback that is free now. */
-export function freePort(): Promise<number> {
-  const probe = createServer();
-  return new Promise((resolve, reject) => {
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => {
-        resolve(typeof address === 'object' && address !== null ? address.port : 0);
-      });
-    });
-  });
 }
 
 /** Whether a program of this name can be run. */
@@ -141,16 +101,4 @@ export function isInstalled(program: string): boolean {
 function translate(source: string): string {
   const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023, rewriteRelativeImportExtensions: true };
   return ts.transpileModule(source, { compilerOptions: { ...compilerOptions, verbatimModuleSyntax: true } }).outputText;
-}
-
-function exitOf(child: ChildProcess): Promise<number | null> {
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', resolve);
-  });
-}
-
-function linesOf(child: ChildProcess): AsyncIterable<string> {
-  if (child.stdout === null) throw new Error('the process has no output');
-  return createInterface({ input: child.stdout });
 }

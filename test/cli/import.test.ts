@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, it } from 'mocha';
+import { until } from '../support.ts';
 import { b64, startApi, type TestApi } from '../http/harness.ts';
 
 const main = join(import.meta.dirname, '../../src/cli/main.ts');
@@ -28,20 +29,25 @@ const line = (key: string, value: string): string => `${JSON.stringify({ key: b6
 describe('gkvmesh import and export', () => {
   it('several requests are under way, and yet the last line of a key wins', async () => {
     await using api = await startApi();
-    // A batch that is answered late must not overwrite what later lines say.
     const write = api.store.write.bind(api.store);
-    let calls = 0;
+    let begun = 0;
+    let done = 0;
     api.store.write = async (ops) => {
-      calls += 1;
-      if (calls === 1) await new Promise((resolve) => setTimeout(resolve, 200)); // a slow commit: the others come meanwhile
-      return write(ops);
+      begun += 1;
+      if (begun === 1) await until(() => done > 0); // a slow commit, which others overtake
+      const outcomes = await write(ops);
+      done += 1;
+      return outcomes;
     };
-    const first = Array.from({ length: 600 }, (_, i) => line(`k${i}`, 'old'));
-    const later = Array.from({ length: 600 }, (_, i) => line(`k${i}`, 'new'));
-    const { code, stderr } = await gkvmesh(['import', '-'], [...first, ...later].join(''), api);
+    const lines = (name: string, value: string): string[] => Array.from({ length: 500 }, (_, i) => line(`${name}${i}`, value));
+    const { code, stderr } = await gkvmesh(
+      ['import', '-'],
+      [lines('k', 'old'), lines('other', 'new'), lines('k', 'new')].flat().join(''),
+      api,
+    );
     assert.equal(code, 0, stderr);
     assert.deepEqual(new Set([...api.store.held.values()].map(({ value }) => String(value))), new Set(['new']));
-    assert.equal(api.store.held.size, 600);
+    assert.deepEqual([api.store.held.size, done], [1_000, 3]);
   });
 
   it('names the line that is wrong or too long, on one line of standard error', async () => {

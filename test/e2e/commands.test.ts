@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import * as z from 'zod';
 import { pullAnswer, statusAnswer } from '../../src/http/schema.ts';
-import { b64, command, Scene, type Ended, type RunningServer } from './server.ts';
+import { command } from '../region.ts';
+import { b64, Scene, type Ended, type RunningServer } from './server.ts';
 
 describe('the commands of gkvmesh', () => {
   const scene = new Scene();

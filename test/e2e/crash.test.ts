@@ -5,7 +5,8 @@ import { silentLog } from '../../src/core/ports.ts';
 import { MeshDigests, openMesh } from '../../src/crypto/mesh.ts';
 import { openLmdbStore } from '../../src/store/lmdb/store.ts';
 import { assertTree } from '../aae/oracle.ts';
-import { realClock, seededRandom } from '../support.ts';
+import { realClock } from '../../src/server/real.ts';
+import { seededRandom } from '../support.ts';
 import { Scene } from './server.ts';
 import { Writers, writers } from './writers.ts';
 

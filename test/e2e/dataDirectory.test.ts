@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, describe, it } from 'mocha';
-import { realClock, seededRandom } from '../support.ts';
+import { realClock } from '../../src/server/real.ts';
+import { restricted, seededRandom, withoutWriting } from '../support.ts';
 import { openLmdbStore } from '../../src/store/lmdb/store.ts';
 import { storeKey, tables } from '../../src/store/keyspace.ts';
-import { b64, command, errorIn, Scene, serveArgs } from './server.ts';
-
-const nobody = 65_534;
+import { command } from '../region.ts';
+import { b64, errorIn, Scene, serveArgs } from './server.ts';
 
 describe('the data directory', () => {
   let scene = new Scene();
@@ -32,29 +32,27 @@ describe('the data directory', () => {
     assert.equal(await (await scene.server(first.data)).read('kept'), 'v');
   });
 
-  it('that may not be written by this user is refused with read_only', async function () {
-    if (process.getuid?.() !== 0) return; // only root can become another user
+  it('that may not be written by this user is refused with read_only, whether it is there yet or not', async () => {
     const dir = scene.dir();
-    chmodSync(dir, 0o555);
-    const absent = await scene.run(serveArgs(join(dir, 'data')), { uid: nobody, gid: nobody, cwd: '/' });
-    assert.equal(absent.code, 1);
-    assert.match(absent.stderr, /^gkvmesh: read_only: .+/m);
-    const present = await scene.run(serveArgs(dir), { uid: nobody, gid: nobody, cwd: '/' });
-    assert.equal(present.code, 1);
-    assert.match(present.stderr, /^gkvmesh: read_only: .+/m);
+    await withoutWriting(dir, async () => {
+      for (const data of [join(dir, 'data'), dir]) {
+        const { code, stderr } = await scene.run(serveArgs(data), { ...restricted, cwd: '/' });
+        assert.equal(code, 1);
+        assert.match(stderr, /^gkvmesh: read_only: .+/m);
+      }
+    });
   });
 
-  it('with a store that another user made is refused, and holds what it held', async function () {
-    if (process.getuid?.() !== 0) return;
+  it('with a store that may not be written by this user is refused with read_only, and holds what it held', async () => {
     const server = await scene.server();
     await server.set('kept', 'v');
     await server.stop();
     chmodSync(join(server.data, '..'), 0o755);
-    chmodSync(server.data, 0o555);
-    const refused = await scene.run(serveArgs(server.data), { uid: nobody, gid: nobody, cwd: '/' });
-    assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /^gkvmesh: (read_only|store_unreadable): .+/m);
-    chmodSync(server.data, 0o755);
+    await withoutWriting(server.data, async () => {
+      const { code, stderr } = await scene.run(serveArgs(server.data), { ...restricted, cwd: '/' });
+      assert.equal(code, 1);
+      assert.match(stderr, /^gkvmesh: read_only: .+/m);
+    });
     assert.equal(await (await scene.server(server.data)).read('kept'), 'v');
   });
 

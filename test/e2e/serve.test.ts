@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { after, afterEach, describe, it } from 'mocha';
 import * as z from 'zod';
 import { until } from '../support.ts';
-import { b64, command, rawExchange, Scene, serveArgs } from './server.ts';
+import { command } from '../region.ts';
+import { b64, rawExchange, Scene, serveArgs } from './server.ts';
 
 describe('gkvmesh serve and check-config', () => {
   let scene = new Scene();

@@ -6,9 +6,7 @@ import { join } from 'node:path';
 import { request, type Dispatcher } from 'undici';
 import * as z from 'zod';
 import { getAnswer, listAnswer, pullAnswer, setAnswer, treeAnswer } from '../../src/http/schema.ts';
-
-/** The built command. */
-export const command = join(import.meta.dirname, '../../dist/cli/main.js');
+import { command } from '../region.ts';
 
 /** How a process ended, and what it had printed. */
 export interface Ended {

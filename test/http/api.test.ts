@@ -1,6 +1,7 @@
 import { after, before, describe } from 'mocha';
 import { apiSuite } from './apiSuite.ts';
 import { startApi, type TestApi } from './harness.ts';
+import { refusalSuite } from './refusalSuite.ts';
 
 describe('HTTP API over a stub store', () => {
   let api: TestApi;
@@ -9,4 +10,5 @@ describe('HTTP API over a stub store', () => {
   });
   after(() => api[Symbol.asyncDispose]());
   apiSuite(() => api.url);
+  refusalSuite(() => api.url);
 });

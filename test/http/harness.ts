@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { request } from 'undici';
+import { request, type Dispatcher } from 'undici';
 import { type PullReport } from '../../src/aae/driver.ts';
 import { silentLog, type Log } from '../../src/core/ports.ts';
 import { createApi, type ApiDeps } from '../../src/http/api.ts';
@@ -92,7 +92,7 @@ export interface Answer {
 /** One request; the body as it is. */
 export async function send(
   url: string,
-  method: 'GET' | 'POST' | 'PUT' | 'HEAD' | 'OPTIONS',
+  method: Dispatcher.HttpMethod,
   body?: string,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
@@ -105,9 +105,14 @@ export async function post(
   url: string,
   body: unknown,
   headers: Record<string, string> = {},
-): Promise<{ status: number; json: Record<string, unknown> }> {
-  const { status, text } = await send(url, 'POST', typeof body === 'string' ? body : JSON.stringify(body), headers);
-  return { status, json: JSON.parse(text) as Record<string, unknown> }; // our API answers with objects
+): Promise<Answer & { json: Record<string, unknown> }> {
+  const answer = await send(url, 'POST', typeof body === 'string' ? body : JSON.stringify(body), headers);
+  return { ...answer, json: JSON.parse(answer.text) as Record<string, unknown> }; // our API answers with objects
+}
+
+/** The error in an answer. */
+export function errorOf(json: Record<string, unknown>): Record<string, unknown> {
+  return json['error'] as Record<string, unknown>;
 }
 
 /** The code of an error answer. */
@@ -131,15 +136,6 @@ export function raw(address: string, text: string, afterwards: 'half-close' | 'k
     if (afterwards === 'half-close') socket.end(text);
     else socket.write(text);
   });
-}
-
-/** Resolves once `holds` does; fails after 10 s. */
-export async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${holds.toString()}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }
 
 export const b64 = (text: string | Uint8Array): string => Buffer.from(text).toString('base64');

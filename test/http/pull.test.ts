@@ -3,7 +3,8 @@ import { describe } from 'mocha';
 import { GkvError } from '../../src/core/errors.ts';
 import { type PullRequest } from '../../src/http/ports.ts';
 import { request } from 'undici';
-import { b64, codeOf, post, report, send, startApi, until } from './harness.ts';
+import { b64, codeOf, post, report, send, startApi } from './harness.ts';
+import { until } from '../support.ts';
 
 const accept = { accept: 'application/x-ndjson' };
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'mocha';
-import { b64, codeOf, post, raw, send, startApi, until } from './harness.ts';
+import { b64, codeOf, post, raw, send, startApi } from './harness.ts';
+import { until } from '../support.ts';
 
 const getHi = '{"key":"aGk="}';
 const head = (lines: readonly string[]): string => `${['POST /data/get HTTP/1.1', 'Host: localhost', ...lines].join('\r\n')}\r\n\r\n`;

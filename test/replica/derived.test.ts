@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { makeStamp, parseInstance, physicalMsMax } from '../../src/core/stamp.ts';
 import { grantZero, parseGrantId } from '../../src/core/write.ts';
 import { tables } from '../../src/store/keyspace.ts';
-import { key, openInstance, remove, set, type Instance } from '../aae/world.ts';
+import { openInstance, remove, set, type Instance } from '../aae/world.ts';
 import { FakeClock } from '../support.ts';
 import { received } from './received.ts';
 import { expectedRows, rowsOf } from './rows.ts';
@@ -99,28 +99,5 @@ describe('what follows an entry', () => {
     assert.deepEqual(await feed(), ['b', 'c', 'a']);
     await replica.write([remove('b')]);
     assert.deepEqual(await feed(), ['c', 'a', 'b']);
-  });
-
-  it('G22: R12: a tombstone is collected only below the floor, and only where it is alone', async () => {
-    const { replica, store } = await openInstance();
-    const version = makeStamp(baseMs - 10, 0, parseInstance(new Uint8Array(8)));
-    await replica.receive(
-      [received(digests, 'alone', version, version, { tombstone: true }), received(digests, 'both', version, version, { tombstone: true })],
-      'peer',
-    );
-    await replica.receive(
-      [
-        received(digests, 'both', makeStamp(baseMs - 20, 0, parseInstance(new Uint8Array(8))), undefined, {
-          leaf: parseGrantId(new Uint8Array(32).fill(1)),
-        }),
-      ],
-      'peer',
-    );
-    assert.equal(await replica.collect(version, never), 0);
-    assert.equal(await replica.collect(floorTop, never), 1);
-    assert.deepEqual(
-      [...(await rowsOf(store, 'content')).keys()].filter((row) => row.startsWith('10')),
-      [`10${Buffer.from(key('both')).toString('hex')}`],
-    );
   });
 });

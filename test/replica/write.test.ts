@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { hasCode, type ErrorCode } from '../../src/core/errors.ts';
+import { hasCode, type ErrorCode, type ErrorDetails } from '../../src/core/errors.ts';
 import { stampToHex, type Stamp } from '../../src/core/stamp.ts';
 import { type Expected, type WriteOp } from '../../src/replica/proposal.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { type MemoryFaults } from '../../src/store/memory/faults.ts';
 import { assertTree } from '../aae/oracle.ts';
 import { key, openInstance, remove, set } from '../aae/world.ts';
+import { FakeClock } from '../support.ts';
 
 function expecting(op: WriteOp, expected: Expected): WriteOp {
   return { ...op, expected };
@@ -141,6 +142,40 @@ describe('slot', () => {
     assert.deepEqual((await replica.get(key('a'))).version, versionOf(two));
     await assertTree(store, digests);
     assert.ok(stampToHex(versionOf(await replica.write([set('a', '4')]))) > stampToHex(versionOf(two)));
+  });
+
+  it('R6: R8: of a commit whose outcome was unknown, what was refused is answered in the same words: the version and the index', async () => {
+    const answers = async (outcome: 'known' | 'unknown'): Promise<{ versions: string[]; message?: string; details?: ErrorDetails }[]> => {
+      const { faults, arm } = once();
+      const { replica } = await openInstance({ faults, clock: new FakeClock() });
+      const first = versionOf(await replica.write([set('a', '0')]));
+      if (outcome === 'unknown') arm();
+      const stale = { kind: 'version', version: first } as const;
+      const answered = await Promise.allSettled([
+        replica.write([set('a', '1')]),
+        replica.write([set('x', '1'), set('y', '1'), expecting(set('a', '2'), stale)]),
+        replica.write([expecting(set('b', '2'), stale)]),
+        replica.write([set('b', '3'), set('c', '3')]),
+        replica.write([set('d', '1'), expecting(remove('c'), { kind: 'absent' })]),
+      ]);
+      return answered.map((result) => {
+        if (result.status === 'fulfilled') return { versions: result.value.map(({ version }) => stampToHex(version)) };
+        assert.ok(hasCode(result.reason, 'version_mismatch'));
+        return { versions: [], message: result.reason.message, details: result.reason.details };
+      });
+    };
+    const unknown = await answers('unknown');
+    assert.deepEqual(unknown, await answers('known'));
+    assert.deepEqual(
+      unknown.map(({ versions, details }) => [versions.length, details?.['index']]),
+      [
+        [1, undefined],
+        [0, 2],
+        [0, 0],
+        [2, undefined],
+        [0, 1],
+      ],
+    );
   });
 
   it('I8: R8: a second holder of a slot fences the first, which takes it again and works on', async () => {

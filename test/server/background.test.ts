@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { silentLog } from '../../src/core/ports.ts';
 import { runJobs } from '../../src/server/background.ts';
+import { realClock } from '../../src/server/real.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { openMemoryStore } from '../../src/store/memory/store.ts';
 import { type Store } from '../../src/store/store.ts';
-import { realClock, seededRandom, until } from '../support.ts';
+import { seededRandom, until } from '../support.ts';
 
 function memory(): Store {
   return openMemoryStore(new MemoryDatabase(), { clock: realClock, random: seededRandom(1) });

@@ -102,7 +102,7 @@ describe('configuration', () => {
       ['region', 'a b', '--region: "a b" is not a name of at most 64 letters, digits, dots, dashes and underscores'],
       ['meshId', 'abc', '--mesh-id: "abc" is not 64 lower-case hex digits (32 bytes), in quotes in a file'],
       ['data', '', '--data: "" is not a directory'],
-      ['listen', 6300, '--listen: 6300 is not HOST:PORT, such as 127.0.0.1:6300'],
+      ['listen', 6300, '--listen: 6300 is not HOST:PORT, such as 127.0.0.1:6300 or [::1]:6300'],
       ['insecurePlaintext', 'maybe', '--insecure-plaintext: "maybe" is not true or false'],
     ];
     for (const [name, value, message] of cases) {

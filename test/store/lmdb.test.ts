@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLmdbStore } from '../../src/store/lmdb/store.ts';
 import { describeTransactionTime } from './optimisticSuite.ts';
-import { seededRandom, TestClock } from './ports.ts';
+import { seededRandom, TestClock } from '../support.ts';
 import { describeStore } from './suite.ts';
 
 async function openTemporary() {

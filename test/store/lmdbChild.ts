@@ -2,7 +2,7 @@
 import { hasCode } from '../../src/core/errors.ts';
 import { openLmdbStore } from '../../src/store/lmdb/store.ts';
 import { type Store } from '../../src/store/store.ts';
-import { seededRandom, TestClock } from './ports.ts';
+import { seededRandom, TestClock } from '../support.ts';
 import { bytes, write } from './suite/stores.ts';
 
 const [task = '', dir = '', uid] = process.argv.slice(2);

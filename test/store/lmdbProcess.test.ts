@@ -1,14 +1,14 @@
 /** What takes a process of its own to show: crashes, locks, file permissions, a full disk. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLmdbStore } from '../../src/store/lmdb/store.ts';
 import { scan } from '../../src/store/scan.ts';
 import { type Store } from '../../src/store/store.ts';
 import { Child } from './child.ts';
-import { seededRandom, TestClock } from './ports.ts';
+import { restricted, seededRandom, TestClock, withoutWriting } from '../support.ts';
 import { bytes, getText, put, rejectsWith, span, text } from './suite/stores.ts';
 
 describe('store: lmdb and the machine', () => {
@@ -75,11 +75,11 @@ describe('store: lmdb and the machine', () => {
   it('L9: refuses a directory that it may not write, with read_only', async () => {
     const store = await open();
     await store[Symbol.asyncDispose]();
-    chmodSync(dir, 0o755);
-    const nobody = 65_534;
-    const child = new Child('hold', dir, { uid: nobody });
-    assert.equal(await child.line(), 'read_only');
-    await child.finish();
+    await withoutWriting(dir, async () => {
+      const child = new Child('hold', dir, restricted);
+      assert.equal(await child.line(), 'read_only');
+      await child.finish();
+    });
   }).timeout(30_000);
 
   it('L10: rejects with disk_full, goes on reading, and writes again when there is room', async () => {

@@ -4,7 +4,7 @@ import { type MemoryFaults } from '../../src/store/memory/faults.ts';
 import { openMemoryStore } from '../../src/store/memory/store.ts';
 import { type Store } from '../../src/store/store.ts';
 import { describeTransactionTime } from './optimisticSuite.ts';
-import { seededRandom, TestClock } from './ports.ts';
+import { seededRandom, TestClock } from '../support.ts';
 import { describeSerialisability } from './suite/serialisability.ts';
 import { bytes, content, put, rejectsWith, write } from './suite/stores.ts';
 import { describeStore, type Stores } from './suite.ts';

@@ -6,7 +6,7 @@ import { ReadConflicts, RecentCommits } from '../../src/store/optimistic/conflic
 import { RangeSet, type Span } from '../../src/store/optimistic/ranges.ts';
 import { SortedKeys } from '../../src/store/optimistic/sortedKeys.ts';
 import { WriteBuffer } from '../../src/store/optimistic/writeBuffer.ts';
-import { seededRandom } from './ports.ts';
+import { seededRandom } from '../support.ts';
 import { bytes, everything } from './suite/stores.ts';
 
 const alphabet = Array.from('abcdefghij');

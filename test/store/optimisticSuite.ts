@@ -1,7 +1,7 @@
 /** What the adapters that keep time themselves must show; FoundationDB keeps its own. */
 import assert from 'node:assert/strict';
 import { storeLimits, type Store } from '../../src/store/store.ts';
-import { type TestClock } from './ports.ts';
+import { type TestClock } from '../support.ts';
 import { bytes, content, put, rejectsWith } from './suite/stores.ts';
 
 export interface TimedStore extends AsyncDisposable {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type Random } from '../../../src/core/ports.ts';
 import { type Store } from '../../../src/store/store.ts';
-import { seededRandom } from '../ports.ts';
+import { seededRandom } from '../../support.ts';
 import { bytes, type OpenStores, span, text, withStores, write } from './stores.ts';
 
 const accounts = 8;
