@@ -1,5 +1,4 @@
 import { type IncomingMessage, type ServerResponse } from 'node:http';
-import getRawBody from 'raw-body';
 import { GkvError } from '../core/errors.ts';
 import { type Clock } from '../core/ports.ts';
 
@@ -31,25 +30,38 @@ export class BodyReader {
 
   /** Errors: `too_large` before anything is read where the length says so, `slow_body`, `malformed` when it breaks off. */
   read(request: IncomingMessage, response: ServerResponse): Promise<Buffer> {
-    const { bytesMax } = this.#limits;
     const header = request.headers['content-length'];
-    const length = header === undefined ? undefined : Number(header);
-    if (length !== undefined && length > bytesMax) return Promise.reject(this.#tooLarge());
+    if (header !== undefined && Number(header) > this.#limits.bytesMax) return Promise.reject(this.#tooLarge());
     if (request.headers.expect !== undefined) response.writeContinue();
     return new Promise((resolve, reject) => {
       const arriving = { startedMs: this.#clock.monotonic(), giveUp: reject };
       this.#arriving.add(arriving);
-      getRawBody(
-        request,
-        length === undefined ? { limit: bytesMax } : { limit: bytesMax, length },
-        (error: getRawBody.RawBodyError | null | undefined, body) => {
-          this.#arriving.delete(arriving);
-          if (error === null || error === undefined) resolve(body);
-          else reject(this.#failure(error));
-        },
-      );
+      this.#collect(request, arriving, resolve);
       if (!this.#watching) void this.#watch();
     });
+  }
+
+  #collect(request: IncomingMessage, arriving: Arriving, resolve: (body: Buffer) => void): void {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= this.#limits.bytesMax) chunks.push(chunk);
+      else if (this.#arriving.delete(arriving)) {
+        request.pause();
+        chunks.length = 0;
+        arriving.giveUp(this.#tooLarge());
+      }
+    });
+    request.on('end', () => {
+      const [first, ...others] = chunks;
+      if (this.#arriving.delete(arriving)) resolve(first === undefined || others.length > 0 ? Buffer.concat(chunks) : first);
+    });
+    const brokeOff = (cause?: Error): void => {
+      if (this.#arriving.delete(arriving)) arriving.giveUp(new GkvError('malformed', 'the body broke off before its end', { cause }));
+    };
+    request.on('error', brokeOff);
+    request.on('close', brokeOff);
   }
 
   async #watch(): Promise<void> {
@@ -69,10 +81,5 @@ export class BodyReader {
 
   #tooLarge(): GkvError {
     return new GkvError('too_large', `the body has more than ${this.#limits.bytesMax} bytes, which is the most that is taken`);
-  }
-
-  #failure(error: getRawBody.RawBodyError): GkvError {
-    if (error.type === 'entity.too.large') return this.#tooLarge();
-    return new GkvError('malformed', 'the body broke off before its end', { cause: error });
   }
 }
