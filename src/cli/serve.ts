@@ -30,7 +30,7 @@ const stopMsMax = 10_000;
 
 /**
  * Where objects outlive some collections of the young generation, as requests do that wait for a commit, V8 allocates what comes
- * from the same lines in the old generation from then on, and does not go back. Each of those dead objects keeps its request alive
+ * from the same lines in the old generation from then on. Each of those dead objects keeps its request alive
  * until the next full collection: gets after a filling with batches took 1.6 times the CPU.
  */
 const noPretenuring = '--no-allocation-site-pretenuring';
