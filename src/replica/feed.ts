@@ -1,4 +1,5 @@
 import { encodePosition, type FeedPosition, type Head } from '../core/entry.ts';
+import { joined } from '../core/bytes.ts';
 import { type Key } from '../core/key.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
@@ -9,8 +10,10 @@ import { type EntryChange, type Follower } from './follower.ts';
  * write that is here. An overwrite takes the old row away, so the feed compacts itself.
  */
 export function feedFollower(partitions: 1 | 16): Follower {
-  const partitionOf = (key: Key): Uint8Array => Uint8Array.of(partitions === 1 ? 0 : (sha256(key)[0] ?? 0) & 15);
-  const rowOf = (key: Key, position: FeedPosition): Uint8Array => storeKey(tables.feed, partitionOf(key), encodePosition(position));
+  const prefixes = Array.from({ length: partitions }, (_, partition) => storeKey(tables.feed, Uint8Array.of(partition)));
+  const partitionOf = (key: Key): number => (partitions === 1 ? 0 : (sha256(key)[0] ?? 0) & 15);
+  const prefixOf = (key: Key): Uint8Array => prefixes[partitionOf(key)] ?? storeKey(tables.feed, Uint8Array.of(partitionOf(key)));
+  const rowOf = (key: Key, position: FeedPosition): Uint8Array => joined(prefixOf(key), encodePosition(position));
   return {
     prepare: (_tx, changes) =>
       Promise.resolve((tx, placeOf) => {
@@ -18,16 +21,18 @@ export function feedFollower(partitions: 1 | 16): Follower {
           for (const head of gone(change)) if (head.position !== undefined) tx.clear(rowOf(change.key, head.position));
           for (const head of change.after ?? []) {
             if (head.position !== undefined) continue;
-            const place = Uint8Array.of(placeOf(head) >> 8, placeOf(head) & 0xff);
-            const value = Buffer.concat([head.leaf, change.key]);
-            tx.setVersionstampedKey(storeKey(tables.feed, partitionOf(change.key)), place, value);
+            const place = placeOf(head);
+            tx.setVersionstampedKey(prefixOf(change.key), Uint8Array.of(place >> 8, place & 0xff), joined(head.leaf, change.key));
           }
         }
       }),
   };
 }
 
+const none: readonly Head[] = [];
+
 /** Heads that the change takes away. */
-export function gone(change: EntryChange): Head[] {
-  return (change.before ?? []).filter((head) => change.after?.includes(head) !== true);
+export function gone(change: EntryChange): readonly Head[] {
+  const { before, after } = change;
+  return before === undefined ? none : before.filter((head) => after?.includes(head) !== true);
 }

@@ -4,7 +4,7 @@ import { type Clock, type Log, type Random, silentLog } from '../../core/ports.t
 import { Lifetime } from '../optimistic/lifetime.ts';
 import { checkKeyLength, checkRange } from '../optimistic/limits.ts';
 import { retrying } from '../optimistic/retry.ts';
-import { OptimisticSnapshot } from '../optimistic/snapshot.ts';
+import { OptimisticSnapshot, type ReadContext } from '../optimistic/snapshot.ts';
 import { OptimisticTransaction } from '../optimistic/transaction.ts';
 import { Watches } from '../optimistic/watches.ts';
 import { type Bytes, type Range, type Snapshot, type Store, type TransactOptions, type Transaction } from '../store.ts';
@@ -48,6 +48,8 @@ class LmdbStore implements Store {
   readonly #watches = new Watches();
   readonly #lifetime = new Lifetime();
   readonly #committer: Committer;
+  /** What `read` works on. */
+  readonly #synced: ReadContext;
 
   constructor(environment: Environment, lock: AsyncDisposable, clock: Clock, random: Random, log: Log) {
     this.#environment = environment;
@@ -55,21 +57,22 @@ class LmdbStore implements Store {
     this.#clock = clock;
     this.#random = random;
     this.#committer = new Committer(environment, this.#watches, log);
+    this.#synced = { clock, open: this.#committer.openSynced };
   }
 
   transact<T>(work: (tx: Transaction) => Promise<T>, { onVisible }: TransactOptions = {}): Promise<T> {
     return this.#lifetime.during(() => retrying(() => this.#attempt(work, onVisible), this.#clock, this.#random));
   }
 
-  read<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
-    return this.#lifetime.during(async () => {
-      const snapshot = new OptimisticSnapshot({ clock: this.#clock, open: this.#committer.openSynced });
-      try {
-        return await work(snapshot);
-      } finally {
-        snapshot.end();
-      }
-    });
+  async read<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    this.#lifetime.enter();
+    const snapshot = new OptimisticSnapshot(this.#synced);
+    try {
+      return await work(snapshot);
+    } finally {
+      snapshot.end();
+      this.#lifetime.leave();
+    }
   }
 
   async watch(key: Bytes, signal: AbortSignal): Promise<void> {

@@ -6,9 +6,13 @@ import { type Bytes } from '../store.ts';
  */
 export function addLittleEndian(stored: Bytes | undefined, delta: Bytes): Bytes {
   const sum = Buffer.allocUnsafe(delta.length);
+  if (stored === undefined) {
+    sum.set(delta);
+    return sum;
+  }
   let carry = 0;
   for (let at = 0; at < delta.length; at += 1) {
-    carry += (stored?.[at] ?? 0) + (delta[at] ?? 0);
+    carry += (stored[at] ?? 0) + (delta[at] ?? 0);
     sum[at] = carry;
     carry >>>= 8;
   }

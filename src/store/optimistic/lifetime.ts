@@ -13,14 +13,23 @@ export class Lifetime {
 
   /** Runs `operation`, or rejects with `store_closed`. */
   async during<T>(operation: () => Promise<T>): Promise<T> {
-    this.check();
-    this.#underWay += 1;
+    this.enter();
     try {
       return await operation();
     } finally {
-      this.#underWay -= 1;
-      if (this.#underWay === 0) this.#idle?.();
+      this.leave();
     }
+  }
+
+  /** Counts an operation that ends with `leave`, or throws `store_closed`. */
+  enter(): void {
+    this.check();
+    this.#underWay += 1;
+  }
+
+  leave(): void {
+    this.#underWay -= 1;
+    if (this.#underWay === 0) this.#idle?.();
   }
 
   check(): void {

@@ -120,9 +120,14 @@ export class WriteBuffer {
       if (write.pending !== undefined) settleWrite(write, write.pending, stamp, () => stored(text, write.key));
     }
     for (const { prefix, suffix, value, clearsBefore } of this.#stampedKeys) {
-      const key = Buffer.concat([prefix, stamp, suffix]);
+      const key = Buffer.allocUnsafe(prefix.length + stamp.length + suffix.length);
+      key.set(prefix);
+      key.set(stamp, prefix.length);
+      key.set(suffix, prefix.length + stamp.length);
       const text = textOf(key);
-      const isCleared = this.#clearsInOrder.slice(clearsBefore).some(({ start, end }) => start <= text && text < end);
+      const isCleared =
+        clearsBefore < this.#clearsInOrder.length &&
+        this.#clearsInOrder.slice(clearsBefore).some(({ start, end }) => start <= text && text < end);
       if (!isCleared) this.#put(text, key, value, undefined);
     }
   }
@@ -167,7 +172,8 @@ function settleWrite(write: Write, pending: Pending, stamp: Bytes, stored: () =>
     case 'stamp': {
       assert(write.value !== undefined, 'a versionstamped value has a value');
       // A copy: the run before this one may have handed in the same array, and its commit may yet be stored.
-      const stamped = Buffer.from(write.value);
+      const stamped = Buffer.allocUnsafe(write.value.length);
+      stamped.set(write.value);
       stamped.set(stamp, pending.offset);
       write.value = sumOf(stamped, pending.deltas);
       break;
