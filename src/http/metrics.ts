@@ -10,6 +10,8 @@ export interface Readings {
   /** The clock's last stamp less the wall clock. */
   clockAheadMs(): number;
   storeAvailable(): boolean;
+  /** Runs of transactions that had to be made again, since the start. */
+  storeRetries(): number;
 }
 
 export type ExchangeOutcome =
@@ -91,6 +93,9 @@ export class Metrics {
     this.#gauge('parked_writes', 'Writes of peers that wait for the clock to reach them', async () => (await readings.parked()).writes);
     this.#gauge('parked_bytes', 'Bytes of their keys and values', async () => (await readings.parked()).bytes);
     this.#gauge('store_available', '1 while the store answers', () => Promise.resolve(readings.storeAvailable() ? 1 : 0));
+    this.#gauge('store_retries', 'Runs of transactions made again for a conflict, or because the store asked for it, since the start', () =>
+      Promise.resolve(readings.storeRetries()),
+    );
     this.#gauge('clock_ahead_seconds', 'How far the logical clock is ahead of the wall clock', () =>
       Promise.resolve(readings.clockAheadMs() / 1_000),
     );

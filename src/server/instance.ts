@@ -51,6 +51,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
       parked: () => replica.parkedCount(),
       clockAheadMs: () => replica.hlc.aheadMs(),
       storeAvailable: () => opened.available(),
+      storeRetries: () => opened.retries(),
     },
     log,
   );

@@ -17,6 +17,8 @@ export interface OpenStore {
   readonly isShared: boolean;
   /** So that the feed has no single tail where that would be a hot spot. */
   readonly feedPartitions: 1 | 16;
+  /** Runs of transactions that had to be made again, since the start. */
+  retries(): number;
   /** False while the store is known not to answer. */
   available(): boolean;
   health(): Promise<{ readonly available: boolean; readonly healthy: boolean; readonly message: string }>;
@@ -27,7 +29,15 @@ export async function openStore(config: StoreConfig, log: Log): Promise<OpenStor
   if (config.kind === 'lmdb') {
     const store = await openLmdbStore({ dir: config.dir, clock: realClock, random: realRandom, log });
     const health = { available: true, healthy: true, message: '' };
-    return { kind: 'lmdb', store, isShared: false, feedPartitions: 1, available: () => true, health: () => Promise.resolve(health) };
+    return {
+      kind: 'lmdb',
+      store,
+      isShared: false,
+      feedPartitions: 1,
+      retries: () => 0,
+      available: () => true,
+      health: () => Promise.resolve(health),
+    };
   }
   const { openFdbStore } = await import('../store/fdb/store.ts');
   const { clusterFile, prefix } = config;
@@ -38,6 +48,7 @@ export async function openStore(config: StoreConfig, log: Log): Promise<OpenStor
     store,
     isShared: true,
     feedPartitions: 16,
+    retries: () => store.counts.conflicts + store.counts.otherRetries,
     available: () => store.isAvailable,
     health: () => store.health(healthMsMax),
   };

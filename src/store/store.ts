@@ -50,15 +50,15 @@ export interface Transaction extends Snapshot {
   add(key: Bytes, delta: Bytes): void;
   /**
    * Sets prefix ‖ stamp ‖ suffix → value, where stamp is the 10 bytes that the store gives to this commit: greater
-   * than that of every commit before it. The key is not readable within this transaction.
+   * than that of every commit before it. The key is not readable within this transaction: see below.
    */
   setVersionstampedKey(prefix: Bytes, suffix: Bytes, value: Bytes): void;
   /**
    * Sets key → value with the 10 bytes from `offset` on replaced by this commit's stamp. Reading the key later in this
-   * transaction, alone or within a range, rejects with `store_unreadable`.
+   * transaction, alone or within a range, rejects with `store_unreadable`, and so does the transaction then.
    */
   setVersionstampedValue(key: Bytes, value: Bytes, offset: number): void;
-  /** As if the range had been read. Keys that this transaction has set or cleared before are left out, as on FoundationDB. */
+  /** As if the range had been read. Keys that this transaction has set, stamped or cleared before are left out, as on FoundationDB. */
   addReadConflict(range: Range): void;
 }
 
@@ -76,7 +76,7 @@ export interface Store extends AsyncDisposable {
   read<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T>;
   /**
    * Resolves when the value of `key` may have changed since the call: late, or for no reason, but never not at all.
-   * Resolves at once when the signal aborts.
+   * Resolves at once when the signal aborts. A value that changes and changes back may go unseen.
    */
   watch(key: Bytes, signal: AbortSignal): Promise<void>;
   /** Roughly the bytes of keys and values in the range; may be off by a lot for small ranges. */

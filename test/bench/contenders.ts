@@ -53,7 +53,7 @@ export async function startEtcd(workshop: Workshop, keys: number): Promise<Conte
   };
 }
 
-function jsonLoads(keys: number): { readonly set: Load; readonly get: Load } {
+export function jsonLoads(keys: number): { readonly set: Load; readonly get: Load } {
   return {
     set: { kind: 'single', path: '/data/set', keys, before: '{"key":"', after: `","value":"${valueText}"}` },
     get: { kind: 'single', path: '/data/get', keys, before: '{"key":"', after: '"}' },

@@ -1,7 +1,8 @@
-/** `npm run bench [-- --json] [--only a,b,c,d,e] [--quick]`: the figures of the README, each with its target. */
+/** `npm run bench [-- --json] [--only a,b,c,d,e,f] [--quick]`: the figures of the README, each with its target. */
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { exchanges } from './exchanges.ts';
+import { onFoundationDb } from './fdb.ts';
 import { growth } from './growth.ts';
 import { http } from './http.ts';
 import { pull } from './pull.ts';
@@ -15,6 +16,7 @@ const parts: Readonly<Record<Part, { readonly title: string; readonly run: (cont
   c: { title: 'exchanges', run: exchanges },
   d: { title: 'single sets as the store grows', run: growth },
   e: { title: 'pull into an empty region, and memory', run: pull },
+  f: { title: 'on FoundationDB', run: onFoundationDb },
 };
 
 const { values } = parseArgs({ options: { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string' } } });
@@ -43,8 +45,8 @@ function report(row: Row): void {
 }
 
 function parsePart(text: string): Part {
-  if (text === 'a' || text === 'b' || text === 'c' || text === 'd' || text === 'e') return text;
-  throw new Error(`--only ${text}: a list of a, b, c, d, e is right`);
+  if (text === 'a' || text === 'b' || text === 'c' || text === 'd' || text === 'e' || text === 'f') return text;
+  throw new Error(`--only ${text}: a list of a, b, c, d, e, f is right`);
 }
 
 function load(): string {

@@ -27,7 +27,17 @@ export interface FdbStoreOptions {
   readonly openMsMax?: number;
 }
 
+/** How often transactions ended, since the store was opened. */
+export interface FdbCounts {
+  /** Of transactions that wrote or only read. */
+  readonly commits: number;
+  readonly conflicts: number;
+  /** Runs again for any other reason: too old, throttled, unknown outcomes. */
+  readonly otherRetries: number;
+}
+
 export interface FdbStore extends Store {
+  readonly counts: FdbCounts;
   /** False from the moment on that the cluster was found not to answer; then reads and transactions are refused at once. */
   readonly isAvailable: boolean;
   /** What the cluster says of itself, within `withinMs`. */
@@ -68,6 +78,7 @@ class OpenFdbStore implements FdbStore {
   readonly #log: Log;
   readonly #probing: Promise<void>;
   isAvailable = true;
+  readonly counts = { commits: 0, conflicts: 0, otherRetries: 0 };
 
   constructor(driver: Driver, database: Database, { prefix, clock, random, log = silentLog, mayBeLarge = () => true }: FdbStoreOptions) {
     this.#driver = driver;
@@ -173,6 +184,7 @@ class OpenFdbStore implements FdbStore {
         tx.end();
         isCommitting = true;
         await native.rawCommit();
+        this.counts.commits += 1;
         onVisible?.();
         return result;
       } catch (error) {
@@ -182,6 +194,8 @@ class OpenFdbStore implements FdbStore {
         if (isCommitting && staysUnknown(code))
           throw new GkvError('commit_unknown', `the outcome of a commit is unknown (${code})`, { cause: error });
         if (code === fdbCodes.tooOld) tooOld += 1;
+        if (code === fdbCodes.conflict) this.counts.conflicts += 1;
+        else this.counts.otherRetries += 1;
         if (attempts >= attemptsMax || tooOld >= tooOldMax) throw portError(error);
         try {
           await native.rawOnError(code);

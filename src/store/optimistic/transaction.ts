@@ -1,4 +1,4 @@
-import { assert } from '../../core/errors.ts';
+import { assert, type GkvError, hasCode } from '../../core/errors.ts';
 import { type Bytes, type Range, type RangeOptions, type Row, type Transaction, versionstampBytes } from '../store.ts';
 import { ReadConflicts } from './conflicts.ts';
 import { checkKeyLength, checkRange, checkValueLength, TransactionBytes } from './limits.ts';
@@ -13,6 +13,7 @@ export class OptimisticTransaction extends SnapshotReads implements Transaction 
   readonly buffer = new WriteBuffer();
   readonly reads = new ReadConflicts();
   readonly #bytes = new TransactionBytes();
+  #unreadable: GkvError | undefined;
 
   /** Of keys, values and conflict ranges. */
   get bytes(): number {
@@ -66,10 +67,29 @@ export class OptimisticTransaction extends SnapshotReads implements Transaction 
   /** Throws what the commit must not be made for. */
   checkCommittable(): void {
     this.#bytes.check();
+    if (this.#unreadable !== undefined) throw this.#unreadable;
     this.checkAge();
   }
 
   protected override readKey(key: Bytes, isolation: 'conflicting' | 'snapshot'): Bytes | undefined {
+    return this.#remembering(() => this.#readKey(key, isolation));
+  }
+
+  protected override readRange(range: Range, options: RangeOptions): Row[] {
+    return this.#remembering(() => this.#readRange(range, options));
+  }
+
+  /** On FoundationDB a read of what waits for its stamp fails the commit too, whoever swallows the error. */
+  #remembering<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      if (hasCode(error, 'store_unreadable')) this.#unreadable ??= error;
+      throw error;
+    }
+  }
+
+  #readKey(key: Bytes, isolation: 'conflicting' | 'snapshot'): Bytes | undefined {
     const { base, version } = this.open();
     const text = textOf(key);
     if (this.buffer.isEmpty) {
@@ -85,7 +105,7 @@ export class OptimisticTransaction extends SnapshotReads implements Transaction 
     return value;
   }
 
-  protected override readRange(range: Range, options: RangeOptions): Row[] {
+  #readRange(range: Range, options: RangeOptions): Row[] {
     const { base, version } = this.open();
     const { limit, order = 'forward', isolation = 'conflicting' } = options;
     const span = spanOf(range.start, range.end);

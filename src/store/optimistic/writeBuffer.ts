@@ -92,7 +92,7 @@ export class WriteBuffer {
     for (const gap of this.cleared.gaps(span)) {
       let start = gap.start;
       for (const text of this.writtenIn(gap)) {
-        if (this.writes.get(text)?.pending !== undefined) continue;
+        if (this.writes.get(text)?.pending?.kind === 'sum') continue;
         if (start < text) parts.push({ start, end: text });
         start = after(text);
       }
