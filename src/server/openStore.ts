@@ -54,4 +54,5 @@ export async function openStore(config: StoreConfig, log: Log): Promise<OpenStor
   };
 }
 
+/** FoundationDB's client takes 2 s to find that coordinators are away. */
 const healthMsMax = 3_000;

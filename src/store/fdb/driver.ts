@@ -72,3 +72,18 @@ function checkClusterFile(path: string): void {
   if (lines.length === 1 && /^\w+:\w+@[^@\s,]+:\d+[^@\s]*$/.test(lines[0]?.trim() ?? '')) return;
   throw new GkvError('bad_config', `--fdb: ${path} is no cluster file: it holds one line DESCRIPTION:ID@HOST:PORT,HOST:PORT,…`);
 }
+
+const inUse = new Set<NativeTransaction>();
+
+/**
+ * Keeps a transaction from being collected until what was begun on it has ended: its finaliser would cancel that, and a promise of the
+ * driver's does not hold its transaction.
+ */
+export async function holding<T>(native: NativeTransaction, begun: Promise<T>): Promise<T> {
+  inUse.add(native);
+  try {
+    return await begun;
+  } finally {
+    inUse.delete(native);
+  }
+}

@@ -1,5 +1,5 @@
 import { type Clock } from '../../core/ports.ts';
-import { type Database, type Driver } from './driver.ts';
+import { type Database, type Driver, holding } from './driver.ts';
 
 /** What FoundationDB says of itself; see "Machine-readable status" in its documentation. */
 export interface FdbHealth {
@@ -17,19 +17,15 @@ const statusKey = Buffer.from('\xff\xff/status/json', 'latin1');
 export async function answers(driver: Driver, database: Database, clock: Clock, withinMs: number): Promise<boolean> {
   const native = database.rawCreateTransaction();
   native.setOption(driver.TransactionOptionCode.Timeout, withinMs);
-  const version = native.getReadVersion().then(
-    () => true,
-    () => false,
-  );
-  return Promise.race([version, clock.sleep(withinMs).then(() => false)]);
+  const version = await inTime(holding(native, native.getReadVersion()), clock, withinMs);
+  return version !== undefined;
 }
 
 /** Resolves within `withinMs`, whatever the cluster does. */
 export async function readHealth(driver: Driver, database: Database, clock: Clock, withinMs: number): Promise<FdbHealth> {
   const native = database.rawCreateTransaction();
   native.setOption(driver.TransactionOptionCode.Timeout, withinMs);
-  const status = native.get(statusKey).catch(() => undefined);
-  const text = await Promise.race([status, clock.sleep(withinMs)]);
+  const text = await inTime(holding(native, native.get(statusKey)), clock, withinMs);
   if (text === undefined) return { available: false, healthy: false, message: 'It does not answer: check it with `fdbcli --exec status`.' };
   try {
     return healthOf(JSON.parse(text.toString()));
@@ -61,4 +57,17 @@ function messagesOf(part: unknown): string[] {
 
 function at(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+}
+
+/** Undefined when it fails, or takes longer. */
+async function inTime<T>(begun: Promise<T>, clock: Clock, withinMs: number): Promise<T | undefined> {
+  const done = new AbortController();
+  const late = clock.sleep(withinMs, done.signal).then(() => undefined);
+  try {
+    return await Promise.race([begun, late]);
+  } catch {
+    return undefined;
+  } finally {
+    done.abort();
+  }
 }

@@ -2,7 +2,7 @@ import { assert, GkvError } from '../../core/errors.ts';
 import { type Clock, type Random } from '../../core/ports.ts';
 import { checkKeyLength, checkRange, checkRows } from '../optimistic/limits.ts';
 import { type Bytes, type Range, type RangeOptions, type Row, type Snapshot } from '../store.ts';
-import { type Database, type Driver, type NativeTransaction } from './driver.ts';
+import { type Database, type Driver, holding, type NativeTransaction } from './driver.ts';
 import { fdbCodeOf, fdbCodes, passingReadCodes, portError } from './failures.ts';
 import { type Layout } from './layout.ts';
 import { readRow, readRows } from './reads.ts';
@@ -56,7 +56,7 @@ export class FdbSnapshot implements Snapshot {
       this.#native ??= this.#begin();
       const native = this.#native;
       try {
-        const result = await read(native);
+        const result = await holding(native, read(native));
         this.#hasRead = true;
         return result;
       } catch (error) {
@@ -77,7 +77,7 @@ export class FdbSnapshot implements Snapshot {
 
   /** A failed transaction of the client may go on failing: another one goes on at the same version. */
   async #replace(failed: NativeTransaction): Promise<void> {
-    const version = this.#hasRead ? await failed.getReadVersion() : undefined;
+    const version = this.#hasRead ? await holding(failed, failed.getReadVersion()) : undefined;
     if (this.#native !== failed) return;
     this.#native = this.#begin();
     if (version !== undefined) this.#native.setReadVersion(version);

@@ -3,7 +3,7 @@ import { type Clock, type Log, type Random, silentLog } from '../../core/ports.t
 import { checkKeyLength, checkRange } from '../optimistic/limits.ts';
 import { Lifetime } from '../optimistic/lifetime.ts';
 import { type Bytes, type Range, type Snapshot, type Store, type TransactOptions, type Transaction } from '../store.ts';
-import { type Database, type Driver, loadDriver, openDatabase } from './driver.ts';
+import { type Database, type Driver, holding, loadDriver, openDatabase } from './driver.ts';
 import { fdbCodeOf, fdbCodes, portError, staysUnknown } from './failures.ts';
 import { answers, type FdbHealth, readHealth } from './health.ts';
 import { Layout } from './layout.ts';
@@ -23,7 +23,7 @@ export interface FdbStoreOptions {
    * Default: all.
    */
   readonly mayBeLarge?: (key: Bytes) => boolean;
-  /** How long the cluster may take to answer the first time. Default 10 s. */
+  /** How long the cluster may take to answer the first time; it may just be recovering. Default 30 s. */
   readonly openMsMax?: number;
 }
 
@@ -44,6 +44,8 @@ export interface FdbStore extends Store {
   health(withinMs: number): Promise<FdbHealth>;
 }
 
+/** FoundationDB's client takes 2 s to find that coordinators are away. */
+const statusMsMax = 6_000;
 const probePauseMs = 1_000;
 const probeMsMax = 3_000;
 const attemptsMax = 50;
@@ -53,9 +55,9 @@ const tooOldMax = 5;
 export async function openFdbStore(options: FdbStoreOptions): Promise<FdbStore> {
   const driver = await loadDriver();
   const database = openDatabase(driver, options.clusterFile);
-  const { openMsMax = 10_000 } = options;
+  const { openMsMax = 30_000 } = options;
   if (!(await answers(driver, database, options.clock, openMsMax))) {
-    const health = await readHealth(driver, database, options.clock, 2_000);
+    const health = await readHealth(driver, database, options.clock, statusMsMax);
     database.close();
     throw new GkvError(
       'unavailable',
@@ -126,7 +128,7 @@ class OpenFdbStore implements FdbStore {
       if (Buffer.compare(range.start, range.end) >= 0) return 0;
       const native = this.#database.rawCreateTransaction();
       const spans = [this.#layout.rows(range), this.#layout.partsIn(range)];
-      const sizes = await Promise.all(spans.map(({ start, end }) => native.getEstimatedRangeSizeBytes(start, end)));
+      const sizes = await holding(native, Promise.all(spans.map(({ start, end }) => native.getEstimatedRangeSizeBytes(start, end))));
       return sizes.reduce((total, bytes) => total + bytes, 0);
     });
   }
@@ -183,7 +185,7 @@ class OpenFdbStore implements FdbStore {
         await tx.readyToCommit();
         tx.end();
         isCommitting = true;
-        await native.rawCommit();
+        await holding(native, native.rawCommit());
         this.counts.commits += 1;
         onVisible?.();
         return result;
@@ -198,7 +200,7 @@ class OpenFdbStore implements FdbStore {
         else this.counts.otherRetries += 1;
         if (attempts >= attemptsMax || tooOld >= tooOldMax) throw portError(error);
         try {
-          await native.rawOnError(code);
+          await holding(native, native.rawOnError(code));
         } catch (refused) {
           throw error instanceof GkvError ? error : portError(refused);
         }

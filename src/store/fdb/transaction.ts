@@ -2,7 +2,7 @@ import { assert } from '../../core/errors.ts';
 import { asBuffer } from '../../core/bytes.ts';
 import { checkKeyLength, checkRange, checkRows, checkValueLength, TransactionBytes } from '../optimistic/limits.ts';
 import { type Bytes, type Range, type RangeOptions, type Row, type Transaction, versionstampBytes } from '../store.ts';
-import { type Driver, type NativeTransaction } from './driver.ts';
+import { type Driver, holding, type NativeTransaction } from './driver.ts';
 import { portError } from './failures.ts';
 import { type Layout, partBytes, partsOfValue } from './layout.ts';
 import { readRow, readRows } from './reads.ts';
@@ -121,7 +121,7 @@ export class FdbTransaction implements Transaction {
 
   async #read<T>(reading: Promise<T>): Promise<T> {
     try {
-      return await reading;
+      return await holding(this.#native, reading);
     } catch (error) {
       throw portError(error);
     }
@@ -130,7 +130,7 @@ export class FdbTransaction implements Transaction {
   /** A conflict range alone makes the client take no snapshot before the commit; it would guard nothing that happened before. */
   #takeSnapshot(): void {
     if (this.#snapshot !== undefined) return;
-    this.#snapshot = this.#native.getReadVersion();
+    this.#snapshot = holding(this.#native, this.#native.getReadVersion());
     this.#snapshot.catch(() => undefined); // awaited before the commit
   }
 

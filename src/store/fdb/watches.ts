@@ -1,6 +1,6 @@
 import { type Clock } from '../../core/ports.ts';
 import { type Bytes } from '../store.ts';
-import { type Database } from './driver.ts';
+import { type Database, holding } from './driver.ts';
 import { type Layout } from './layout.ts';
 
 /** After a watch that could not be made or held: its end says nothing, and its caller will make another. */
@@ -31,14 +31,14 @@ export class Watches {
   async watch(key: Bytes, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     const native = this.#database.rawCreateTransaction();
-    const version = native.getReadVersion().then(
+    const version = holding(native, native.getReadVersion()).then(
       () => undefined,
       () => undefined,
     );
     this.#making.add(version);
     void version.finally(() => this.#making.delete(version));
     const watch = native.watch(this.#layout.row(key));
-    const changed = this.#changed(native.rawCommit(), watch.promise, signal);
+    const changed = this.#changed(holding(native, native.rawCommit()), watch.promise, signal);
     await new Promise<void>((resolve) => {
       signal.addEventListener(
         'abort',
