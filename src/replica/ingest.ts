@@ -59,6 +59,7 @@ export class Ingest {
   readonly #deps: IngestDeps;
   readonly #queue: Waiting[] = [];
   readonly #unsettled = new Set<Promise<void>>();
+  readonly #underWay = new Set<Waiting>();
   #queuedWrites = 0;
   #queuedBytes = 0;
   #lastBatchWrites = 0;
@@ -98,6 +99,18 @@ export class Ingest {
     });
   }
 
+  /**
+   * Answers everybody who waits with `unavailable`: the store is away. What was not begun is dropped; what is under way may still be
+   * committed, and nothing is committed before it has ended.
+   */
+  refuseWaiting(): void {
+    const waiting = this.#queue.splice(0, this.#queue.length);
+    this.#queuedWrites = 0;
+    this.#queuedBytes = 0;
+    for (const { reject } of waiting) reject(new GkvError('unavailable', 'the store does not answer: nothing was written'));
+    for (const { reject } of this.#underWay) reject(unknownOutcome(undefined));
+  }
+
   get slot(): number {
     return this.#slot;
   }
@@ -114,6 +127,7 @@ export class Ingest {
     while (this.#queue.length > 0) {
       await this.#gather();
       const batch = this.#take();
+      if (batch.length === 0) break; // refused in the meantime
       await new Promise<void>((visible) => {
         const settled = this.#commit(batch, visible).finally(() => {
           visible();
@@ -157,6 +171,7 @@ export class Ingest {
     const number = this.#batch;
     const [slot, lease] = [this.#slot, this.#lease]; // one that is taken later must not let this batch through
     const submissions = batch.map(({ submission }) => submission);
+    for (const waiting of batch) this.#underWay.add(waiting);
     const started = clock.monotonic();
     try {
       const outcomes = await store.transact((tx) => this.#inTransaction(tx, { number, slot, lease }, submissions), { onVisible });
@@ -166,6 +181,8 @@ export class Ingest {
       });
     } catch (error) {
       await this.#failed(batch, error);
+    } finally {
+      for (const waiting of batch) this.#underWay.delete(waiting);
     }
   }
 
@@ -200,7 +217,7 @@ export class Ingest {
         { slot: this.#slot, lease: this.#lease, err: error },
         'slot is given up: the outcome of a commit is unknown or its lease was lost',
       );
-      reported = new GkvError('unavailable', 'the outcome of this write is unknown: read it back before trying again', { cause: error });
+      reported = unknownOutcome(error);
       try {
         await this.#takeSlot();
       } catch (cause) {
@@ -219,6 +236,10 @@ export class Ingest {
     this.#lease = record.lease;
     hlc.startAs(instanceOf(slot), record.closed);
   }
+}
+
+function unknownOutcome(cause: unknown): GkvError {
+  return new GkvError('unavailable', 'the outcome of this write is unknown: read it back before trying again', { cause });
 }
 
 function settle(waiting: Waiting, outcome: Outcome | undefined): void {

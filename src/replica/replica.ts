@@ -57,6 +57,11 @@ export class Replica {
     return new Replica(deps, hlc, followers, held);
   }
 
+  /** Answers every write that waits with `unavailable`: the store is away. */
+  refuseWaiting(): void {
+    this.#ingest.refuseWaiting();
+  }
+
   /** The slot that it commits under now. */
   get slot(): number {
     return this.#ingest.slot;

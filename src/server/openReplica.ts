@@ -23,7 +23,7 @@ export interface OpenReplicaDeps {
 
 /** The replica under a slot of its own, and the leases that this process takes part in where it shares the store. */
 export async function openReplica(
-  { store, isShared, feedPartitions }: OpenStore,
+  { store, isShared, feedPartitions, listen }: OpenStore,
   { own, digests, tree, observer, log }: OpenReplicaDeps,
 ): Promise<{ leases: Leases | undefined; replica: Replica }> {
   const leases = isShared
@@ -40,6 +40,9 @@ export async function openReplica(
       followers: [tree],
       feedPartitions,
       observer,
+    });
+    listen(() => {
+      replica.refuseWaiting();
     });
     return { leases, replica };
   } catch (error) {

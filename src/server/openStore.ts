@@ -19,6 +19,8 @@ export interface OpenStore {
   readonly feedPartitions: 1 | 16;
   /** Runs of transactions that had to be made again, since the start. */
   retries(): number;
+  /** Has the listener called while the store is known not to answer. */
+  listen(onUnavailable: () => void): void;
   /** False while the store is known not to answer. */
   available(): boolean;
   health(): Promise<{ readonly available: boolean; readonly healthy: boolean; readonly message: string }>;
@@ -35,6 +37,7 @@ export async function openStore(config: StoreConfig, log: Log): Promise<OpenStor
       isShared: false,
       feedPartitions: 1,
       retries: () => 0,
+      listen: () => undefined,
       available: () => true,
       health: () => Promise.resolve(health),
     };
@@ -49,6 +52,9 @@ export async function openStore(config: StoreConfig, log: Log): Promise<OpenStor
     isShared: true,
     feedPartitions: 16,
     retries: () => store.counts.conflicts + store.counts.otherRetries,
+    listen: (onUnavailable) => {
+      store.onUnavailable = onUnavailable;
+    },
     available: () => store.isAvailable,
     health: () => store.health(healthMsMax),
   };

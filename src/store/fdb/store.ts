@@ -38,6 +38,8 @@ export interface FdbCounts {
 
 export interface FdbStore extends Store {
   readonly counts: FdbCounts;
+  /** Called when the cluster is found not to answer, and each second until it does. */
+  onUnavailable: () => void;
   /** False from the moment on that the cluster was found not to answer; then reads and transactions are refused at once. */
   readonly isAvailable: boolean;
   /** What the cluster says of itself, within `withinMs`. */
@@ -80,6 +82,7 @@ class OpenFdbStore implements FdbStore {
   readonly #log: Log;
   readonly #probing: Promise<void>;
   isAvailable = true;
+  onUnavailable = (): void => undefined;
   readonly counts = { commits: 0, conflicts: 0, otherRetries: 0 };
 
   constructor(driver: Driver, database: Database, { prefix, clock, random, log = silentLog, mayBeLarge = () => true }: FdbStoreOptions) {
@@ -161,6 +164,7 @@ class OpenFdbStore implements FdbStore {
         if (isAvailable) this.#log.info({}, 'FoundationDB answers again');
         else this.#log.error({}, `FoundationDB has not answered within ${probeMsMax} ms: requests are refused until it does`);
       }
+      if (!isAvailable) this.onUnavailable();
       await this.#clock.sleep(probePauseMs, signal);
     }
   }
