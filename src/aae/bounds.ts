@@ -12,6 +12,8 @@ type Bounds = InstanceType<typeof BTree<string, undefined>>;
 
 /** Rows of the log that one transaction reads; further behind, the bounds are loaded anew. */
 const logRowsMax = 1_000;
+/** Changes in one row: 33 KB at the most, below what every store takes as one value. */
+const logRowChangesMax = 32;
 
 /**
  * The tree's bounds in memory, so that a writer finds its branches without a read each. A log of splits and merges brings them up
@@ -111,9 +113,15 @@ async function loadLevel(tx: Transaction, level: number): Promise<Bounds> {
   return bounds;
 }
 
-/** Appends to the log, in the transaction that changes the bounds. At most one append a transaction. */
+/**
+ * Appends to the log, in the transaction that changes the bounds. At most one append a transaction. Who knows the mesh key can make every
+ * key of a batch a bound, so changes go into as many rows as they need.
+ */
 export function appendLog(tx: Transaction, changes: readonly BoundChange[]): void {
-  if (changes.length > 0) tx.setVersionstampedKey(storeKey(tables.treeLog), new Uint8Array(0), encodeBoundChanges(changes));
+  for (let from = 0, row = 0; from < changes.length; from += logRowChangesMax, row += 1) {
+    const suffix = row === 0 ? new Uint8Array(0) : Uint8Array.of(row >> 8, row & 0xff);
+    tx.setVersionstampedKey(storeKey(tables.treeLog), suffix, encodeBoundChanges(changes.slice(from, from + logRowChangesMax)));
+  }
 }
 
 /** Takes rows of the log away but for the newest `keep`, which is at least 1. Returns how many went. */

@@ -17,6 +17,8 @@ export const limits = {
   /** One commit takes at most this many writes and bytes from different callers. */
   commitWritesMax: 500,
   commitBytesMax: 2_097_152,
+  /** Of what one commit costs by the way in which FoundationDB counts; below its limit of 10 MB. A larger atomic write goes alone. */
+  commitCostMax: 8_000_000,
   /** What waits for a commit, over all callers; more is refused with `unavailable`. */
   queuedWritesMax: 20_000,
   queuedBytesMax: 67_108_864,

@@ -18,7 +18,7 @@ import { applyChanges } from './change.ts';
 import { type HybridClock } from './clock.ts';
 import { type Follower } from './follower.ts';
 import { parkRoom, parkWrites } from './park.ts';
-import { bytesOfSubmission, countOfSubmission, type Submission, type WriteOp } from './proposal.ts';
+import { bytesOfSubmission, costOfSubmission, countOfSubmission, type Submission, type WriteOp } from './proposal.ts';
 import { encodeSlot, fencedSlot, slotKey, type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
 
@@ -45,6 +45,7 @@ interface Waiting {
   readonly submission: Submission;
   readonly count: number;
   readonly bytes: number;
+  readonly cost: number;
   readonly resolve: (results: readonly BatchResult[]) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -92,7 +93,7 @@ export class Ingest {
       );
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ submission, count, bytes, resolve, reject });
+      this.#queue.push({ submission, count, bytes, cost: costOfSubmission(submission), resolve, reject });
       this.#queuedWrites += count;
       this.#queuedBytes += bytes;
       this.#running ??= this.#run();
@@ -152,12 +153,17 @@ export class Ingest {
     const batch: Waiting[] = [];
     let writes = 0;
     let bytes = 0;
+    let cost = 0;
     for (const next of this.#queue) {
-      const fits = writes + next.count <= limits.commitWritesMax && bytes + next.bytes <= limits.commitBytesMax;
+      const fits =
+        writes + next.count <= limits.commitWritesMax &&
+        bytes + next.bytes <= limits.commitBytesMax &&
+        cost + next.cost <= limits.commitCostMax;
       if (batch.length > 0 && !fits) break;
       batch.push(next);
       writes += next.count;
       bytes += next.bytes;
+      cost += next.cost;
     }
     this.#queue.splice(0, batch.length);
     this.#queuedWrites -= writes;

@@ -1,4 +1,5 @@
 import { type Key } from '../core/key.ts';
+import { limits } from '../core/limits.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { type Write, type WriteId } from '../core/write.ts';
 
@@ -38,6 +39,33 @@ export interface WriteOutcome {
 
 export function countOfSubmission(submission: Submission): number {
   return submission.kind === 'local' ? submission.ops.length : submission.writes.length;
+}
+
+/**
+ * About what a submission costs of a store's limit on one transaction. A key is written, and stands in conflict ranges, in its head, value and
+ * feed row and at each level of the tree: some 40 times in a tree of a million keys, by FoundationDB's way of counting.
+ */
+export function costOfSubmission(submission: Submission): number {
+  const keys = submission.kind === 'local' ? submission.ops : submission.writes.map(({ write }) => write);
+  return bytesOfSubmission(submission) + keyCost * keys.reduce((total, { key }) => total + key.length, 0);
+}
+
+const keyCost = 64;
+
+/** Cuts what need not be committed together into parts that one transaction takes; each has at least one write. */
+export function partsOfWrites(writes: readonly ReceivedWrite[]): ReceivedWrite[][] {
+  const parts: ReceivedWrite[][] = [];
+  let cost = Infinity;
+  for (const received of writes) {
+    const own = received.write.value.length + (keyCost + 1) * received.write.key.length;
+    if (cost + own > limits.commitCostMax) {
+      parts.push([]);
+      cost = 0;
+    }
+    parts.at(-1)?.push(received);
+    cost += own;
+  }
+  return parts;
 }
 
 export function bytesOfSubmission(submission: Submission): number {

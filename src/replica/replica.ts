@@ -12,7 +12,7 @@ import { feedFollower } from './feed.ts';
 import { type Follower } from './follower.ts';
 import { Ingest, type CommitObserver } from './ingest.ts';
 import { listParked, readParkedCount, unparkRows } from './park.ts';
-import { bytesOfSubmission, type ReceivedWrite, type WriteOp, type WriteOutcome } from './proposal.ts';
+import { bytesOfSubmission, partsOfWrites, type ReceivedWrite, type WriteOp, type WriteOutcome } from './proposal.ts';
 import { Reader, type ListQuery, type ListResult, type ReadResult } from './read.ts';
 import { type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
@@ -92,7 +92,8 @@ export class Replica {
     if (writes.length > limits.commitWritesMax) {
       return Promise.reject(new GkvError('too_large', `${writes.length} writes at once: at most ${limits.commitWritesMax} are allowed`));
     }
-    return this.#ingest.submit({ kind: 'received', writes, peer });
+    const parts = partsOfWrites(writes).map((part) => this.#ingest.submit({ kind: 'received', writes: part, peer }));
+    return Promise.all(parts).then((results) => results.flat());
   }
 
   /** Takes in the parked writes that have come due. Returns how many. */

@@ -59,9 +59,13 @@ export interface InstanceOptions {
   readonly faults?: MemoryFaults;
 }
 
+/** Databases in memory that some handle fails on purpose: FoundationDB cannot stand in for those. */
+const faulty = new WeakSet<MemoryDatabase>();
+
 /** In memory, but where the run is of FoundationDB and no fault is asked for: then there. */
 async function openTestedStore({ database = new MemoryDatabase(), faults }: InstanceOptions, clock: Clock, random: Random): Promise<Store> {
-  if (process.env['GKVMESH_TEST_STORE'] === 'fdb' && faults === undefined)
+  if (faults !== undefined) faulty.add(database);
+  if (process.env['GKVMESH_TEST_STORE'] === 'fdb' && !faulty.has(database))
     return (await import('../fdb/cluster.ts')).storeInsteadOf(database);
   return openMemoryStore(database, { clock, random, ...(faults === undefined ? {} : { faults }) });
 }
