@@ -62,17 +62,21 @@ export class LevelPlanner {
     }
     this.#addConflicts(changes);
     const deltas = this.#distribute(changes);
+    // All reads go out at once: over a network they would wait for each other.
+    const contents = await Promise.all(this.#inserted.map((key) => this.#content(key, this.#nextAfter(key))));
+    const base = new Map(this.#inserted.map((key, index) => [key, contents[index] ?? zeroSum()]));
+    await Promise.all(
+      [...this.#reshaped()].map((key) => {
+        const moved = deltas.get(key) ?? zeroSum();
+        deltas.set(key, moved);
+        return this.#move(key, moved, base);
+      }),
+    );
     const inserted = new Map<string, Sum>();
-    for (const key of this.#inserted) {
-      const sum = await this.#content(key, this.#nextAfter(key));
+    for (const [key, sum] of base) {
       addInto(sum, deltas.get(key) ?? zeroSum());
       deltas.delete(key);
       inserted.set(key, sum);
-    }
-    for (const key of this.#reshaped()) {
-      const moved = deltas.get(key) ?? zeroSum();
-      deltas.set(key, moved);
-      await this.#move(key, moved);
     }
     return { level: this.#level, adds: deltas, inserted, removed: this.#removed };
   }
@@ -105,12 +109,21 @@ export class LevelPlanner {
     return reshaped;
   }
 
-  async #move(key: string, moved: Sum): Promise<void> {
+  /** `base` is the content that each new branch begins with. */
+  async #move(key: string, moved: Sum, base: ReadonlyMap<string, Sum>): Promise<void> {
     const before = this.#bounds.higher(this.#level, key) ?? this.#end;
     const after = this.#nextAfter(key);
     if (before === after) return;
-    if (after !== null && (before === null || after < before)) subtractFrom(moved, await this.#content(after, before));
-    else if (before !== null) addInto(moved, await this.#content(before, after));
+    if (after !== null && (before === null || after < before)) {
+      if (this.#removed.size > 0) subtractFrom(moved, await this.#content(after, before));
+      else for (const taker of this.#insertedFrom(after, before)) subtractFrom(moved, base.get(taker) ?? zeroSum()); // they took all of it
+    } else if (before !== null) addInto(moved, await this.#content(before, after));
+  }
+
+  #insertedFrom(start: string, end: string | null): string[] {
+    const from = firstAbove(this.#inserted, start) - 1; // start is one of them
+    const to = end === null ? this.#inserted.length : firstAbove(this.#inserted, end);
+    return this.#inserted.slice(from, to);
   }
 
   /**

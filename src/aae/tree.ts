@@ -36,10 +36,9 @@ export class Tree implements Follower {
   }
 
   async prepare(tx: Transaction, changes: readonly EntryChange[]): Promise<Apply> {
-    const state = await readTreeState(tx);
-    await this.#bounds.sync(tx);
+    const [state] = await Promise.all([readTreeState(tx), this.#bounds.sync(tx)]);
     const sumChanges = changes.map((change) => this.#sumChange(change));
-    const plans: LevelPlan[] = [];
+    const planning: Promise<LevelPlan>[] = [];
     const top = state.active + (state.building === undefined ? 0 : 1);
     for (let level = 1; level <= top; level += 1) {
       const end = level > state.active && state.building !== undefined ? toLatin1(state.building.cursor) : null;
@@ -50,8 +49,9 @@ export class Tree implements Follower {
           this.#contentLevel(level, state.active, from),
           this.#digests,
         );
-      plans.push(await new LevelPlanner(tx, this.#bounds, level, end, content).plan(sumChanges));
+      planning.push(new LevelPlanner(tx, this.#bounds, level, end, content).plan(sumChanges));
     }
+    const plans = await Promise.all(planning);
     return (applying) => {
       appendLog(
         applying,

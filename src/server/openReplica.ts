@@ -23,9 +23,10 @@ export interface OpenReplicaDeps {
 
 /** The replica under a slot of its own, and the leases that this process takes part in where it shares the store. */
 export async function openReplica(
-  { store, isShared, feedPartitions, listen }: OpenStore,
+  opened: OpenStore,
   { own, digests, tree, observer, log }: OpenReplicaDeps,
 ): Promise<{ leases: Leases | undefined; replica: Replica }> {
+  const { store, isShared, feedPartitions } = opened;
   const leases = isShared
     ? new Leases({ store, clock: realClock, log, holder: realRandom.bytes(holderBytes), onExpired: fenceSlot })
     : undefined;
@@ -41,7 +42,7 @@ export async function openReplica(
       feedPartitions,
       observer,
     });
-    listen(() => {
+    opened.listen(() => {
       replica.refuseWaiting();
     });
     return { leases, replica };

@@ -63,7 +63,10 @@ async function until(lanes: number, work: () => Promise<number>): Promise<{ writ
   let writes = 0;
   await Promise.all(
     Array.from({ length: lanes }, async () => {
-      while (performance.now() < endMs && (kind !== 'prepare' || count < overwritten)) writes += await work();
+      while (performance.now() < endMs && (kind !== 'prepare' || count < overwritten)) {
+        const written = await work();
+        writes += written;
+      }
     }),
   );
   return { writes, ms: performance.now() - begun };
