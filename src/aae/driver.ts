@@ -52,6 +52,9 @@ export interface ExchangeOptions {
   readonly signal: AbortSignal;
 }
 
+/** Pushes that are looked up at a time: a page one by one, over a network, would take longer than a snapshot lasts. */
+const heldAhead = 256;
+
 /** The asking side of one exchange with one peer. Keeps nothing but its report; a new one finds what is left to do. */
 export class Driver {
   readonly #deps: DriverDeps;
@@ -158,15 +161,20 @@ export class Driver {
     return store.read(async (snapshot) => {
       const page = new WritesPage(snapshot, frameBytesAim / 2, first);
       const view = new RangeView(snapshot, digests, this.#prints);
+      const stands = (push: PushItem): Promise<boolean> =>
+        push.kind === 'write' ? isHeld(snapshot, push.key, push.head) : Promise.resolve(true);
       let full = false;
-      for (const push of pushes) {
+      const held: boolean[] = [];
+      for (const [index, push] of pushes.entries()) {
+        if (!full && held.length === index)
+          held.push(...(await Promise.all(pushes.slice(index, index + heldAhead).map((next) => stands(next)))));
         if (full) this.#tasks.addPush(push);
         else if (push.kind === 'range') {
           const next = await fillFromRange(page, view, push.range);
           if (next === null) continue;
           full = true;
           this.#tasks.addPush({ kind: 'range', range: { start: next, end: push.range.end } });
-        } else if ((await isHeld(snapshot, push.key, push.head)) && !(await page.add(push.key, push.head))) {
+        } else if (held[index] === true && !page.add(push.key, push.head)) {
           full = true;
           this.#tasks.addPush(push);
         }

@@ -11,7 +11,7 @@ import { type RangeView } from './range.ts';
 /** Gathers writes for one frame until it is full. */
 export class WritesPage {
   readonly #snapshot: Snapshot;
-  readonly #writes: ReceivedWrite[] = [];
+  readonly #writes: Promise<ReceivedWrite>[] = [];
   readonly #first: 'always fits' | 'must fit';
   #room: number;
 
@@ -26,19 +26,29 @@ export class WritesPage {
     return this.#writes.length;
   }
 
-  /** False, and nothing taken, when it does not fit. */
-  async add(key: Key, head: Head): Promise<boolean> {
+  /**
+   * False, and nothing taken, when it does not fit. The write itself is read meanwhile: one after the other, over a network, a page would
+   * take longer than a snapshot lasts.
+   */
+  add(key: Key, head: Head): boolean {
     const length = wireLength(key.length, head.length - key.length) - lengthSlack;
     if (length > this.#room && (this.#writes.length > 0 || this.#first === 'must fit')) return false;
-    const { value, signature } = await readRecord(this.#snapshot, key, head);
-    const { version, tombstone, expiresAt, leaf, id, accepted } = head;
-    this.#writes.push({ write: { key, version, tombstone, expiresAt, leaf, value, signature }, id, accepted });
+    const reading = this.#read(key, head);
+    reading.catch(() => undefined); // `encoded` tells
+    this.#writes.push(reading);
     this.#room -= length;
     return true;
   }
 
-  encoded(): Uint8Array {
-    return this.#writes.length === 0 ? emptyBytes : encodeWrites(this.#writes);
+  /** Once everything is read. */
+  async encoded(): Promise<Uint8Array> {
+    return this.#writes.length === 0 ? emptyBytes : encodeWrites(await Promise.all(this.#writes));
+  }
+
+  async #read(key: Key, head: Head): Promise<ReceivedWrite> {
+    const { value, signature } = await readRecord(this.#snapshot, key, head);
+    const { version, tombstone, expiresAt, leaf, id, accepted } = head;
+    return { write: { key, version, tombstone, expiresAt, leaf, value, signature }, id, accepted };
   }
 }
 
@@ -54,7 +64,7 @@ const lengthSlack = 32 * 8 + 64 + 32 + 2;
 /** Fills the page with the writes of a range, in order. Returns where to go on; null when the range is done. */
 export async function fillFromRange(page: WritesPage, view: RangeView, range: KeyRange): Promise<Uint8Array | null> {
   for await (const { key, entry } of view.writes(range)) {
-    for (const head of entry) if (!(await page.add(key, head))) return key;
+    for (const head of entry) if (!page.add(key, head)) return key;
     if (page.count >= pageWritesMax) return successorKey(key);
   }
   return null;

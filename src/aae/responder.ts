@@ -96,7 +96,7 @@ export class Responder {
       const wantsDone = await fillFromWants(page, view, ask.wants);
       const all = wantsDone === ask.wants.length;
       const fetchNext = ask.fetch === undefined ? null : all ? await fillFromRange(page, view, ask.fetch) : ask.fetch.start;
-      return { writes: page.encoded(), wantsDone, fetchNext };
+      return { writes: await page.encoded(), wantsDone, fetchNext };
     });
   }
 
@@ -156,7 +156,7 @@ async function fillFromWants(page: WritesPage, view: RangeView, wants: readonly 
     const wanted = new Set(splitIds(want.ids));
     for await (const { key, entry, ids } of view.writes(want.range)) {
       for (const [i, head] of entry.entries()) {
-        if (wanted.has(ids[i] ?? '') && !(await page.add(key, head))) return done;
+        if (wanted.has(ids[i] ?? '') && !page.add(key, head)) return done;
       }
     }
   }

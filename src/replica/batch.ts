@@ -1,4 +1,4 @@
-import { asBuffer, emptyBytes, toLatin1 } from '../core/bytes.ts';
+import { asBuffer, emptyBytes, equalBytes, toLatin1 } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { decodeEntry, mergeHead, visibleHead, type Entry, type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
@@ -7,7 +7,7 @@ import { physicalMsOf, stampToHex, type Stamp } from '../core/stamp.ts';
 import { grantZero, signatureEmpty, type Write, type WriteBody } from '../core/write.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
-import { type Transaction } from '../store/store.ts';
+import { storeLimits, type Transaction } from '../store/store.ts';
 import { headKey, valueKey } from './change.ts';
 import { type HybridClock } from './clock.ts';
 import { type EntryChange } from './follower.ts';
@@ -18,9 +18,16 @@ import { type BatchResult } from './slot.ts';
 export interface BatchDecision {
   readonly results: readonly (readonly BatchResult[] | GkvError)[];
   readonly changes: readonly EntryChange[];
-  /** Values to store; undefined where the value's place is to be cleared. */
-  readonly values: ReadonlyMap<string, { key: Uint8Array; value: Uint8Array | undefined }>;
+  readonly values: ReadonlyMap<string, ValueChange>;
   readonly parked: readonly { received: ReceivedWrite; peer: string }[];
+}
+
+interface ValueChange {
+  readonly key: Uint8Array;
+  /** Undefined where the value's place is to be cleared. */
+  readonly value: Uint8Array | undefined;
+  /** A value that a store may have cut into parts lies there: it is to be cleared first. */
+  readonly replacesLarge: boolean;
 }
 
 interface EntryState {
@@ -68,7 +75,7 @@ export function decideBatch(submissions: readonly Submission[], states: Map<stri
 }
 
 class Batch {
-  readonly values = new Map<string, { key: Uint8Array; value: Uint8Array | undefined }>();
+  readonly values = new Map<string, ValueChange>();
   readonly parked: { received: ReceivedWrite; peer: string }[] = [];
   readonly #states: Map<string, EntryState>;
   readonly #deps: DecideDeps;
@@ -143,7 +150,9 @@ class Batch {
     if (merged.kind !== 'applied') return merged.kind;
     state.entry = merged.entry;
     const key = valueKey(write.key, write.leaf);
-    this.values.set(toLatin1(key), { key, value: valueRecord(write) });
+    const replacesLarge =
+      state.before?.some(({ leaf, length }) => length > storeLimits.wholeBytesMax && equalBytes(leaf, write.leaf)) ?? false;
+    this.values.set(toLatin1(key), { key, value: valueRecord(write), replacesLarge });
     return 'applied';
   }
 }

@@ -70,7 +70,7 @@ export function grantLease(tx: Transaction, name: string, before: LeaseRecord, h
 }
 
 /** Within each transaction of who holds the lease. Error: `lease_lost`. */
-export async function checkLease(tx: Transaction, { name, number }: Pick<HeldLease, 'name' | 'number'>): Promise<void> {
+async function checkLease(tx: Transaction, { name, number }: Pick<HeldLease, 'name' | 'number'>): Promise<void> {
   const record = await readLease(tx, name);
   if (record.number === number && !isFree(record)) return;
   throw new GkvError('lease_lost', `${name} is held under lease ${record.number}, not ${number}: another holder took over`);

@@ -64,29 +64,32 @@ export class Reader {
 
   /** Looks at heads in pages until the limit, the bytes or the heads of one answer are used up. */
   async #list(snapshot: Snapshot, query: ListQuery): Promise<ListResult> {
-    const entries: ListedEntry[] = [];
+    const found: Promise<ListedEntry>[] = []; // values are read while heads are looked at
+    const answer = async (next: Uint8Array | null): Promise<ListResult> => ({ entries: await Promise.all(found), next });
     let left: KeyRange = query.range;
     let headsLeft: number = limits.listHeadsMax;
     let bytesLeft: number = limits.listBytesMax;
     while (headsLeft > 0) {
-      const pageRows = Math.min(headsLeft, Math.max(16, query.limit - entries.length + 1));
+      const pageRows = Math.min(headsLeft, Math.max(16, query.limit - found.length + 1));
       const rows = await snapshot.range(tableKeys(tables.head, left), { limit: pageRows, order: query.order });
       for (const row of rows) {
         const key = parseKey(keyWithin(row.key));
         const head = visibleHead(decodeEntry(row.value), this.#clock.now());
         if (head !== undefined) {
-          if (entries.length === query.limit || (bytesLeft < lengthOf(key, head, query) && entries.length > 0))
-            return { entries, next: resumeAt(key, query.order) };
-          const value = query.values === 'with' ? await readValue(snapshot, key, head) : absent.value;
-          entries.push({ key, value, version: head.version });
+          if (found.length === query.limit || (bytesLeft < lengthOf(key, head, query) && found.length > 0))
+            return answer(resumeAt(key, query.order));
+          const value = query.values === 'with' ? readValue(snapshot, key, head) : Promise.resolve(absent.value);
+          const entry = value.then((read) => ({ key, value: read, version: head.version }));
+          entry.catch(() => undefined); // the answer tells
+          found.push(entry);
           bytesLeft -= lengthOf(key, head, query);
         }
         left = rest(left, key, query.order);
       }
-      if (rows.length < pageRows) return { entries, next: null };
+      if (rows.length < pageRows) return answer(null);
       headsLeft -= rows.length;
     }
-    return { entries, next: query.order === 'forward' ? left.start : left.end };
+    return answer(query.order === 'forward' ? left.start : left.end);
   }
 }
 

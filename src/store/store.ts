@@ -93,6 +93,11 @@ export const storeLimits = {
   keyBytesMax: 1_900,
   /** The greatest value of a write and what stands beside it; adapters split where their store takes less. */
   valueBytesMax: 1_052_672,
+  /**
+   * Greater values may lie in parts. A smaller one that is set over one leaves unreachable parts behind on some stores, unless the key
+   * was cleared before; it reads right all the same.
+   */
+  wholeBytesMax: 65_536,
   /** Of keys and values written, and of conflict ranges, by one transaction. FoundationDB's. */
   transactionBytesMax: 10_000_000,
   /** From the first read to the commit. FoundationDB's. */

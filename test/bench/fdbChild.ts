@@ -1,4 +1,5 @@
-/** One process of the bench on FoundationDB: node fdbChild.js CLUSTERFILE PREFIXHEX KIND WRITER SECONDS STARTMS. Prints one line of JSON. */
+/** One process of the bench on FoundationDB: node fdbChild.js CLUSTERFILE PREFIXHEX KIND WRITER SECONDS STARTMS
+ * WAITING, the batches of 100 that wait at a time, of which ingest puts up to five into a commit. Prints one line of JSON. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Tree } from '../../src/aae/tree.ts';
@@ -14,11 +15,9 @@ import { loadDriver, openDatabase } from '../../src/store/fdb/driver.ts';
 import { openFdbStore } from '../../src/store/fdb/store.ts';
 import { tables } from '../../src/store/keyspace.ts';
 
-const [clusterFile = '', prefixHex = '', kind = '', writer = '0', seconds = '1', startMs = '0'] = process.argv.slice(2);
+const [clusterFile = '', prefixHex = '', kind = '', writer = '0', seconds = '1', startMs = '0', waiting = '10'] = process.argv.slice(2);
 const prefix = Buffer.from(prefixHex, 'hex');
 const batchWrites = 100;
-/** Batches of 100 that wait at a time: ingest puts up to five into a commit. */
-const waiting = 10;
 const value = Buffer.alloc(100, 'v');
 const overwritten = 20_000;
 let count = 0;
@@ -99,7 +98,7 @@ async function ingest(): Promise<Figures> {
   const stop = new AbortController();
   const keeping = writer === '0' ? keep(stop.signal) : Promise.resolve();
   const before = { ...store.counts };
-  const done = await until(waiting, async () => {
+  const done = await until(Number(waiting), async () => {
     const keys = Array.from({ length: batchWrites }, () => parseKey(nextKey()));
     await replica.write(keys.map((key: Key) => ({ kind: 'set', key, value, expiresInMs: undefined, expected: { kind: 'any' } })));
     return batchWrites;

@@ -73,7 +73,7 @@ export class Writers {
   }
 }
 
-export async function everything(server: RunningServer): Promise<Map<string, { value: string; version: string }>> {
+async function everything(server: RunningServer): Promise<Map<string, { value: string; version: string }>> {
   const held = new Map<string, { value: string; version: string }>();
   let start: string | null = '';
   while (start !== null) {

@@ -28,7 +28,7 @@ export interface FdbStoreOptions {
 }
 
 /** How often transactions ended, since the store was opened. */
-export interface FdbCounts {
+interface FdbCounts {
   /** Of transactions that wrote or only read. */
   readonly commits: number;
   readonly conflicts: number;

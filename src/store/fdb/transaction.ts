@@ -42,8 +42,10 @@ export class FdbTransaction implements Transaction {
   set(key: Bytes, value: Bytes): void {
     this.#charge(key, value);
     const { first, others } = partsOfValue(value);
-    assert(first.length < partBytes || this.#mayBeLarge(key), 'a row that was said to be small has a large value');
-    this.#clearParts(key);
+    if (first.length === partBytes) {
+      assert(this.#mayBeLarge(key), 'a row that was said to be small has a large value');
+      this.#clearParts(key);
+    }
     this.#native.set(this.#layout.row(key), asBuffer(first));
     others.forEach((part, index) => {
       this.#native.set(this.#layout.part(key, index + 1), asBuffer(part));
@@ -89,7 +91,6 @@ export class FdbTransaction implements Transaction {
     assert(offset >= 0 && offset + versionstampBytes <= value.length, `no room for a versionstamp at ${offset}`);
     assert(value.length < partBytes, 'a versionstamped value is small');
     this.#charge(key, value);
-    this.#clearParts(key);
     const place = Buffer.alloc(4);
     place.writeUInt32LE(offset);
     this.#native.atomicOpNative(this.#driver.MutationType.SetVersionstampedValue, this.#layout.row(key), Buffer.concat([value, place]));
