@@ -20,7 +20,7 @@ const { status } = spawnSync(
     'mocha',
     ...mocha,
     '--require',
-    'test/fdb/hooks.ts',
+    hooks,
     ...(specs.length > 0 ? specs : ['test/fdb/*.test.ts', 'test/replica/*.test.ts', 'test/aae/*.test.ts']),
   ],
   { stdio: 'inherit', env: { ...process.env, GKVMESH_TEST_STORE: 'fdb' } },
