@@ -1,4 +1,4 @@
-import { emptyBytes } from '../core/bytes.ts';
+import { emptyBytes, equalBytes } from '../core/bytes.ts';
 import { allKeys } from '../core/key.ts';
 import { addInto, zeroSum, type Sum } from '../core/sum.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
@@ -6,13 +6,13 @@ import { levelKey, tableKeys, tables } from '../store/keyspace.ts';
 import { type Store, type Transaction } from '../store/store.ts';
 import { appendLog, trimLog } from './bounds.ts';
 import { encodeTreeState, readTreeState, treeStateKey, type BoundChange, type TreeState } from './records.ts';
-import { levelRows, type BranchRow } from './sums.ts';
+import { levelRows, rangeSum, type BranchRow } from './sums.ts';
 import { createLevel } from './tree.ts';
 
 /** The top level has about 1,000 branches: over the first number another level is built, under the second one goes. */
 const topBranches = { max: 2_048, min: 16 } as const;
-/** Branches of the level below that one step of building takes up. */
-const stepBranches = 512;
+/** Branches of the level below that one step of building takes up, where writers let it. */
+const stepBranchesMax = 512;
 /** Rows of the log of bounds that are kept; a writer that is further behind loads its bounds anew. */
 const logRowsKept = 500;
 
@@ -22,10 +22,19 @@ export type GrowStep = 'nothing' | 'started' | 'advanced' | 'finished' | 'droppe
  * One step of keeping the number of levels right. A new level is filled from its start: writers keep it for keys below its cursor,
  * which they read conflictingly, and it counts only once the cursor has passed the last key.
  */
-export function growStep(store: Store, digests: MeshDigests, limits: { max: number; min: number } = topBranches): Promise<GrowStep> {
-  return store.transact(async (tx) => {
+export async function growStep(
+  store: Store,
+  digests: MeshDigests,
+  limits: { max: number; min: number } = topBranches,
+  pace: { branches: number } = { branches: stepBranchesMax },
+): Promise<GrowStep> {
+  let runs = 0;
+  const step = await store.transact(async (tx) => {
+    runs += 1;
+    // Every write to a branch that a step reads makes it run again: the smaller the step, the sooner it gets through.
+    if (runs > 1) pace.branches = Math.max(1, Math.floor(pace.branches / 2));
     const state = await readTreeState(tx);
-    if (state.building !== undefined) return advance(tx, state, state.building.cursor, digests);
+    if (state.building !== undefined) return advance(tx, state, state.building.cursor, { digests, branches: pace.branches });
     const range = tableKeys(tables.bound, allKeys, Uint8Array.of(state.active));
     const rows = await tx.range(range, { limit: limits.max + 1, isolation: 'snapshot' });
     if (rows.length > limits.max) {
@@ -36,16 +45,28 @@ export function growStep(store: Store, digests: MeshDigests, limits: { max: numb
     dropLevel(tx, state);
     return 'dropped';
   });
+  if (runs === 1) pace.branches = Math.min(stepBranchesMax, pace.branches * 2);
+  return step;
 }
 
 /** Takes the next branches of the level below into the level that is being built. */
-async function advance(tx: Transaction, state: TreeState, cursor: Uint8Array, digests: MeshDigests): Promise<GrowStep> {
+async function advance(
+  tx: Transaction,
+  state: TreeState,
+  cursor: Uint8Array,
+  { digests, branches }: { digests: MeshDigests; branches: number },
+): Promise<GrowStep> {
   const level = state.active + 1;
   const rows = await tx.range(tableKeys(tables.sum, { start: cursor, end: null }, Uint8Array.of(state.active)), {
-    limit: stepBranches + 1,
+    limit: branches + 1,
   });
-  const next = rows.length > stepBranches ? rows[stepBranches]?.key.subarray(2) : undefined;
+  const next = rows.length > branches ? rows[branches]?.key.subarray(2) : undefined;
   const taken = await levelRows(tx, { start: cursor, end: next ?? null }, state.active);
+  const from = taken[0]?.key ?? next ?? null;
+  // The bound at the cursor may have been collected since the last step: what it began lies in a branch below the cursor now.
+  if (from === null || !equalBytes(from, cursor)) {
+    taken.unshift({ key: emptyBytes, sum: await rangeSum(tx, { start: cursor, end: from }, state.active, digests) });
+  }
   const [last] = await tx.range(
     tableKeys(tables.sum, { start: emptyBytes, end: cursor.length === 0 ? Uint8Array.of(0) : cursor }, Uint8Array.of(level)),
     {
@@ -95,6 +116,7 @@ function dropLevel(tx: Transaction, state: TreeState): void {
 
 /** Steps until there is nothing to do, and shortens the log of bounds. */
 export async function keepTree(store: Store, digests: MeshDigests, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && (await growStep(store, digests)) !== 'nothing');
+  const pace = { branches: stepBranchesMax };
+  while (!signal.aborted && (await growStep(store, digests, topBranches, pace)) !== 'nothing');
   if (!signal.aborted) await store.transact((tx) => trimLog(tx, logRowsKept));
 }

@@ -59,7 +59,7 @@ async function run(seed: number): Promise<number> {
   const background = async (): Promise<void> => {
     for (let i = 0; i < 12; i += 1) {
       try {
-        await growStep(two.store, two.digests, { max: 4, min: 2 });
+        await growStep(two.store, two.digests, { max: 4, min: 2 }, { branches: 1 + Math.floor(random.fraction() * 4) });
         collected += await one.replica.collect(floorOf(one, two), never);
       } catch (error) {
         if (!hasCode(error, 'commit_unknown', 'disk_full', 'store_conflict')) throw error;
