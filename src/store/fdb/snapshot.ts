@@ -10,6 +10,7 @@ import { readRow, readRows } from './reads.ts';
 /** Beyond this a read fails with `unavailable`: FoundationDB is away, and nobody loses anything by asking again. */
 const readMsMax = 10_000;
 const attemptsMax = 20;
+const tooOldAttemptsMax = 3;
 const backoffMsMax = 500;
 
 export interface SnapshotDeps {
@@ -61,7 +62,7 @@ export class FdbSnapshot implements Snapshot {
         return result;
       } catch (error) {
         const code = fdbCodeOf(error);
-        if (code === undefined || attempts >= attemptsMax || !this.#isPassing(code)) throw failure(error);
+        if (code === undefined || attempts >= attemptsMax || !this.#isPassing(code, attempts)) throw failure(error);
         await clock.sleep(random.fraction() * Math.min(backoffMsMax, 2 ** attempts));
         if (this.#native === native) await this.#replace(native);
       }
@@ -83,8 +84,9 @@ export class FdbSnapshot implements Snapshot {
     if (version !== undefined) this.#native.setReadVersion(version);
   }
 
-  #isPassing(code: number): boolean {
-    if (code === fdbCodes.tooOld) return !this.#hasRead;
+  /** A version that is too old stays so; but the client says it too where it only lost sight of the version. */
+  #isPassing(code: number, attempts: number): boolean {
+    if (code === fdbCodes.tooOld) return !this.#hasRead || attempts <= tooOldAttemptsMax;
     return passingReadCodes.has(code);
   }
 }

@@ -2,7 +2,7 @@ import { GkvError } from '../../core/errors.ts';
 import { type Clock, type Log, type Random, silentLog } from '../../core/ports.ts';
 import { checkKeyLength, checkRange } from '../optimistic/limits.ts';
 import { Lifetime } from '../optimistic/lifetime.ts';
-import { type Bytes, type Range, type Snapshot, type Store, type TransactOptions, type Transaction } from '../store.ts';
+import { type Bytes, type Range, type Snapshot, type Store, storeLimits, type TransactOptions, type Transaction } from '../store.ts';
 import { type Database, type Driver, holding, loadDriver, openDatabase } from './driver.ts';
 import { fdbCodeOf, fdbCodes, portError, staysUnknown } from './failures.ts';
 import { answers, type FdbHealth, readHealth } from './health.ts';
@@ -51,6 +51,7 @@ const statusMsMax = 6_000;
 const probePauseMs = 1_000;
 const probeMsMax = 3_000;
 const attemptsMax = 50;
+/** Of runs that really took long: the client says too old as well where it only lost sight of a version. */
 const tooOldMax = 5;
 
 /** Errors: `bad_config` without the client library or a cluster file; `unavailable` when the cluster does not answer in time. */
@@ -184,6 +185,7 @@ class OpenFdbStore implements FdbStore {
     for (let attempts = 1; ; attempts += 1) {
       const tx = new FdbTransaction(this.#driver, native, this.#layout, this.#mayBeLarge);
       let isCommitting = false;
+      const startedMs = this.#clock.monotonic();
       try {
         const result = await work(tx);
         await tx.readyToCommit();
@@ -199,7 +201,7 @@ class OpenFdbStore implements FdbStore {
         if (code === undefined) throw error;
         if (isCommitting && staysUnknown(code))
           throw new GkvError('commit_unknown', `the outcome of a commit is unknown (${code})`, { cause: error });
-        if (code === fdbCodes.tooOld) tooOld += 1;
+        if (code === fdbCodes.tooOld && this.#clock.monotonic() - startedMs > storeLimits.transactionMsMax / 2) tooOld += 1;
         if (code === fdbCodes.conflict) this.counts.conflicts += 1;
         else this.counts.otherRetries += 1;
         if (attempts >= attemptsMax || tooOld >= tooOldMax) throw portError(error);
