@@ -3,8 +3,9 @@ import { GkvError } from '../core/errors.ts';
 
 /**
  * Which names a request may call this server by. `loopback`: only localhost, 127.0.0.0/8 and [::1], so that no web page
- * reaches us under a name of its own (DNS rebinding). `any-ip`: any literal address too, for listening beyond loopback. `any`: no
- * check. `names` are allowed always.
+ * reaches us under a name of its own (DNS rebinding). `any-ip`, for listening beyond loopback: every literal address too, because a page
+ * can rebind its own name, and no address. `any`, for the mesh port beyond loopback: no check of names, see mesh.ts.
+ * `names` are allowed always.
  */
 export interface HostRule {
   readonly kind: 'loopback' | 'any-ip' | 'any';

@@ -42,22 +42,25 @@ export function countOfSubmission(submission: Submission): number {
 }
 
 /**
- * About what a submission costs of a store's limit on one transaction. A key is written, and stands in conflict ranges, in its head, value and
- * feed row and at each level of the tree: some 40 times in a tree of a million keys, by FoundationDB's way of counting.
+ * About what a write costs of a store's limit on one transaction, beside its own bytes: a key is written, and stands in conflict ranges, in its
+ * head, value and feed row and at each level of the tree, some 40 times in a tree of a million keys, by FoundationDB's way of counting.
  */
-export function costOfSubmission(submission: Submission): number {
-  const keys = submission.kind === 'local' ? submission.ops : submission.writes.map(({ write }) => write);
-  return bytesOfSubmission(submission) + keyCost * keys.reduce((total, { key }) => total + key.length, 0);
-}
+const costPerKeyByte = 64;
 
-const keyCost = 64;
+/** What a submission costs of `limits.commitCostMax`. */
+export function costOfSubmission(submission: Submission): number {
+  let keyBytes = 0;
+  if (submission.kind === 'local') for (const { key } of submission.ops) keyBytes += key.length;
+  else for (const { write } of submission.writes) keyBytes += write.key.length;
+  return bytesOfSubmission(submission) + costPerKeyByte * keyBytes;
+}
 
 /** Cuts what need not be committed together into parts that one transaction takes; each has at least one write. */
 export function partsOfWrites(writes: readonly ReceivedWrite[]): ReceivedWrite[][] {
   const parts: ReceivedWrite[][] = [];
   let cost = Infinity;
   for (const received of writes) {
-    const own = received.write.value.length + (keyCost + 1) * received.write.key.length;
+    const own = costOfSubmission({ kind: 'received', writes: [received], peer: '' });
     if (cost + own > limits.commitCostMax) {
       parts.push([]);
       cost = 0;

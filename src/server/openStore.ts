@@ -1,4 +1,5 @@
 import { type Log } from '../core/ports.ts';
+import { type StoreHealth } from '../store/fdb/health.ts';
 import { type FdbStore } from '../store/fdb/store.ts';
 import { tables } from '../store/keyspace.ts';
 import { openLmdbStore } from '../store/lmdb/store.ts';
@@ -23,7 +24,7 @@ export interface OpenStore {
   listen(onUnavailable: () => void): void;
   /** False while the store is known not to answer. */
   available(): boolean;
-  health(): Promise<{ readonly available: boolean; readonly healthy: boolean; readonly message: string }>;
+  health(): Promise<StoreHealth>;
 }
 
 /** Loads what the store needs only when it was chosen. Errors: those of the store; `bad_config` and `unavailable` for FoundationDB. */
@@ -51,7 +52,7 @@ export async function openStore(config: StoreConfig, log: Log): Promise<OpenStor
     store,
     isShared: true,
     feedPartitions: 16,
-    retries: () => store.counts.conflicts + store.counts.otherRetries,
+    retries: () => store.retries,
     listen: (onUnavailable) => {
       store.onUnavailable = onUnavailable;
     },

@@ -10,7 +10,7 @@ import { isInstalled, type Workshop } from './workshop.ts';
 
 const child = new URL('fdbChild.ts', import.meta.url);
 const connections = 64;
-const figures = z.object({ writes: z.number(), ms: z.number(), commits: z.number(), conflicts: z.number(), otherRetries: z.number() });
+const figures = z.object({ writes: z.number(), ms: z.number(), commits: z.number(), retries: z.number() });
 type Figures = z.infer<typeof figures>;
 const told = z.object({ received: z.number(), durationMs: z.number(), converged: z.boolean() });
 
@@ -92,9 +92,10 @@ async function conflicts({ quick, report, workshop }: BenchContext, clusterFile:
   ] as const) {
     const results = await run(workshop, clusterFile, prefix, kind, 2, seconds, waiting);
     const sum = (field: keyof Figures): number => results.reduce((total, result) => total + result[field], 0);
-    const note = `${sum('conflicts')} conflicts, ${sum('otherRetries')} other retries in ${sum('commits')} commits of ${sum('writes')} writes; ${((sum('conflicts') * 1_000) / sum('writes')).toFixed(3)} a 1,000 writes; ${filled} entries`;
+    const perThousand = ((sum('retries') * 1_000) / sum('writes')).toFixed(3);
+    const note = `${sum('retries')} retries in ${sum('commits')} commits of ${sum('writes')} writes; ${perThousand} a 1,000 writes; ${filled} entries`;
     const target = most === undefined ? {} : { target: { kind: 'atMost' as const, value: most } };
-    const retried = (100 * sum('conflicts')) / (sum('commits') + sum('conflicts'));
+    const retried = (100 * sum('retries')) / (sum('commits') + sum('retries'));
     report({
       part: 'f',
       name: `retried, ${kind}, two instances, ${waiting === 1 ? 100 : 500} a commit`,

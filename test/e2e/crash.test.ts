@@ -25,8 +25,7 @@ describe('kill -9', () => {
       const server = await scene.server(data);
       await all.check(server);
       const writing = all.writeAll([server], round);
-      const enough = all.acknowledgements + writers + Math.floor(random.fraction() * 400);
-      while (all.acknowledgements < enough) await new Promise((resolve) => setImmediate(resolve));
+      await all.more(writers + Math.floor(random.fraction() * 400));
       await server.crash();
       await writing;
     }

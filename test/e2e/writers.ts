@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setAnswer } from '../../src/http/schema.ts';
+import { until } from '../support.ts';
 import { b64, type RunningServer } from './server.ts';
 
 export const writers = 64;
@@ -54,6 +55,12 @@ export class Writers {
       this.expected.set(key, { acknowledged: value, version, tried: [] });
       this.acknowledgements += 1;
     }
+  }
+
+  /** Waits for so many more acknowledgements. */
+  async more(count: number): Promise<void> {
+    const enough = this.acknowledgements + count;
+    await until(() => this.acknowledgements >= enough);
   }
 
   /** Compares with all that the server holds, and takes what it holds for what was acknowledged. */

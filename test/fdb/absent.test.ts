@@ -74,7 +74,7 @@ describe('FoundationDB’s adapter, without FoundationDB', () => {
     for (const odd of [undefined, null, 7, [], { client: 'x' }]) assert.equal(healthOf(odd).available, false);
   });
 
-  it('refuses what is no cluster file, or says that the client library is missing', async () => {
+  it('Li9: refuses what is no cluster file, or says that the client library is missing', async () => {
     const { openFdbStore } = await import('../../src/store/fdb/store.ts');
     const { realClock, realRandom } = await import('../../src/server/real.ts');
     const dir = mkdtempSync(join(tmpdir(), 'gkvmesh-fdb-'));

@@ -37,14 +37,14 @@ function slotted({ clock, store, leases }: Process): Promise<Instance> {
 }
 
 describe('leases', () => {
-  it('have one holder at a time', async () => {
+  it('G32: have one holder at a time', async () => {
     const [one, two] = processes(2) as [Process, Process];
     for (const { leases } of [one, two]) leases.want('job/x');
     await advance(10 * leaseMs, one, two);
     assert.equal([one, two].filter(({ leases }) => leases.held('job/x') !== undefined).length, 1);
   });
 
-  it('pass on when the holder is not heard of, and fence what it still does', async () => {
+  it('G32: pass on when the holder is not heard of, and fence what it still does', async () => {
     const [one, two] = processes(2) as [Process, Process];
     one.leases.want('job/x');
     await advance(2_000, one, two);

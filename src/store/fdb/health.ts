@@ -2,7 +2,7 @@ import { type Clock } from '../../core/ports.ts';
 import { type Database, type Driver, holding } from './driver.ts';
 
 /** What FoundationDB says of itself; see "Machine-readable status" in its documentation. */
-export interface FdbHealth {
+export interface StoreHealth {
   /** Reads and writes can be made. */
   readonly available: boolean;
   /** And nothing is missing: all replicas are there, no message asks for an operator. */
@@ -22,7 +22,7 @@ export async function answers(driver: Driver, database: Database, clock: Clock, 
 }
 
 /** Resolves within `withinMs`, whatever the cluster does. */
-export async function readHealth(driver: Driver, database: Database, clock: Clock, withinMs: number): Promise<FdbHealth> {
+export async function readHealth(driver: Driver, database: Database, clock: Clock, withinMs: number): Promise<StoreHealth> {
   const native = database.rawCreateTransaction();
   native.setOption(driver.TransactionOptionCode.Timeout, withinMs);
   const text = await inTime(holding(native, native.get(statusKey)), clock, withinMs);
@@ -35,7 +35,7 @@ export async function readHealth(driver: Driver, database: Database, clock: Cloc
 }
 
 /** Reads what is there of the status: FoundationDB leaves out what it does not know. */
-export function healthOf(status: unknown): FdbHealth {
+export function healthOf(status: unknown): StoreHealth {
   const client = at(status, 'client');
   const database = at(client, 'database_status');
   const available = at(database, 'available') === true;

@@ -1,6 +1,6 @@
 import { assert, GkvError } from '../../core/errors.ts';
 import { type Clock, type Random } from '../../core/ports.ts';
-import { checkKeyLength, checkRange, checkRows } from '../optimistic/limits.ts';
+import { checkKeyLength, checkRange, checkRows } from '../limits.ts';
 import { type Bytes, type Range, type RangeOptions, type Row, type Snapshot } from '../store.ts';
 import { type Database, type Driver, holding, type NativeTransaction } from './driver.ts';
 import { fdbCodeOf, fdbCodes, passingReadCodes, portError } from './failures.ts';

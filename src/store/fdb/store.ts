@@ -1,11 +1,11 @@
 import { GkvError } from '../../core/errors.ts';
 import { type Clock, type Log, type Random, silentLog } from '../../core/ports.ts';
-import { checkKeyLength, checkRange } from '../optimistic/limits.ts';
-import { Lifetime } from '../optimistic/lifetime.ts';
+import { checkKeyLength, checkRange } from '../limits.ts';
+import { Lifetime } from '../lifetime.ts';
 import { type Bytes, type Range, type Snapshot, type Store, storeLimits, type TransactOptions, type Transaction } from '../store.ts';
 import { type Database, type Driver, holding, loadDriver, openDatabase } from './driver.ts';
 import { fdbCodeOf, fdbCodes, portError, staysUnknown } from './failures.ts';
-import { answers, type FdbHealth, readHealth } from './health.ts';
+import { answers, type StoreHealth, readHealth } from './health.ts';
 import { Layout } from './layout.ts';
 import { FdbSnapshot, type SnapshotDeps } from './snapshot.ts';
 import { FdbTransaction } from './transaction.ts';
@@ -27,23 +27,15 @@ export interface FdbStoreOptions {
   readonly openMsMax?: number;
 }
 
-/** How often transactions ended, since the store was opened. */
-interface FdbCounts {
-  /** Of transactions that wrote or only read. */
-  readonly commits: number;
-  readonly conflicts: number;
-  /** Runs again for any other reason: too old, throttled, unknown outcomes. */
-  readonly otherRetries: number;
-}
-
 export interface FdbStore extends Store {
-  readonly counts: FdbCounts;
+  /** Runs of transactions that had to be made again since the store was opened, nearly all for conflicts. */
+  readonly retries: number;
   /** Called when the cluster is found not to answer, and each second until it does. */
   onUnavailable: () => void;
   /** False from the moment on that the cluster was found not to answer; then reads and transactions are refused at once. */
   readonly isAvailable: boolean;
   /** What the cluster says of itself, within `withinMs`. */
-  health(withinMs: number): Promise<FdbHealth>;
+  health(withinMs: number): Promise<StoreHealth>;
 }
 
 /** FoundationDB's client takes 2 s to find that coordinators are away. */
@@ -84,7 +76,7 @@ class OpenFdbStore implements FdbStore {
   readonly #probing: Promise<void>;
   isAvailable = true;
   onUnavailable = (): void => undefined;
-  readonly counts = { commits: 0, conflicts: 0, otherRetries: 0 };
+  retries = 0;
 
   constructor(driver: Driver, database: Database, { prefix, clock, random, log = silentLog, mayBeLarge = () => true }: FdbStoreOptions) {
     this.#driver = driver;
@@ -143,7 +135,7 @@ class OpenFdbStore implements FdbStore {
     return 0;
   }
 
-  health(withinMs: number): Promise<FdbHealth> {
+  health(withinMs: number): Promise<StoreHealth> {
     return this.#lifetime.during(() => readHealth(this.#driver, this.#database, this.#clock, withinMs));
   }
 
@@ -192,7 +184,6 @@ class OpenFdbStore implements FdbStore {
         tx.end();
         isCommitting = true;
         await holding(native, native.rawCommit());
-        this.counts.commits += 1;
         onVisible?.();
         return result;
       } catch (error) {
@@ -202,8 +193,7 @@ class OpenFdbStore implements FdbStore {
         if (isCommitting && staysUnknown(code))
           throw new GkvError('commit_unknown', `the outcome of a commit is unknown (${code})`, { cause: error });
         if (code === fdbCodes.tooOld && this.#clock.monotonic() - startedMs > storeLimits.transactionMsMax / 2) tooOld += 1;
-        if (code === fdbCodes.conflict) this.counts.conflicts += 1;
-        else this.counts.otherRetries += 1;
+        this.retries += 1;
         if (attempts >= attemptsMax || tooOld >= tooOldMax) throw portError(error);
         try {
           await holding(native, native.rawOnError(code));

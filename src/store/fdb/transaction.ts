@@ -1,6 +1,6 @@
 import { assert } from '../../core/errors.ts';
 import { asBuffer } from '../../core/bytes.ts';
-import { checkKeyLength, checkRange, checkRows, checkValueLength, TransactionBytes } from '../optimistic/limits.ts';
+import { checkKeyLength, checkRange, checkRows, checkValueLength, TransactionBytes } from '../limits.ts';
 import { type Bytes, type Range, type RangeOptions, type Row, type Transaction, versionstampBytes } from '../store.ts';
 import { type Driver, holding, type NativeTransaction } from './driver.ts';
 import { portError } from './failures.ts';

@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { hasCode } from '../../core/errors.ts';
 import { type Clock, type Log, type Random, silentLog } from '../../core/ports.ts';
-import { Lifetime } from '../optimistic/lifetime.ts';
-import { checkKeyLength, checkRange } from '../optimistic/limits.ts';
+import { Lifetime } from '../lifetime.ts';
+import { checkKeyLength, checkRange } from '../limits.ts';
 import { retrying } from '../optimistic/retry.ts';
 import { OptimisticSnapshot, type ReadContext } from '../optimistic/snapshot.ts';
 import { OptimisticTransaction } from '../optimistic/transaction.ts';

@@ -1,7 +1,7 @@
 import { GkvError } from '../../core/errors.ts';
 import { type Clock, type Random } from '../../core/ports.ts';
-import { checkKeyLength, checkRange } from '../optimistic/limits.ts';
-import { Lifetime } from '../optimistic/lifetime.ts';
+import { checkKeyLength, checkRange } from '../limits.ts';
+import { Lifetime } from '../lifetime.ts';
 import { retrying } from '../optimistic/retry.ts';
 import { OptimisticSnapshot, type ReadContext } from '../optimistic/snapshot.ts';
 import { OptimisticTransaction } from '../optimistic/transaction.ts';

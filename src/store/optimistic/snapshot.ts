@@ -1,7 +1,7 @@
 import { assert, GkvError } from '../../core/errors.ts';
 import { type Clock } from '../../core/ports.ts';
 import { type Bytes, type Range, type RangeOptions, type Row, type Snapshot, storeLimits } from '../store.ts';
-import { checkKeyLength, checkRange, checkRows } from './limits.ts';
+import { checkKeyLength, checkRange, checkRows } from '../limits.ts';
 import { type Base } from './merge.ts';
 
 /** One version of the store, held until it is closed. */

@@ -1,7 +1,7 @@
 import { assert, type GkvError, hasCode } from '../../core/errors.ts';
 import { type Bytes, type Range, type RangeOptions, type Row, type Transaction, versionstampBytes } from '../store.ts';
 import { ReadConflicts } from './conflicts.ts';
-import { checkKeyLength, checkRange, checkValueLength, TransactionBytes } from './limits.ts';
+import { checkKeyLength, checkRange, checkValueLength, TransactionBytes } from '../limits.ts';
 import { pendingValue, readMerged, unreadable } from './merge.ts';
 import { type Span } from './ranges.ts';
 import { SnapshotReads } from './snapshot.ts';

@@ -1,4 +1,4 @@
-import { GkvError } from '../../core/errors.ts';
+import { GkvError } from '../core/errors.ts';
 
 /** Counts what is under way, so that a store can wait for it before it closes. */
 export class Lifetime {

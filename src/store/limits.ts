@@ -1,5 +1,5 @@
-import { GkvError } from '../../core/errors.ts';
-import { type Range, storeLimits } from '../store.ts';
+import { GkvError } from '../core/errors.ts';
+import { type Range, storeLimits } from './store.ts';
 
 const { keyBytesMax, valueBytesMax, transactionBytesMax, rowsMax } = storeLimits;
 
