@@ -3,7 +3,7 @@ import { decodeEntry, type Head } from '../core/entry.ts';
 import { emptyBytes, equalBytes } from '../core/bytes.ts';
 import { headKey } from '../replica/change.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
-import { readRecord } from '../replica/read.ts';
+import { readRecord } from '../replica/value.ts';
 import { encodeWrites, wireLength } from '../replica/wire.ts';
 import { type Snapshot } from '../store/store.ts';
 import { type RangeView } from './range.ts';

@@ -4,7 +4,7 @@ import { parseKey, successorKey, type Key } from '../core/key.ts';
 import { compareStamps, physicalMsOf, type Stamp } from '../core/stamp.ts';
 import { storeKey, tableRange, tables } from '../store/keyspace.ts';
 import { type Range, type Store, type Transaction } from '../store/store.ts';
-import { applyChanges, headKey, valueKey } from './change.ts';
+import { applyChanges, headKey } from './change.ts';
 import { type EntryChange, type Follower } from './follower.ts';
 
 /** Rows that one transaction looks at, and so what it takes away at the most. */
@@ -48,9 +48,7 @@ async function collectSlice(
   const changes: EntryChange[] = [];
   for (const { value } of rows) {
     const change = await removal(tx, parseKey(value), floor);
-    if (change === undefined) continue;
-    changes.push(change);
-    for (const head of change.before ?? []) tx.clear(valueKey(change.key, head.leaf));
+    if (change !== undefined) changes.push(change);
   }
   await applyChanges(tx, changes, followers);
   const last = rows.length < sliceRows ? undefined : rows.at(-1);

@@ -205,10 +205,7 @@ export class Ingest {
     const decision = decideBatch(submissions, states, { digests, hlc, nowMs: clock.now(), parkRoom: room });
     await parkWrites(tx, decision.parked);
     await applyChanges(tx, decision.changes, followers);
-    for (const { key, value, replacesLarge } of decision.values.values()) {
-      if (value === undefined || replacesLarge) tx.clear(key);
-      if (value !== undefined) tx.set(key, value);
-    }
+    for (const { key, value } of decision.values) tx.set(key, value);
     const results = decision.results.flatMap(storedResults);
     tx.set(slotKey(slot), encodeSlot({ lease, closed: hlc.last, batch: number, results }));
     return decision.results;

@@ -5,8 +5,8 @@ import { type Clock } from '../core/ports.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
-import { splitValueRecord } from './batch.ts';
-import { headKey, valueKey } from './change.ts';
+import { headKey } from './change.ts';
+import { readRecord } from './value.ts';
 
 export interface ReadResult {
   /** Empty where the key is absent. */
@@ -111,10 +111,4 @@ function resumeAt(key: Key, order: ListQuery['order']): Uint8Array {
 async function readValue(snapshot: Snapshot, key: Key, head: Head): Promise<Uint8Array> {
   const record = await readRecord(snapshot, key, head);
   return record.value;
-}
-
-/** The stored value and signature block of a candidate. Error: `malformed` where the store has lost it. */
-export async function readRecord(snapshot: Snapshot, key: Key, head: Head): Promise<{ signature: Uint8Array; value: Uint8Array }> {
-  const bytes = await snapshot.get(valueKey(key, head.leaf));
-  return bytes === undefined ? { signature: new Uint8Array(2), value: absent.value } : splitValueRecord(bytes);
 }

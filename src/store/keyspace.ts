@@ -12,9 +12,9 @@ export const tables = {
   lease: 0x03,
   leaseBeat: 0x04,
   head: 0x10,
-  /** Values of writes under the zero leaf grant: value ‖ key, in key order. */
+  /** Values of writes under the zero leaf grant, where they are no part of their heads: key. */
   value: 0x11,
-  /** Values of all other writes: leaf grant 32 ‖ key. */
+  /** Such values of all other writes: leaf grant 32 ‖ key. */
   leafValue: 0x12,
   feed: 0x20,
   tombstone: 0x21,
