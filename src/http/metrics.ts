@@ -31,6 +31,8 @@ export class Metrics {
   readonly #exchangeTimes: Histogram;
   readonly #exchangeBytes: Counter<'direction'>;
   readonly #exchangeWrites: Counter<'direction'>;
+  readonly #feedWrites: Counter;
+  readonly #feedLag: Histogram;
 
   constructor(readings: Readings, log: Log) {
     this.#log = log;
@@ -51,6 +53,12 @@ export class Metrics {
     this.#exchangeTimes = histogram('exchange_seconds', 'Exchanges with peers', [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600]);
     this.#exchangeBytes = counter('exchange_bytes_total', 'Bytes of message bodies in exchanges', ['direction']);
     this.#exchangeWrites = counter('exchange_writes_total', 'Writes that exchanges moved', ['direction']);
+    this.#feedWrites = counter('feed_writes_total', 'Writes that feeds of peers brought');
+    this.#feedLag = histogram(
+      'feed_lag_seconds',
+      'From being accepted in another region to being here, of the last write of each page',
+      secondsBuckets,
+    );
     this.#gauges(readings);
     collectDefaultMetrics({ register: this.#registry });
   }
@@ -71,6 +79,12 @@ export class Metrics {
     this.#commits.observe(ms / 1_000);
     this.#commitWrites.observe(writes);
     this.#commitBytes.inc(bytes);
+  }
+
+  /** A page of a peer's feed was taken in. */
+  page({ writes, lagMs }: { writes: number; lagMs: number }): void {
+    this.#feedWrites.inc(writes);
+    this.#feedLag.observe(lagMs / 1_000);
   }
 
   exchange(outcome: ExchangeOutcome): void {

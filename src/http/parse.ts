@@ -2,7 +2,7 @@ import type * as z from 'zod';
 import { GkvError } from '../core/errors.ts';
 import { parseKey, prefixRange, type Key, type KeyRange } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
-import { stampFromHex } from '../core/stamp.ts';
+import { stampFromHex, type Stamp } from '../core/stamp.ts';
 import { type Expected, type WriteOp } from '../replica/proposal.ts';
 import { type batchRequest, type setRequest } from './schema.ts';
 
@@ -106,8 +106,12 @@ const expectAbsent: Expected = { kind: 'absent' };
 function toExpected(ifVersion: string | null | undefined, field: string): Expected {
   if (ifVersion === undefined) return expectAny;
   if (ifVersion === null) return expectAbsent;
+  return { kind: 'version', version: decodeStamp(ifVersion, field) };
+}
+
+export function decodeStamp(text: string, field: string): Stamp {
   try {
-    return { kind: 'version', version: stampFromHex(ifVersion) };
+    return stampFromHex(text);
   } catch (error) {
     throw inField(error, field);
   }

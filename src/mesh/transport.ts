@@ -1,7 +1,9 @@
 import { Agent, errors } from 'undici';
 import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
-import { frameBytesMax } from '../aae/frame.ts';
+import { frameBytesMax, type FrameService } from '../aae/frame.ts';
 import { type PeerLink } from '../aae/checkedPeer.ts';
+import { type HostPort } from '../core/hostPort.ts';
+import { type Links } from './ports.ts';
 
 /** Time for one request, in ms, to be sent and answered: headers, then each part of the body. */
 const answerMsMax = 20_000;
@@ -10,7 +12,7 @@ const connectMsMax = 5_000;
 const errorBytesMax = 16_384;
 
 /** Connections to peers, kept alive between requests. */
-export class Transport implements AsyncDisposable {
+export class Transport implements AsyncDisposable, Links {
   readonly #agent: Agent;
   readonly #answerMsMax: number;
 
@@ -27,16 +29,16 @@ export class Transport implements AsyncDisposable {
   }
 
   /** A link to the mesh port of a peer. */
-  link(host: string, port: number): PeerLink {
+  link({ host, port }: HostPort, service: FrameService): PeerLink {
     const origin = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-    return { ask: (frame, signal) => this.#ask(origin, frame, signal) };
+    return { ask: (frame, signal) => this.#ask(origin, `/${service}`, frame, signal) };
   }
 
-  async #ask(origin: string, frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  async #ask(origin: string, path: string, frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     try {
       const { statusCode, body } = await this.#agent.request({
         origin,
-        path: '/exchange',
+        path,
         method: 'POST',
         headers: { 'content-type': 'application/octet-stream' },
         body: frame,

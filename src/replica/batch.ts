@@ -1,17 +1,19 @@
 import { emptyBytes, toLatin1 } from '../core/bytes.ts';
+import { equalBytes } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { decodeEntry, mergeHead, visibleHead, type Entry, type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
-import { physicalMsOf, stampToHex, type Stamp } from '../core/stamp.ts';
+import { compareStamps, physicalMsOf, stampToHex, type Stamp } from '../core/stamp.ts';
 import { grantZero, signatureEmpty, type Write, type WriteBody } from '../core/write.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Row, type Transaction } from '../store/store.ts';
 import { headKey, valueKey } from './change.ts';
 import { type HybridClock } from './clock.ts';
+import { isGone } from './floor.ts';
 import { type EntryChange } from './follower.ts';
-import { type Expected, type ReceivedWrite, type Submission, type WriteOp } from './proposal.ts';
+import { type Expected, keysOfSubmission, type ReceivedWrite, type Standing, type Submission, type WriteOp } from './proposal.ts';
 import { type BatchResult } from './slot.ts';
 import { inlineRecord, valueRecord } from './value.ts';
 
@@ -34,6 +36,7 @@ export interface DecideDeps {
   readonly digests: MeshDigests;
   readonly hlc: HybridClock;
   readonly nowMs: number;
+  readonly floor: Stamp;
   /** Writes that may still be parked. */
   readonly parkRoom: number;
 }
@@ -54,8 +57,7 @@ export async function readEntries(tx: Transaction, submissions: readonly Submiss
     );
   };
   for (const submission of submissions) {
-    if (submission.kind === 'local') for (const op of submission.ops) want(op.key);
-    else for (const { write } of submission.writes) want(write.key);
+    for (const key of keysOfSubmission(submission)) want(key);
   }
   await Promise.all(reads);
   return states;
@@ -81,10 +83,11 @@ class Batch {
   }
 
   take(submission: Submission): BatchResult[] | GkvError {
+    if (submission.kind === 'closing') return [{ status: 'applied', stamp: this.#deps.hlc.next() }];
     if (submission.kind === 'received') {
       const early = submission.writes.filter((received) => this.#isEarly(received)).length;
       if (this.parked.length + early > this.#deps.parkRoom) return parkingFull();
-      return submission.writes.map((received) => this.#takeReceived(received, submission.peer));
+      return submission.writes.map((received) => this.#takeReceived(received, submission));
     }
     const mismatch = this.#mismatch(submission.ops);
     return mismatch ?? submission.ops.map((op) => this.#takeLocal(op));
@@ -135,7 +138,7 @@ class Batch {
     return { status: 'applied', stamp: version };
   }
 
-  #takeReceived(received: ReceivedWrite, peer: string): BatchResult {
+  #takeReceived(received: ReceivedWrite, { peer, standing }: { peer: string; standing: Standing }): BatchResult {
     const { write, id, accepted } = received;
     if (this.#isEarly(received)) {
       this.parked.push({ received, peer });
@@ -143,7 +146,16 @@ class Batch {
     }
     this.#deps.hlc.observe(write.version);
     this.#deps.hlc.observe(accepted);
-    return { status: this.#merge(this.#state(write.key), write, headOf(write, id, accepted)), stamp: accepted };
+    const state = this.#state(write.key);
+    if (this.#isBelowFloor(state, write, standing)) return { status: 'below_floor', stamp: accepted };
+    return { status: this.#merge(state, write, headOf(write, id, accepted)), stamp: accepted };
+  }
+
+  /** Below the floor every member had it, so what is not here was taken away, and must not come back. */
+  #isBelowFloor({ entry }: EntryState, write: Write, standing: Standing): boolean {
+    const { floor } = this.#deps;
+    if (compareStamps(write.version, floor) >= 0 || entry?.some(({ leaf }) => equalBytes(leaf, write.leaf)) === true) return false;
+    return standing === 'plain' || isGone(write, floor);
   }
 
   /** Too far ahead of our wall clock to be taken in. */

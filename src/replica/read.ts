@@ -6,6 +6,7 @@ import { type Stamp } from '../core/stamp.ts';
 import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
 import { headKey } from './change.ts';
+import { type ReceivedWrite } from './proposal.ts';
 import { readRecord } from './value.ts';
 
 export interface ReadResult {
@@ -111,4 +112,11 @@ function resumeAt(key: Key, order: ListQuery['order']): Uint8Array {
 async function readValue(snapshot: Snapshot, key: Key, head: Head): Promise<Uint8Array> {
   const record = await readRecord(snapshot, key, head);
   return record.value;
+}
+
+/** The whole write of a candidate, as peers are sent it. */
+export async function readWrite(snapshot: Snapshot, key: Key, head: Head): Promise<ReceivedWrite> {
+  const { value, signature } = await readRecord(snapshot, key, head);
+  const { version, tombstone, expiresAt, leaf, id, accepted } = head;
+  return { write: { key, version, tombstone, expiresAt, leaf, value, signature }, id, accepted };
 }
