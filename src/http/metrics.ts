@@ -12,6 +12,8 @@ export interface Readings {
   storeAvailable(): boolean;
   /** Runs of transactions that had to be made again, since the start. */
   storeRetries(): number;
+  /** Of each port that speaks TLS, how long until its certificate ends. */
+  tlsEndsInMs(): readonly { readonly port: string; readonly ms: number }[];
 }
 
 export type ExchangeOutcome =
@@ -113,6 +115,15 @@ export class Metrics {
     this.#gauge('clock_ahead_seconds', 'How far the logical clock is ahead of the wall clock', () =>
       Promise.resolve(readings.clockAheadMs() / 1_000),
     );
+    new Gauge({
+      name: 'gkvmesh_tls_expires_seconds',
+      help: 'Until the certificate of a port ends, or the first of those between it and its CA',
+      labelNames: ['port'],
+      registers: [this.#registry],
+      collect() {
+        for (const { port, ms } of readings.tlsEndsInMs()) this.set({ port }, ms / 1_000);
+      },
+    });
   }
 
   #gauge(name: string, help: string, read: () => Promise<number>): void {

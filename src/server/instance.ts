@@ -23,6 +23,7 @@ import { createPuller } from './puller.ts';
 import { realClock, realRandom } from './real.ts';
 import { release } from './release.ts';
 import { contentOf, peerView, statusView } from './statusView.ts';
+import { type TlsPorts } from './tlsPorts.ts';
 import { treeSummary } from './treeSummary.ts';
 
 const parkedRetryMs = 2_000;
@@ -41,7 +42,7 @@ export interface Instance {
   close(): Promise<void>;
 }
 
-export async function openInstance(opened: OpenStore, config: ServerConfig, log: Log): Promise<Instance> {
+export async function openInstance(opened: OpenStore, config: ServerConfig, log: Log, tls: TlsPorts): Promise<Instance> {
   const { store } = opened;
   const own = await settleIdentity(store, config, realRandom);
   const digests = new MeshDigests({ id: own.meshId, key: own.meshKey });
@@ -54,11 +55,15 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
       clockAheadMs: () => replica.hlc.aheadMs(),
       storeAvailable: () => opened.available(),
       storeRetries: () => opened.retries(),
+      tlsEndsInMs: () => tls.endsInMs(),
     },
     log,
   );
   const { leases, replica } = await openReplica(opened, { own, digests, tree, observer: metrics, log });
-  const transport = new Transport();
+  const transport = new Transport(undefined, tls.mesh?.material);
+  tls.mesh?.onChange((material) => {
+    transport.renew(material);
+  });
   const { mesh, sink } = openMesh(opened, { own, digests, replica, transport, metrics, log, signal: stopping.signal });
   const shared = { store, digests, clusterId: own.clusterId, sink, clock: realClock };
   const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
