@@ -5,6 +5,7 @@ import { release } from '../server/release.ts';
 import { controlCommands } from './control.ts';
 import { dataCommands } from './data.ts';
 import { exitCodes } from './io.ts';
+import { offlineCommands } from './offline.ts';
 import { serveCommands } from './serve.ts';
 import { transferCommands } from './transfer.ts';
 
@@ -30,6 +31,7 @@ serveCommands(program);
 dataCommands(program);
 controlCommands(program);
 transferCommands(program);
+offlineCommands(program);
 for (const command of program.commands) command.exitOverride();
 
 try {

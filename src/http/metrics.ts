@@ -12,6 +12,8 @@ export interface Readings {
   storeAvailable(): boolean;
   /** Runs of transactions that had to be made again, since the start. */
   storeRetries(): number;
+  /** Clusters of the mesh, ours among them, that may not go on as they are. */
+  faults(): number;
   /** Of each port that speaks TLS, how long until its certificate ends. */
   tlsEndsInMs(): readonly { readonly port: string; readonly ms: number }[];
 }
@@ -114,6 +116,9 @@ export class Metrics {
     );
     this.#gauge('clock_ahead_seconds', 'How far the logical clock is ahead of the wall clock', () =>
       Promise.resolve(readings.clockAheadMs() / 1_000),
+    );
+    this.#gauge('mesh_faults', 'Clusters, this one among them, that must be renewed or started anew; somebody must look', () =>
+      Promise.resolve(readings.faults()),
     );
     new Gauge({
       name: 'gkvmesh_tls_expires_seconds',

@@ -92,6 +92,8 @@ export interface PeerStatus extends PeerView {
   readonly lastExchange: { readonly atMs: number; readonly result: string; readonly received: number; readonly sent: number } | null;
   /** Writes that an exchange had to repair though they should have been here. */
   readonly defects: number;
+  /** Why it is not in good standing; null: it is. */
+  readonly fault: string | null;
 }
 
 /** The mesh as this cluster sees it. Stamps in hex. */
@@ -102,6 +104,8 @@ export interface MeshStatus {
   readonly floor: string;
   /** The cluster ids whose low is the least: they hold the floor back. */
   readonly floorHeldBackBy: readonly string[];
+  /** Why this cluster takes no part in the mesh, and what to do; null: it does. */
+  readonly fault: string | null;
 }
 
 export interface PeersView {

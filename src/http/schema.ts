@@ -106,11 +106,13 @@ export const statusAnswer = z.object({
           lastError: z.string().nullable(),
           lastExchange: z.object({ atMs: count, result: z.string(), received: count, sent: count }).nullable(),
           defects: count,
+          fault: z.string().nullable(),
         }),
       ),
       low: z.string(),
       floor: z.string(),
       floorHeldBackBy: z.array(z.string()),
+      fault: z.string().nullable(),
     })
     .nullable(),
 });

@@ -19,6 +19,8 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   peer_unreachable: 502,
   peer_timeout: 504,
   peer_protocol: 502,
+  rollback_detected: 409,
+  must_bootstrap: 409,
   unavailable: 503,
   disk_full: 507,
   read_only: 503,

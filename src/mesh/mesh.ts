@@ -1,19 +1,23 @@
 import { toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
+import { GkvError } from '../core/errors.ts';
 import { compareStamps, type Stamp, stampZero } from '../core/stamp.ts';
+import { uuidText } from '../core/uuid.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Job } from '../replica/jobs.ts';
+import { type Standing as ReplicaStanding } from '../replica/proposal.ts';
 import { isFree, readLease } from '../replica/lease.ts';
 import { type Replica } from '../replica/replica.ts';
 import { closeFreeSlots } from '../replica/slot.ts';
 import { slotLease } from '../replica/slots.ts';
 import { type Store } from '../store/store.ts';
 import { FeedServer } from './feedServer.ts';
-import { floorOf, isAboveFloor } from './floor.ts';
+import { floorOf, isAboveFloor, isTooOld } from './floor.ts';
 import { Following } from './following.ts';
 import { type PeerHealth } from './health.ts';
 import { Peers, type PeerRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
+import { Standing } from './standing.ts';
 import { type Statement } from './statement.ts';
 import { Words } from './words.ts';
 
@@ -68,12 +72,16 @@ export interface MemberView {
   readonly low: Stamp | undefined;
   /** Undefined where this instance does not follow it: another one does, or nobody. */
   readonly health: PeerHealth | undefined;
+  /** Why it is not in good standing. */
+  readonly fault: GkvError | undefined;
 }
 
 export interface MeshView {
   readonly members: readonly MemberView[];
   readonly low: Stamp;
   readonly floor: Stamp;
+  /** Why this cluster takes no part in the mesh until somebody does something: `must_bootstrap`, or `rollback_detected` by a peer. */
+  readonly fault: GkvError | undefined;
 }
 
 /** One instance's part in the mesh: serves its cluster's feed, follows others, closes its slot, moves the floor. */
@@ -84,8 +92,13 @@ export class Mesh {
   readonly #words: Words;
   readonly #peers: Peers;
   readonly #following: Following;
+  readonly #standing: Standing;
   #records: readonly PeerRecord[] = [];
-  #floorHeard: Stamp = stampZero;
+  /** The greatest that we have or were told of. */
+  #floorKnown: Stamp = stampZero;
+  /** Up to where we were seen to be recent enough. */
+  #floorMet: Stamp = stampZero;
+  #tooOld: GkvError | undefined;
   #lastClosing: Stamp = stampZero;
   #closingMs: number;
 
@@ -96,17 +109,36 @@ export class Mesh {
     this.#peers = new Peers((query) => replica.list(query), log);
     this.#closingMs = times.closingMs.least;
     const state = (): Promise<Statement> => this.#state();
-    const hear = (_from: Uint8Array, statement: Statement): void => {
-      this.#hear(statement);
-    };
+    this.#standing = new Standing(deps);
+    const hear = (from: Uint8Array, statement: Statement): Promise<void> => this.#hear(from, statement);
     this.feedServer = new FeedServer({ feed: replica, digests, own, clock, signal, hear, state });
-    this.#following = new Following({ ...deps, state, hear, upstreams: () => this.#upstreams() });
+    this.#following = new Following({
+      ...deps,
+      state,
+      hear,
+      standing: (peer) => this.standing(peer),
+      links: { link: (record, service) => this.#standing.watched(record.clusterId, deps.links.link(record.address, service)) },
+      upstreams: () => this.#upstreams(),
+    });
     this.jobs = this.#makeJobs();
   }
 
-  /** True where the data name this cluster, given in hex, as a member. */
-  isMember(clusterId: string): boolean {
-    return this.#records.some((record) => toHex(record.clusterId) === clusterId);
+  /** Whether a cluster, given in hex, may repair what is below the floor: a member in good standing may, that has what the floor counts on. */
+  standing(clusterId: string): ReplicaStanding {
+    const isMember = this.#records.some((record) => toHex(record.clusterId) === clusterId);
+    const low = this.#words.of(clusterId)?.low ?? stampZero;
+    return isMember && this.#standing.isGood(clusterId) && isAboveFloor(low, this.#floorKnown) ? 'repairs' : 'plain';
+  }
+
+  /** Why this cluster takes no part in the mesh. */
+  fault(): GkvError | undefined {
+    return this.#tooOld ?? this.#standing.refusal();
+  }
+
+  /** How many clusters are not in good standing, ours among them. */
+  faults(): number {
+    const peers = this.#others().filter(({ clusterId }) => !this.#standing.isGood(toHex(clusterId)));
+    return peers.length + (this.fault() === undefined ? 0 : 1);
   }
 
   /** All that the data name, us among them. */
@@ -118,9 +150,9 @@ export class Mesh {
     const { low, floor } = await this.#lowAndFloor();
     const members = this.#others().map((record) => {
       const name = toHex(record.clusterId);
-      return { record, low: this.#words.of(name)?.low, health: this.#following.healthOf(name) };
+      return { record, low: this.#words.of(name)?.low, health: this.#following.healthOf(name), fault: this.#standing.fault(name) };
     });
-    return { members, low, floor };
+    return { members, low, floor, fault: this.fault() };
   }
 
   #makeJobs(): Job[] {
@@ -174,21 +206,45 @@ export class Mesh {
     return this.#others().filter(({ clusterId }) => named === undefined || named.includes(toHex(clusterId)));
   }
 
-  #hear(statement: Statement): void {
+  /** What a peer says itself. Errors: `rollback_detected` and `must_bootstrap` of the peer; `unavailable` where it is we who may not go on. */
+  async #hear(from: Uint8Array, statement: Statement): Promise<void> {
+    await this.#standing.hear(from, statement);
     this.#words.hear(statement);
-    if (compareStamps(statement.floor, this.#floorHeard) > 0) this.#floorHeard = statement.floor;
+    if (compareStamps(statement.floor, this.#floorKnown) > 0) this.#floorKnown = statement.floor;
+    await this.#meetFloor();
+    const fault = this.fault();
+    if (fault !== undefined)
+      throw new GkvError('unavailable', `this cluster takes no part in the mesh: ${fault.message}`, { cause: fault });
+    const name = toHex(from);
+    const said = statement.members.find(({ clusterId }) => toHex(clusterId) === name);
+    if (said !== undefined && isTooOld(said.low, this.#floorKnown)) throw tooOld(`cluster ${uuidText(from)}`);
+  }
+
+  /** Before anything is joined: what is joined would hide how old we are. */
+  async #meetFloor(): Promise<void> {
+    const floor = this.#floorKnown;
+    if (compareStamps(floor, this.#floorMet) <= 0) return;
+    const frontier = await this.#deps.replica.frontier();
+    const others = this.#others().map(({ clusterId }) => toHex(clusterId));
+    if (!isTooOld(this.#words.ageOf(frontier, others), floor)) this.#floorMet = floor;
+    else if (this.#tooOld === undefined) {
+      this.#tooOld = tooOld('this cluster');
+      this.#deps.log.error({}, this.#tooOld.message);
+    }
   }
 
   async #lowAndFloor(): Promise<{ low: Stamp; floor: Stamp }> {
     const { replica } = this.#deps;
     const [frontier, floor] = await Promise.all([replica.frontier(), replica.floor()]);
     const others = this.#others().map(({ clusterId }) => toHex(clusterId));
+    if (compareStamps(floor, this.#floorKnown) > 0) this.#floorKnown = floor;
     return { low: this.#words.lowOf(frontier, others) ?? stampZero, floor };
   }
 
   async #state(): Promise<Statement> {
-    const { low, floor } = await this.#lowAndFloor();
-    return { wallMs: this.#deps.clock.now(), floor, members: this.#words.all(low) };
+    const { replica, clock } = this.#deps;
+    const [{ low, floor }, lineage] = await Promise.all([this.#lowAndFloor(), replica.lineage()]);
+    return { wallMs: clock.now(), floor, lineage, members: this.#words.all(low) };
   }
 
   /** An idle slot closes less and less often: who waits for it to be covered waits for nothing then. */
@@ -209,18 +265,20 @@ export class Mesh {
 
   /** Adopts what others know to be the floor, moves it on, and collects what lies below. */
   async #moveFloor(signal: AbortSignal): Promise<void> {
-    const { replica, log, times } = this.#deps;
+    const { replica, times } = this.#deps;
     const { low } = await this.#lowAndFloor();
-    const heard = this.#floorHeard;
-    if (isAboveFloor(low, heard)) await replica.raiseFloor(heard);
-    else
-      log.error(
-        {},
-        'the floor of the mesh is above what this cluster has: it was away for too long, and must be started anew from an empty store',
-      );
+    const known = this.#floorKnown;
+    if (isAboveFloor(low, known)) await replica.raiseFloor(known);
     const lows = [low, ...this.#others().map(({ clusterId }) => this.#words.of(toHex(clusterId))?.low ?? stampZero)];
     const floor = floorOf(lows, times.dayMs);
     if (floor !== undefined) await replica.raiseFloor(floor);
     await replica.collect(await replica.floor(), signal);
   }
+}
+
+function tooOld(who: string): GkvError {
+  return new GkvError(
+    'must_bootstrap',
+    `the floor of the mesh is above what ${who} has: it was away for too long, and must be started anew from an empty store`,
+  );
 }

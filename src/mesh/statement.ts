@@ -1,6 +1,7 @@
-import { writeU64, type ByteReader } from '../core/bytes.ts';
+import { type ByteReader } from '../core/bytes.ts';
 import { type ByteWriter } from '../core/byteWriter.ts';
 import { parseStamp, stampBytes, type Stamp } from '../core/stamp.ts';
+import { readLineage, writeLineage, type Lineage } from '../replica/lineage.ts';
 
 /** What a cluster says of a member: itself, or another that it heard it from. */
 export interface MemberWord {
@@ -15,20 +16,23 @@ export interface MemberWord {
 export interface Statement {
   readonly wallMs: number;
   readonly floor: Stamp;
+  /** Of the sender's store. */
+  readonly lineage: Lineage;
   readonly members: readonly MemberWord[];
 }
 
 const clusterIdBytes = 16;
 const membersMax = 1_000;
 
-/** wall clock u64 ms | floor 16 | count u16 | members, each: cluster id 16 | incarnation u64 | low 16. */
-export function writeStatement(out: ByteWriter, { wallMs, floor, members }: Statement): void {
-  out.bytes(u64(wallMs));
+/** wall clock u64 ms | floor 16 | lineage | count u16 | members, each: cluster id 16 | incarnation u64 | low 16. */
+export function writeStatement(out: ByteWriter, { wallMs, floor, lineage, members }: Statement): void {
+  out.u64(wallMs);
   out.bytes(floor);
+  writeLineage(out, lineage);
   out.u16(members.length);
   for (const { clusterId, incarnation, low } of members) {
     out.bytes(clusterId);
-    out.bytes(u64(incarnation));
+    out.u64(incarnation);
     out.bytes(low);
   }
 }
@@ -37,6 +41,7 @@ export function writeStatement(out: ByteWriter, { wallMs, floor, members }: Stat
 export function readStatement(reader: ByteReader): Statement {
   const wallMs = reader.u64();
   const floor = parseStamp(reader.bytes(stampBytes));
+  const lineage = readLineage(reader);
   const count = reader.u16();
   if (count > membersMax) throw reader.fail(`${count} members: at most ${membersMax} are allowed`);
   const members = Array.from({ length: count }, () => ({
@@ -44,11 +49,5 @@ export function readStatement(reader: ByteReader): Statement {
     incarnation: reader.u64(),
     low: parseStamp(reader.bytes(stampBytes)),
   }));
-  return { wallMs, floor, members };
-}
-
-export function u64(value: number): Uint8Array {
-  const bytes = Buffer.allocUnsafe(8);
-  writeU64(bytes, value, 0);
-  return bytes;
+  return { wallMs, floor, lineage, members };
 }

@@ -45,6 +45,15 @@ export class Words {
     }
     return lowOf(frontier, parts);
   }
+
+  /** As `lowOf`, of those alone that were heard of and that we have anything of: how old what we have is, also while not all are heard. */
+  ageOf(frontier: Frontier, members: Iterable<string>): Stamp {
+    const heard = [...members].flatMap((member) => this.#heard.get(member) ?? []);
+    return lowOf(
+      frontier,
+      [this.#own, ...heard].map(partOf).filter((part) => frontier.has(part)),
+    );
+  }
 }
 
 function isNewer(word: MemberWord, before: MemberWord): boolean {

@@ -15,6 +15,7 @@ import { readFeedPage, type FeedPage } from './feedPage.ts';
 import { raiseFloor, readFloor } from './floor.ts';
 import { readFrontier, waitForCover } from './frontier.ts';
 import { type Follower } from './follower.ts';
+import { lineageOf, type Lineage } from './lineage.ts';
 import { Ingest, type CommitObserver } from './ingest.ts';
 import { listParked, readParkedCount, unparkRows } from './park.ts';
 import {
@@ -142,6 +143,10 @@ export class Replica {
 
   frontier(): Promise<Frontier> {
     return this.#deps.store.read((snapshot) => readFrontier(snapshot, this.#own));
+  }
+
+  lineage(): Promise<Lineage> {
+    return this.#deps.store.read(lineageOf);
   }
 
   cursor(peerId: Uint8Array): Promise<FeedCursor | undefined> {

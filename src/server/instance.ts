@@ -10,6 +10,7 @@ import { type HostRule } from '../http/gate.ts';
 import { createMeshApp } from '../http/mesh.ts';
 import { Metrics } from '../http/metrics.ts';
 import { Transport } from '../mesh/transport.ts';
+import { noteOpening, openingIdBytes } from '../replica/lineage.ts';
 import { type Replica } from '../replica/replica.ts';
 import { runJobs, type Job } from '../replica/jobs.ts';
 import { isLoopback, type HostPort, type ServerConfig } from './config.ts';
@@ -45,6 +46,7 @@ export interface Instance {
 export async function openInstance(opened: OpenStore, config: ServerConfig, log: Log, tls: TlsPorts): Promise<Instance> {
   const { store } = opened;
   const own = await settleIdentity(store, config, realRandom);
+  await noteOpening(store, realRandom.bytes(openingIdBytes));
   const digests = new MeshDigests({ id: own.meshId, key: own.meshKey });
   const tree = await Tree.open(store, digests);
   const stopping = new AbortController();
@@ -56,6 +58,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
       storeAvailable: () => opened.available(),
       storeRetries: () => opened.retries(),
       tlsEndsInMs: () => tls.endsInMs(),
+      faults: () => mesh.faults(),
     },
     log,
   );
@@ -67,7 +70,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   const { mesh, sink } = openMesh(opened, { own, digests, replica, transport, metrics, log, signal: stopping.signal });
   const shared = { store, digests, clusterId: own.clusterId, sink, clock: realClock };
   const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
-  const ready = (): boolean => !stopping.signal.aborted && opened.available();
+  const ready = (): boolean => !stopping.signal.aborted && opened.available() && mesh.fault()?.code !== 'must_bootstrap';
   const common = {
     clock: realClock,
     log,

@@ -35,6 +35,6 @@ export function openMesh(opened: OpenStore, deps: OpenMeshDeps): { mesh: Mesh; s
     times: meshTimes,
     signal,
   });
-  const sink: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.isMember(peer) ? 'repairs' : 'plain') };
+  const sink: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.standing(peer)) };
   return { mesh, sink };
 }

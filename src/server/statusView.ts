@@ -1,6 +1,7 @@
 import { countOf, bytesOf } from '../core/sum.ts';
 import { rootSum } from '../aae/tree.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { type GkvError } from '../core/errors.ts';
 import { compareStamps, stampToHex, stampZero } from '../core/stamp.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type Identity, type MeshStatus, type PeerStatus, type PeerView, type StatusReport, type StatusView } from '../http/ports.ts';
@@ -51,7 +52,7 @@ export function peerView({ clusterId, address: { host, port }, regionName }: Pee
   return { clusterId: uuidText(clusterId), address: `${host.includes(':') ? `[${host}]` : host}:${port}`, regionName };
 }
 
-function meshStatus({ members, low, floor }: MeshView, own: string): MeshStatus {
+function meshStatus({ members, low, floor, fault }: MeshView, own: string): MeshStatus {
   const lows = [
     { clusterId: own, low },
     ...members.map((member) => ({ clusterId: uuidText(member.record.clusterId), low: member.low ?? stampZero })),
@@ -62,10 +63,11 @@ function meshStatus({ members, low, floor }: MeshView, own: string): MeshStatus 
     low: stampToHex(low),
     floor: stampToHex(floor),
     floorHeldBackBy: lows.filter((each) => compareStamps(each.low, least.low) === 0).map(({ clusterId }) => clusterId),
+    fault: textOf(fault),
   };
 }
 
-function peerStatus({ record, low, health }: MemberView): PeerStatus {
+function peerStatus({ record, low, health, fault }: MemberView): PeerStatus {
   const at = (ms: number | undefined): number | null => (ms === undefined || ms === 0 ? null : ms);
   return {
     ...peerView(record),
@@ -81,7 +83,12 @@ function peerStatus({ record, low, health }: MemberView): PeerStatus {
     lastError: health?.lastError === undefined ? null : `${health.lastError.code}: ${health.lastError.message}`,
     lastExchange: health?.lastExchange ?? null,
     defects: health?.defects ?? 0,
+    fault: textOf(fault),
   };
+}
+
+function textOf(fault: GkvError | undefined): string | null {
+  return fault === undefined ? null : `${fault.code}: ${fault.message}`;
 }
 
 /** Candidate writes held, and the bytes of their keys and values. */

@@ -48,6 +48,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     clockAheadMs: () => 1_500,
     storeAvailable: () => true,
     storeRetries: () => 0,
+    faults: () => 0,
     tlsEndsInMs: () => [{ port: 'mesh', ms: 2_500 }],
   };
   const identity = { clusterId: '6f1c1f2e-58d5-4d0e-9d7b-0f6f3a1e2b3c', meshId: '00'.repeat(32), region: 'test' };
