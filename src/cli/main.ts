@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { GkvError } from '../core/errors.ts';
 import { release } from '../server/release.ts';
+import { backupCommands } from './backup.ts';
 import { controlCommands } from './control.ts';
 import { dataCommands } from './data.ts';
 import { exitCodes } from './io.ts';
@@ -31,6 +32,7 @@ serveCommands(program);
 dataCommands(program);
 controlCommands(program);
 transferCommands(program);
+backupCommands(program);
 offlineCommands(program);
 for (const command of program.commands) command.exitOverride();
 

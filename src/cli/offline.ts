@@ -1,8 +1,9 @@
 import { type Command } from 'commander';
 import { loadConfig, type RawConfig, type ServerConfig } from '../server/config.ts';
-import { print } from './io.ts';
+import { fileChunks } from './backupFile.ts';
+import { print, Progress } from './io.ts';
 
-/** Adds what works on a store that nobody serves: renew. */
+/** Adds what works on a store that nobody serves: renew and restore. */
 export function offlineCommands(program: Command): void {
   withStore(program.command('renew'))
     .description(
@@ -12,6 +13,28 @@ export function offlineCommands(program: Command): void {
       const { renew } = await import('../server/offline.ts'); // the other commands do without the store
       const { clusterId, incarnation } = await renew(configOf(flags).store);
       print(`cluster ${clusterId} is renewed: incarnation ${incarnation}`);
+    });
+  restoreCommand(program);
+}
+
+function restoreCommand(program: Command): void {
+  withStore(program.command('restore <file>'))
+    .description('fill an empty store from a backup; one that was cut short is begun again with the same file')
+    .option('--mesh-key <file>', 'the mesh key of the cluster that the backup is of, if it has its own')
+    .option('--as-new-cluster', 'under a new cluster id, for a store that is not to take the place of the one backed up')
+    .action(async (file: string, { asNewCluster, ...flags }: RawConfig) => {
+      const { restore } = await import('../server/offline.ts');
+      const progress = new Progress('writes checked, then restored:');
+      const { clusterId, incarnation, writes } = await restore({
+        config: configOf(flags),
+        read: () => fileChunks(file),
+        as: asNewCluster === true ? 'new cluster' : 'same cluster',
+        onProgress: (done) => {
+          progress.update(done);
+        },
+      });
+      progress.finish(writes);
+      print(`cluster ${clusterId} is restored: incarnation ${incarnation}, ${writes} writes`);
     });
 }
 

@@ -1,12 +1,12 @@
-import { PassThrough } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { type Context } from 'koa';
 import { type PullReport } from '../aae/driver.ts';
 import { GkvError } from '../core/errors.ts';
 import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
 import { type BodyReader } from './body.ts';
-import { parseBody, toRange } from './parse.ts';
-import { type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
-import { pullRequest } from './schema.ts';
+import { parseBody, toBackupResume, toRange } from './parse.ts';
+import { type Backups, type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
+import { backupRequest, pullRequest } from './schema.ts';
 import { answerJson, type Route } from './shell.ts';
 import { errorAnswer } from './status.ts';
 
@@ -14,8 +14,9 @@ export interface ControlDeps {
   readonly puller: Puller;
   readonly tree: TreeView;
   readonly status: StatusView;
+  readonly backups: Backups;
   readonly bodies: BodyReader;
-  /** Ends the pulls under way. */
+  /** Ends the pulls and backups under way. */
   readonly signal: AbortSignal;
 }
 
@@ -38,7 +39,13 @@ export function controlRoutes(deps: ControlDeps): Route[] {
   const status = async (ctx: Context): Promise<void> => {
     answerJson(ctx, JSON.stringify(await deps.status.status()));
   };
+  const backup = async (ctx: Context): Promise<void> => {
+    const { resume } = parseBody(backupRequest, await deps.bodies.read(ctx.req, ctx.res));
+    const records = deps.backups.open(resume === undefined ? undefined : toBackupResume(resume), deps.signal);
+    await streamRecords(ctx, records);
+  };
   return [
+    { method: 'POST', path: '/control/backup', handle: backup },
     { method: 'GET', path: '/control/status', handle: status },
     { method: 'POST', path: '/control/aae/pull', handle: pull },
     { method: 'GET', path: '/control/tree', handle: tree },
@@ -94,4 +101,24 @@ async function pullWithProgress(ctx: Context, puller: Puller, request: Omit<Pull
     .then((last) => {
       lines.end(last);
     });
+}
+
+/**
+ * The first record is awaited, so that what fails before it is answered with its own status; what fails later breaks the connection off. The reader's
+ * pace is ours: one record waits for it.
+ */
+async function streamRecords(ctx: Context, records: AsyncGenerator<Buffer>): Promise<void> {
+  const first = await records.next();
+  const all = async function* (): AsyncGenerator<Buffer> {
+    try {
+      if (first.done !== true) yield first.value;
+      yield* records;
+    } finally {
+      await records.return(undefined);
+    }
+  };
+  const stream = Readable.from(all(), { objectMode: false, highWaterMark: 1 });
+  stream.once('error', (error) => ctx.res.destroy(error));
+  ctx.set('Content-Type', 'application/octet-stream');
+  ctx.body = stream;
 }

@@ -30,6 +30,13 @@ const operations: readonly Operation[] = [
     request: schema.pullRequest,
     answer: schema.pullAnswer,
   },
+  {
+    method: 'post',
+    path: '/control/backup',
+    summary: 'A backup of everything, or the rest of one, as a stream of bytes',
+    request: schema.backupRequest,
+    answer: undefined,
+  },
   { method: 'get', path: '/control/status', summary: 'What this instance is, holds and lacks', answer: schema.statusAnswer },
   { method: 'get', path: '/control/tree', summary: 'Sum and shape of the anti-entropy tree', answer: schema.treeAnswer },
   { method: 'get', path: '/cluster_id', summary: 'UUID of this cluster, as text', answer: undefined },

@@ -1,4 +1,5 @@
 import { type PullReport } from '../aae/driver.ts';
+import { type BackupResume } from '../backup/source.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
 import { type Stamp } from '../core/stamp.ts';
@@ -40,6 +41,12 @@ export interface TreeSummary {
 
 export interface TreeView {
   root(): Promise<TreeSummary>;
+}
+
+/** Backups of this cluster, as streams of records. */
+export interface Backups {
+  /** Ends when it is returned, and fails when the signal aborts. */
+  open(resume: BackupResume | undefined, signal: AbortSignal): AsyncGenerator<Buffer>;
 }
 
 /** What an operator sees at a glance. What the store cannot tell while it does not answer is null. */

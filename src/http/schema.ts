@@ -53,6 +53,20 @@ export const pullRequest = z.strictObject({
 });
 
 const count = z.int().min(0);
+
+export const backupRequest = z.strictObject({
+  resume: z
+    .strictObject({
+      header: base64('header of the file'),
+      digest: base64('digest of its last whole record'),
+      position: base64('of the feed, behind its last whole page').optional(),
+      pages: count,
+      writes: count,
+    })
+    .optional()
+    .meta({ description: 'go on where a file ends that broke off' }),
+});
+
 const outcome = z.object({ version: stamp, accepted: stamp, applied: z.boolean() });
 
 export const getAnswer = z.object({ value, exists: z.boolean(), version: stamp.nullable() });

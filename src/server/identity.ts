@@ -16,6 +16,8 @@ export interface ClusterIdentity {
 }
 
 const identityKey = storeKey(tables.meta, Buffer.from('identity'));
+/** While a store is restored: the digest of the backup. It has no identity until all is there. */
+export const restoringKey = storeKey(tables.meta, Buffer.from('restoring'));
 const identityFormat = 1;
 
 /** format u8=1 | cluster id 16 | incarnation u64 | mesh id 32 | SHA-256 of the mesh key 32. */
@@ -29,6 +31,8 @@ export async function settleIdentity(
   const identity = await store.transact(async (tx) => {
     const stored = await tx.get(identityKey);
     if (stored !== undefined) return checkStored(stored, wanted.meshId, meshKey);
+    if ((await tx.get(restoringKey)) !== undefined)
+      throw new GkvError('bad_config', 'a restore into this store was cut short: run gkvmesh restore with the same file again');
     setIdentity(tx, fresh, sha256(meshKey));
     return fresh;
   });
@@ -74,7 +78,7 @@ function checkStored(bytes: Uint8Array, meshId: Uint8Array | undefined, meshKey:
 }
 
 /** A random (version 4) UUID, RFC 9562. */
-function randomUuid(random: Random): Uint8Array {
+export function randomUuid(random: Random): Uint8Array {
   const bytes = Buffer.from(random.bytes(16));
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;

@@ -13,6 +13,7 @@ import { Transport } from '../mesh/transport.ts';
 import { noteOpening, openingIdBytes } from '../replica/lineage.ts';
 import { type Replica } from '../replica/replica.ts';
 import { runJobs, type Job } from '../replica/jobs.ts';
+import { createBackups } from './backups.ts';
 import { isLoopback, type HostPort, type ServerConfig } from './config.ts';
 import { settleIdentity } from './identity.ts';
 import { uuidText } from '../core/uuid.ts';
@@ -84,6 +85,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
     puller: createPuller({ ...shared, random: realRandom }, transport, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
+    backups: createBackups(own, replica, mesh),
     status: statusView({ opened, identity, digests, replica, mesh, ready }),
     peers: { peers: () => mesh.records().map(peerView) },
     health: { live: () => true, ready },

@@ -37,6 +37,10 @@ function recordingLog(lines: TestApi['lines']): Log {
   return { ...silentLog, error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
 }
 
+async function* noBackup(): AsyncGenerator<Buffer> {
+  yield await Promise.resolve(Buffer.from('backup'));
+}
+
 /** The API over a stub store, on a free port of loopback. */
 export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTimes): Promise<TestApi> {
   const store = new StubStore();
@@ -71,6 +75,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
           mesh: null,
         }),
     },
+    backups: { open: noBackup },
     identity,
     peers: { peers: () => [] },
     health: { live: () => true, ready: () => true },

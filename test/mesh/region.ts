@@ -13,7 +13,7 @@ import { runJobs } from '../../src/replica/jobs.ts';
 import { noteOpening } from '../../src/replica/lineage.ts';
 import { Replica } from '../../src/replica/replica.ts';
 import { fixedSlot } from '../../src/replica/slots.ts';
-import { settleIdentity } from '../../src/server/identity.ts';
+import { settleIdentity, type ClusterIdentity } from '../../src/server/identity.ts';
 import { realClock, realRandom } from '../../src/server/real.ts';
 import { renewStore } from '../../src/server/renew.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
@@ -66,6 +66,7 @@ export interface RegionOptions {
 export class Region {
   readonly database: MemoryDatabase;
   readonly port: number;
+  readonly own: ClusterIdentity;
   readonly clusterId: Uint8Array;
   readonly name: string;
   readonly mesh: Mesh;
@@ -107,13 +108,13 @@ export class Region {
       times,
       signal: stop.signal,
     });
-    return new Region(database, port, own.clusterId, mesh, replica, store, network, stop);
+    return new Region(database, port, own, mesh, replica, store, network, stop);
   }
 
   private constructor(
     database: MemoryDatabase,
     port: number,
-    clusterId: Uint8Array,
+    own: ClusterIdentity,
     mesh: Mesh,
     replica: Replica,
     store: Store,
@@ -122,15 +123,16 @@ export class Region {
   ) {
     this.database = database;
     this.port = port;
-    this.clusterId = clusterId;
-    this.name = toHex(clusterId);
+    this.own = own;
+    this.clusterId = own.clusterId;
+    this.name = toHex(own.clusterId);
     this.mesh = mesh;
     this.replica = replica;
     this.store = store;
     this.#network = network;
     this.#stop = stop;
     const sink = { receive: replica.receive.bind(replica) };
-    this.responder = new Responder({ store, digests, clusterId, sink, clock: realClock });
+    this.responder = new Responder({ store, digests, clusterId: own.clusterId, sink, clock: realClock });
     network.put(port, this);
     this.#jobs = runJobs(mesh.jobs, { store, leases: undefined, clock: realClock, log: silentLog });
   }
