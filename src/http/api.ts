@@ -7,7 +7,16 @@ import { dataRoutes } from './data.ts';
 import { type HostRule } from './gate.ts';
 import { type Metrics } from './metrics.ts';
 import { opsRoutes } from './ops.ts';
-import { type DataStore, type Health, type Identity, type PeersView, type Puller, type StatusView, type TreeView } from './ports.ts';
+import {
+  type DataStore,
+  type EntryView,
+  type Health,
+  type Identity,
+  type PeersView,
+  type Puller,
+  type StatusView,
+  type TreeView,
+} from './ports.ts';
 import { createShell } from './shell.ts';
 
 export interface ApiDeps {
@@ -15,6 +24,7 @@ export interface ApiDeps {
   readonly puller: Puller;
   readonly tree: TreeView;
   readonly status: StatusView;
+  readonly entries: EntryView;
   readonly identity: Identity;
   readonly peers: PeersView;
   readonly health: Health;
@@ -38,7 +48,7 @@ export function createApi(deps: ApiDeps): Koa {
   };
   return createShell({ ...deps, observe }, [
     ...dataRoutes(deps.store, bodies, deps.signal),
-    ...controlRoutes({ puller: deps.puller, tree: deps.tree, status: deps.status, bodies, signal: deps.signal }),
+    ...controlRoutes({ puller: deps.puller, tree: deps.tree, status: deps.status, entries: deps.entries, bodies, signal: deps.signal }),
     ...opsRoutes(deps),
   ]);
 }

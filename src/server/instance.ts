@@ -78,6 +78,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   const api = createApi({
     ...common,
     store: replica,
+    entries: replica,
     puller: createPuller({ ...shared, random: realRandom }, transport, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,

@@ -72,6 +72,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     },
     identity,
     peers: { peers: () => [] },
+    entries: { candidates: () => Promise.resolve([]) },
     health: { live: () => true, ready: () => true },
     metrics: new Metrics(readings, log),
     hosts: { kind: 'loopback', names: [] },
