@@ -22,7 +22,7 @@ import { type OpenStore } from './openStore.ts';
 import { createPuller } from './puller.ts';
 import { realClock, realRandom } from './real.ts';
 import { release } from './release.ts';
-import { contentOf, peerView, statusView } from './statusView.ts';
+import { contentOf, peerStatus, peerView, statusView } from './statusView.ts';
 import { type TlsPorts } from './tlsPorts.ts';
 import { treeSummary } from './treeSummary.ts';
 
@@ -55,6 +55,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
       clockAheadMs: () => replica.hlc.aheadMs(),
       storeAvailable: () => opened.available(),
       storeRetries: () => opened.retries(),
+      peers: async () => (await mesh.view()).members.map(peerStatus),
       tlsEndsInMs: () => tls.endsInMs(),
     },
     log,
