@@ -50,7 +50,7 @@ export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-export function base64(text: string): string {
+function base64(text: string): string {
   return Buffer.from(text).toString('base64');
 }
 
