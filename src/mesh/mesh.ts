@@ -39,6 +39,9 @@ export const meshTimes: MeshTimes = {
   dayMs: 86_400_000,
 };
 
+/** So old may the low and the floor be that we tell others. */
+const statedMsMax = 500;
+
 /** Told what happens, for metrics. */
 export interface MeshObserver {
   page(page: { readonly writes: number; readonly lagMs: number }): void;
@@ -88,6 +91,8 @@ export class Mesh {
   #floorHeard: Stamp = stampZero;
   #lastClosing: Stamp = stampZero;
   #closingMs: number;
+  /** `atMs` by the monotonic clock. */
+  #stated: { readonly low: Stamp; readonly floor: Stamp; readonly atMs: number } | undefined;
 
   constructor(deps: MeshDeps) {
     const { replica, digests, own, clock, signal, times, log } = deps;
@@ -184,9 +189,19 @@ export class Mesh {
     return { low: this.#words.lowOf(frontier, others) ?? stampZero, floor };
   }
 
+  /**
+   * Goes with every request and answer of a feed. Low and floor only grow and serve the floor, which moves in steps of minutes: they may be
+   * a little old, and are not read from the store for each page.
+   */
   async #state(): Promise<Statement> {
-    const { low, floor } = await this.#lowAndFloor();
-    return { wallMs: this.#deps.clock.now(), floor, members: this.#words.all(low) };
+    const { clock, times } = this.#deps;
+    const nowMs = clock.monotonic();
+    let stated = this.#stated;
+    if (stated === undefined || nowMs - stated.atMs >= Math.min(statedMsMax, times.dayMs / 100)) {
+      stated = { ...(await this.#lowAndFloor()), atMs: nowMs };
+      this.#stated = stated;
+    }
+    return { wallMs: clock.now(), floor: stated.floor, members: this.#words.all(stated.low) };
   }
 
   /** An idle slot closes less and less often: who waits for it to be covered waits for nothing then. */
