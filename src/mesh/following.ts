@@ -1,5 +1,6 @@
 import { type DriverDeps } from '../aae/driver.ts';
 import { toHex } from '../core/bytes.ts';
+import { hostPortText } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
@@ -62,7 +63,7 @@ export class Following {
     const wanted = new Map(this.#deps.upstreams().map((record) => [toHex(record.clusterId), record]));
     for (const [name, { address }] of followed) {
       const record = wanted.get(name);
-      if (record === undefined || addressOf(record) !== address) await this.#end(followed, name);
+      if (record === undefined || hostPortText(record.address) !== address) await this.#end(followed, name);
     }
     for (const [name, record] of wanted) if (!followed.has(name)) followed.set(name, this.#begin(record, signal));
   }
@@ -73,12 +74,12 @@ export class Following {
     const either = AbortSignal.any([signal, stop.signal]);
     const health = newHealth();
     this.#healths.set(toHex(record.clusterId), health);
-    log.info({ peer: toHex(record.clusterId), address: addressOf(record) }, 'following');
+    log.info({ peer: toHex(record.clusterId), address: hostPortText(record.address) }, 'following');
     const done = Promise.all([this.#follow(record, health, either), this.#repairs(record, health, either)]);
     done.catch((error: unknown) => {
       log.error({ peer: toHex(record.clusterId), err: error }, 'following ended');
     });
-    return { address: addressOf(record), stop, done };
+    return { address: hostPortText(record.address), stop, done };
   }
 
   async #end(followed: Map<string, Followed>, name: string): Promise<void> {
@@ -121,8 +122,4 @@ export class Following {
       }
     }
   }
-}
-
-function addressOf({ address: { host, port } }: PeerRecord): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

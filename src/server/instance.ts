@@ -64,7 +64,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   tls.mesh?.onChange((material) => {
     transport.renew(material);
   });
-  const { mesh, sink } = openMesh(opened, { own, digests, replica, transport, metrics, log, signal: stopping.signal });
+  const { mesh, sink } = openMesh(opened, { own, digests, replica, transport, metrics, log, dayMs: config.dayMs, signal: stopping.signal });
   const shared = { store, digests, clusterId: own.clusterId, sink, clock: realClock };
   const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
   const ready = (): boolean => !stopping.signal.aborted && opened.available();

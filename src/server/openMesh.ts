@@ -15,12 +15,14 @@ export interface OpenMeshDeps {
   readonly transport: Links;
   readonly metrics: MeshObserver;
   readonly log: Log;
+  /** The mesh's day. */
+  readonly dayMs: number;
   readonly signal: AbortSignal;
 }
 
 /** This instance's part in the mesh, and where writes go that exchanges bring: members may repair what is below the floor. */
 export function openMesh(opened: OpenStore, deps: OpenMeshDeps): { mesh: Mesh; sink: WriteSink } {
-  const { own, digests, replica, transport, metrics, log, signal } = deps;
+  const { own, digests, replica, transport, metrics, log, dayMs, signal } = deps;
   const mesh = new Mesh({
     store: opened.store,
     isShared: opened.isShared,
@@ -32,7 +34,7 @@ export function openMesh(opened: OpenStore, deps: OpenMeshDeps): { mesh: Mesh; s
     random: realRandom,
     log,
     observer: metrics,
-    times: meshTimes,
+    times: { ...meshTimes, dayMs },
     signal,
   });
   const sink: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.isMember(peer) ? 'repairs' : 'plain') };
