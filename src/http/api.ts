@@ -6,8 +6,18 @@ import { controlRoutes } from './control.ts';
 import { dataRoutes } from './data.ts';
 import { type HostRule } from './gate.ts';
 import { type Metrics } from './metrics.ts';
+import { memberRoutes } from './members.ts';
 import { opsRoutes } from './ops.ts';
-import { type DataStore, type Health, type Identity, type PeersView, type Puller, type StatusView, type TreeView } from './ports.ts';
+import {
+  type DataStore,
+  type Health,
+  type Identity,
+  type MembersControl,
+  type PeersView,
+  type Puller,
+  type StatusView,
+  type TreeView,
+} from './ports.ts';
 import { createShell } from './shell.ts';
 
 export interface ApiDeps {
@@ -17,6 +27,7 @@ export interface ApiDeps {
   readonly status: StatusView;
   readonly identity: Identity;
   readonly peers: PeersView;
+  readonly members: MembersControl;
   readonly health: Health;
   readonly metrics: Metrics;
   readonly hosts: HostRule;
@@ -39,6 +50,7 @@ export function createApi(deps: ApiDeps): Koa {
   return createShell({ ...deps, observe }, [
     ...dataRoutes(deps.store, bodies, deps.signal),
     ...controlRoutes({ puller: deps.puller, tree: deps.tree, status: deps.status, bodies, signal: deps.signal }),
+    ...memberRoutes(deps.members, bodies, deps.signal),
     ...opsRoutes(deps),
   ]);
 }

@@ -4,7 +4,7 @@ import { hostPortText } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
-import { Follower } from './follower.ts';
+import { Follower, type TakenPage } from './follower.ts';
 import { newHealth, type PeerHealth } from './health.ts';
 import { type PeerRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
@@ -97,8 +97,8 @@ export class Following {
 
   #follow(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {
     const { observer, times } = this.#deps;
-    const onPage = (page: { writes: number; lagMs: number }): void => {
-      observer.page(page);
+    const onPage = (page: TakenPage): void => {
+      if (page.writes > 0) observer.page(page);
     };
     const deps = { ...this.#deps, waitMs: times.waitMs, onPage };
     return new Follower(record.clusterId, this.#upstream(record), health, deps).run(signal);

@@ -21,6 +21,8 @@ export interface ServerConfig {
   readonly meshListen: HostPort;
   /** Where other regions reach the mesh port; undefined: where it listens. */
   readonly advertise: HostPort | undefined;
+  /** Mesh port of a member from which an empty store is filled. */
+  readonly join: HostPort | undefined;
   /** The mesh's day: deletes are remembered at least this long, in ms. */
   readonly dayMs: number;
   readonly region: string;
@@ -94,6 +96,7 @@ const schema = z.strictObject({
   listen: hostPort.prefault('127.0.0.1:6300'),
   meshListen: hostPort.prefault('127.0.0.1:6200'),
   advertise: reachable.optional(),
+  join: hostPort.optional(),
   dayMs: dayMs.default(86_400_000),
   region: regionName.default('local'),
   meshId: hexId.optional(),
@@ -175,6 +178,12 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
     const lack = isLoopback(host) || rest.insecurePlaintext ? undefined : lackBeyondLoopback(port, tls[port]);
     if (lack !== undefined) throw new GkvError('bad_config', `${sources.get(name) ?? name}: ${host} ${lack}`);
   }
+  if (rest.join !== undefined && rest.advertise === undefined && isWildcard(rest.meshListen.host)) {
+    throw new GkvError(
+      'bad_config',
+      `${sources.get('join') ?? 'join'}: others cannot call ${rest.meshListen.host}; say with --advertise what they can`,
+    );
+  }
   for (const files of [tls.api, tls.mesh]) if (files !== undefined) readTls(files, realClock.now());
   return {
     ...rest,
@@ -182,6 +191,7 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
     tls,
     store: storeOf({ data, fdb, fdbPrefix }, sources),
     advertise: rest.advertise,
+    join: rest.join,
     meshId: rest.meshId,
     meshKey: meshKey === undefined ? undefined : readMeshKey(meshKey, sources.get('meshKey') ?? 'meshKey'),
   };

@@ -275,6 +275,8 @@ function surroundings(url: (path: string) => string): void {
     assert.deepEqual(Object.keys(description.paths).sort(), [
       '/cluster_id',
       '/control/aae/pull',
+      '/control/members/add',
+      '/control/members/remove',
       '/control/status',
       '/control/tree',
       '/data/batch',

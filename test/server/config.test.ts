@@ -30,6 +30,7 @@ describe('configuration', () => {
       listen: { host: '127.0.0.1', port: 6300 },
       meshListen: { host: '127.0.0.1', port: 6200 },
       advertise: undefined,
+      join: undefined,
       dayMs: 86_400_000,
       region: 'local',
       meshId: undefined,
