@@ -25,14 +25,14 @@ export interface JoinProgress {
 
 /**
  * Fills this cluster from a member's feed, from where the cursor in the store stands: who is killed and comes again repeats the pages that were under
- * way, and no more. Then `announce` makes us a member, and an exchange in both directions shows that nothing is missing and carries our record
- * over. A donor that cannot be reached is tried again until the signal aborts. Errors: `mesh_mismatch`, `peer_protocol`, `bad_config` where
+ * way, and no more. Then `announce` makes us and the donor members, and an exchange in both directions shows that nothing is missing and
+ * carries the records over. A donor that cannot be reached is tried again until the signal aborts. Errors: `mesh_mismatch`, `peer_protocol`, `bad_config` where
  * the donor is this cluster, and what `announce` reports.
  */
 export async function bootstrap(
   address: HostPort,
   deps: BootstrapDeps,
-  announce: () => Promise<void>,
+  announce: (donor: PeerIdentity) => Promise<void>,
   onProgress: (progress: JoinProgress) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -44,7 +44,7 @@ export async function bootstrap(
     throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);
   const upstream = new Upstream(links.link(address, 'feed'), donor.clusterId, { digests, random, clusterId: own.clusterId });
   await followToEnd(donor, upstream, deps, onProgress, signal);
-  await announce();
+  await announce(donor);
   const link = links.link(address, 'exchange');
   await whileUnreachable(address, deps, signal, () =>
     repair(donor.clusterId, upstream, link, newHealth(), { ...deps, clusterId: own.clusterId }, signal),

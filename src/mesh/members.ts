@@ -46,11 +46,13 @@ export class Members {
     return record;
   }
 
-  /** Writes our own record where there is none. Error: `not_advertised`. */
-  async addOwn(): Promise<void> {
-    const ops = await this.#ownRecord();
-    if (ops.length > 0) await this.#deps.replica.write(ops);
-    await this.#deps.changed();
+  /** Writes our record where there is none, and that of the member from which we came into the mesh, which may have been alone. Error: `not_advertised`. */
+  async joined(donor: PeerIdentity, address: HostPort): Promise<void> {
+    const { replica, changed } = this.#deps;
+    const isKnown = (await replica.get(peerKey(donor.clusterId))).version !== null;
+    const ops = [...(await this.#ownRecord()), ...(isKnown ? [] : [await this.#recordOf({ ...donor, address })])];
+    if (ops.length > 0) await replica.write(ops);
+    await changed();
   }
 
   /** False where there is no such record. */

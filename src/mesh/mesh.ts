@@ -14,6 +14,7 @@ import { FeedServer } from './feedServer.ts';
 import { floorOf, isAboveFloor } from './floor.ts';
 import { Following } from './following.ts';
 import { type PeerHealth } from './health.ts';
+import { type PeerIdentity } from './identity.ts';
 import { Peers, type PeerRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { type Statement } from './statement.ts';
@@ -116,7 +117,7 @@ export class Mesh {
   /** Fills this cluster from a member; see `bootstrap`. */
   async join(
     donor: HostPort,
-    announce: () => Promise<void>,
+    announce: (donor: PeerIdentity) => Promise<void>,
     onProgress: (progress: JoinProgress) => void,
     signal: AbortSignal,
   ): Promise<void> {

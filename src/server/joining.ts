@@ -64,7 +64,7 @@ export class Joining {
       this.#writes = progress.writes;
       onProgress(progress);
     };
-    await mesh.join(this.donor, () => members.addOwn(), note, signal);
+    await mesh.join(this.donor, (found) => members.joined(found, this.donor), note, signal);
     await store.transact((tx) => {
       tx.clear(joiningKey);
       return Promise.resolve();
