@@ -5,6 +5,7 @@ import { release } from '../server/release.ts';
 import { controlCommands } from './control.ts';
 import { dataCommands } from './data.ts';
 import { exitCodes } from './io.ts';
+import { memberCommands } from './members.ts';
 import { serveCommands } from './serve.ts';
 import { transferCommands } from './transfer.ts';
 
@@ -29,6 +30,7 @@ program.configureOutput({
 serveCommands(program);
 dataCommands(program);
 controlCommands(program);
+memberCommands(program);
 transferCommands(program);
 for (const command of program.commands) command.exitOverride();
 

@@ -113,6 +113,11 @@ export class Client implements AsyncDisposable {
     throw new GkvError('unavailable', 'the server ended the pull without a report');
   }
 
+  /** Any POST whose answer is an object. */
+  async post(path: string, body: JsonObject): Promise<JsonObject> {
+    return this.#post(path, body, jsonObject);
+  }
+
   async json(path: string): Promise<JsonObject> {
     return parseAnswer(await this.text(path), jsonObject);
   }

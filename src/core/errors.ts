@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'peer_timeout'
   | 'peer_protocol'
   // what this process, its store or its machine cannot do
+  | 'not_advertised'
   | 'unavailable'
   | 'disk_full'
   | 'read_only'

@@ -6,12 +6,14 @@ import { controlRoutes } from './control.ts';
 import { dataRoutes } from './data.ts';
 import { type HostRule } from './gate.ts';
 import { type Metrics } from './metrics.ts';
+import { memberRoutes } from './members.ts';
 import { opsRoutes } from './ops.ts';
 import {
   type DataStore,
   type EntryView,
   type Health,
   type Identity,
+  type MembersControl,
   type PeersView,
   type Puller,
   type StatusView,
@@ -27,6 +29,7 @@ export interface ApiDeps {
   readonly entries: EntryView;
   readonly identity: Identity;
   readonly peers: PeersView;
+  readonly members: MembersControl;
   readonly health: Health;
   readonly metrics: Metrics;
   readonly hosts: HostRule;
@@ -49,6 +52,7 @@ export function createApi(deps: ApiDeps): Koa {
   return createShell({ ...deps, observe }, [
     ...dataRoutes(deps.store, bodies, deps.signal),
     ...controlRoutes({ puller: deps.puller, tree: deps.tree, status: deps.status, entries: deps.entries, bodies, signal: deps.signal }),
+    ...memberRoutes(deps.members, bodies, deps.signal),
     ...opsRoutes(deps),
   ]);
 }

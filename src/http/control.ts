@@ -5,10 +5,9 @@ import { toHex } from '../core/bytes.ts';
 import { encodePosition, type Head } from '../core/entry.ts';
 import { GkvError } from '../core/errors.ts';
 import { clusterPartOf, slotOf } from '../core/frontier.ts';
-import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
 import { stampToHex } from '../core/stamp.ts';
 import { type BodyReader } from './body.ts';
-import { decodeQueryKey, parseBody, toRange } from './parse.ts';
+import { decodeAddress, decodeQueryKey, parseBody, toRange } from './parse.ts';
 import { type EntryView, type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
 import { pullRequest } from './schema.ts';
 import { answerJson, type Route } from './shell.ts';
@@ -31,7 +30,7 @@ const unreadBytesMax = 65_536;
 export function controlRoutes(deps: ControlDeps): Route[] {
   const pull = async (ctx: Context): Promise<void> => {
     const fields = parseBody(pullRequest, await deps.bodies.read(ctx.req, ctx.res));
-    const { host, port } = peerAddress(fields.peer);
+    const { host, port } = decodeAddress(fields.peer, 'peer');
     const signal = AbortSignal.any([deps.signal, clientGone(ctx)]);
     const request = { host, port, range: toRange(fields), direction: fields.direction, signal };
     if (ctx.req.headers.accept?.includes(ndjson) === true) await pullWithProgress(ctx, deps.puller, request);
@@ -68,13 +67,6 @@ function candidateJson(head: Head): object {
     bytes: head.length,
     feedPosition: head.position === undefined ? null : toHex(encodePosition(head.position)),
   };
-}
-
-function peerAddress(text: string): HostPort {
-  const address = parseHostPort(text);
-  if (address !== undefined && address.port !== 0) return address;
-  const why = address === undefined ? `${JSON.stringify(text.slice(0, 100))} is not ${hostPortIs}` : 'nobody listens on port 0';
-  throw new GkvError('malformed', `peer: ${why}`, { details: { field: 'peer' } });
 }
 
 /** Aborts when the connection ends, and also when the client closes its half: who goes away in silence is seen by that alone. */

@@ -1,8 +1,10 @@
 import type * as z from 'zod';
 import { GkvError } from '../core/errors.ts';
+import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
 import { parseKey, prefixRange, type Key, type KeyRange } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { stampFromHex, type Stamp } from '../core/stamp.ts';
+import { parseUuid } from '../core/uuid.ts';
 import { type Expected, type WriteOp } from '../replica/proposal.ts';
 import { type batchRequest, type setRequest } from './schema.ts';
 
@@ -68,6 +70,21 @@ export function decodeKey(text: string, field: string): Key {
   } catch (error) {
     throw inField(error, field);
   }
+}
+
+/** HOST:PORT where somebody may listen. Error: `malformed`. */
+export function decodeAddress(text: string, field: string): HostPort {
+  const address = parseHostPort(text);
+  if (address !== undefined && address.port !== 0) return address;
+  const why = address === undefined ? `${JSON.stringify(text.slice(0, 100))} is not ${hostPortIs}` : 'nobody listens on port 0';
+  throw new GkvError('malformed', `${field}: ${why}`, { details: { field } });
+}
+
+/** The 16 bytes. Error: `malformed`. */
+export function decodeUuid(text: string, field: string): Uint8Array {
+  const bytes = parseUuid(text);
+  if (bytes !== undefined) return bytes;
+  throw new GkvError('malformed', `${field}: ${JSON.stringify(text.slice(0, 100))} is no UUID in lower case`, { details: { field } });
 }
 
 function inField(error: unknown, field: string): unknown {

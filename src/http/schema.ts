@@ -52,6 +52,19 @@ export const pullRequest = z.strictObject({
   direction: z.enum(['both', 'pull']).default('both'),
 });
 
+const clusterId = z.string().meta({ format: 'uuid', description: 'cluster id: a UUID in lower case' });
+
+export const addMemberRequest = z.strictObject({
+  peer: z.string().meta({ description: 'HOST:PORT of its mesh port, by which all regions reach it' }),
+  regionName: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, '1 to 64 letters, digits, dots, dashes and underscores are allowed')
+    .optional()
+    .meta({ description: 'what to call it; its own name for itself if absent' }),
+});
+
+export const removeMemberRequest = z.strictObject({ clusterId });
+
 const count = z.int().min(0);
 const outcome = z.object({ version: stamp, accepted: stamp, applied: z.boolean() });
 
@@ -114,6 +127,8 @@ export const statusAnswer = z.object({
     })
     .nullable(),
 });
+export const addMemberAnswer = peer;
+export const removeMemberAnswer = z.object({ removed: z.boolean() });
 export const peersAnswer = z.object({ peers: z.array(peer) });
 export const keyAnswer = z.object({
   candidates: z.array(

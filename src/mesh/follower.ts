@@ -18,7 +18,17 @@ export interface FollowerDeps {
   readonly state: () => Promise<Statement>;
   readonly hear: (from: Uint8Array, statement: Statement) => void;
   /** Told of each page that was taken in. */
-  readonly onPage: (page: { readonly writes: number; readonly lagMs: number }) => void;
+  readonly onPage: (page: TakenPage) => void;
+}
+
+export interface TakenPage {
+  readonly writes: number;
+  /** Of the answer's frame. */
+  readonly bytes: number;
+  /** From being accepted anywhere to being here: of the last write of the page, or of one before. */
+  readonly lagMs: number;
+  /** Everything that the upstream had is here. */
+  readonly isEnd: boolean;
 }
 
 const nowhere: FeedCursor = { incarnation: 0, position: positionZero };
@@ -55,16 +65,18 @@ export class Follower {
 
   /** From where the store says that we are, page by page. Returns when somebody else moved that place. */
   async #whileItGoes(signal: AbortSignal): Promise<void> {
-    const { replica } = this.#deps;
+    const { replica, waitMs } = this.#deps;
     let from = await replica.cursor(this.#peerId);
-    let next: Promise<UpstreamPage> | undefined;
+    // At first it is answered at once, so that both sides soon know how the other stands.
+    let next: Promise<UpstreamPage> | undefined = this.#ask(from ?? nowhere, 0, signal);
+    next.catch(() => undefined); // once the signal has aborted nobody awaits it
     while (!signal.aborted) {
-      const page = await (next ?? this.#ask(from ?? nowhere, signal));
+      const page: UpstreamPage = await (next ?? this.#ask(from ?? nowhere, waitMs, signal));
       this.#backoff.succeeded();
       this.#deps.hear(this.#peerId, page.statement);
       noteAnswer(this.#health, page, this.#deps.clock.now());
       // Where there is more, it comes while this page is taken in.
-      next = page.end === undefined ? this.#ask(page.cursor, signal) : undefined;
+      next = page.end === undefined ? this.#ask(page.cursor, waitMs, signal) : undefined;
       next?.catch(() => undefined); // it is awaited above, unless what comes now fails first, or we stop
       const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, joins: page.end };
       const { results, isMoved } = await replica.receivePage(page.writes, toHex(this.#peerId), move);
@@ -75,8 +87,8 @@ export class Follower {
     }
   }
 
-  async #ask(cursor: FeedCursor, signal: AbortSignal): Promise<UpstreamPage> {
-    const { replica, state, waitMs } = this.#deps;
+  async #ask(cursor: FeedCursor, waitMs: number, signal: AbortSignal): Promise<UpstreamPage> {
+    const { replica, state } = this.#deps;
     const [frontier, statement] = await Promise.all([replica.frontier(), state()]);
     return this.#upstream.page({ waitMs, cursor, frontier, statement }, signal);
   }
@@ -104,7 +116,6 @@ function notePage(health: PeerHealth, page: UpstreamPage, { clock, onPage }: Fol
   const nowMs = clock.now();
   if (page.end !== undefined) health.levelMs = nowMs;
   const last = page.writes.at(-1);
-  if (last === undefined) return;
-  health.lagMs = Math.max(0, nowMs - physicalMsOf(last.accepted));
-  onPage({ writes: page.writes.length, lagMs: health.lagMs });
+  if (last !== undefined) health.lagMs = Math.max(0, nowMs - physicalMsOf(last.accepted));
+  onPage({ writes: page.writes.length, bytes: page.bytesIn, lagMs: health.lagMs, isEnd: page.end !== undefined });
 }

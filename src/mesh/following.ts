@@ -1,9 +1,10 @@
 import { type DriverDeps } from '../aae/driver.ts';
 import { toHex } from '../core/bytes.ts';
+import { hostPortText } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
-import { Follower } from './follower.ts';
+import { Follower, type TakenPage } from './follower.ts';
 import { newHealth, type PeerHealth } from './health.ts';
 import { type PeerRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
@@ -65,7 +66,7 @@ export class Following {
     const wanted = new Map(this.#deps.upstreams().map((record) => [toHex(record.clusterId), record]));
     for (const [name, { address }] of followed) {
       const record = wanted.get(name);
-      if (record === undefined || addressOf(record) !== address) await this.#end(followed, name);
+      if (record === undefined || hostPortText(record.address) !== address) await this.#end(followed, name);
     }
     for (const [name, record] of wanted) if (!followed.has(name)) followed.set(name, this.#begin(record, signal));
   }
@@ -76,12 +77,12 @@ export class Following {
     const either = AbortSignal.any([signal, stop.signal]);
     const health = newHealth();
     this.#healths.set(toHex(record.clusterId), health);
-    log.info({ peer: toHex(record.clusterId), address: addressOf(record) }, 'following');
+    log.info({ peer: toHex(record.clusterId), address: hostPortText(record.address) }, 'following');
     const done = Promise.all([this.#follow(record, health, either), this.#repairs(record, health, either)]);
     done.catch((error: unknown) => {
       log.error({ peer: toHex(record.clusterId), err: error }, 'following ended');
     });
-    return { address: addressOf(record), stop, done };
+    return { address: hostPortText(record.address), stop, done };
   }
 
   async #end(followed: Map<string, Followed>, name: string): Promise<void> {
@@ -99,8 +100,8 @@ export class Following {
 
   #follow(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {
     const { observer, times } = this.#deps;
-    const onPage = (page: { writes: number; lagMs: number }): void => {
-      observer.page(page);
+    const onPage = (page: TakenPage): void => {
+      if (page.writes > 0) observer.page(page);
     };
     const deps = { ...this.#deps, waitMs: times.waitMs, onPage };
     return new Follower(record.clusterId, this.#upstream(record), health, deps).run(signal);
@@ -133,8 +134,4 @@ export class Following {
     while (health.levelMs === 0 && clock.monotonic() - startedMs < times.repairMs && !signal.aborted)
       await clock.sleep(levelLookMs, signal);
   }
-}
-
-function addressOf({ address: { host, port } }: PeerRecord): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

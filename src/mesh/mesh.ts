@@ -8,10 +8,13 @@ import { type Replica } from '../replica/replica.ts';
 import { closeFreeSlots } from '../replica/slot.ts';
 import { slotLease } from '../replica/slots.ts';
 import { type Store } from '../store/store.ts';
+import { type HostPort } from '../core/hostPort.ts';
+import { bootstrap, type JoinProgress } from './bootstrap.ts';
 import { FeedServer } from './feedServer.ts';
 import { floorOf, isAboveFloor } from './floor.ts';
 import { Following } from './following.ts';
 import { type PeerHealth } from './health.ts';
+import { type PeerIdentity } from './identity.ts';
 import { Peers, type PeerRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { type Statement } from './statement.ts';
@@ -82,11 +85,21 @@ export interface MeshView {
 /** One instance's part in the mesh: serves its cluster's feed, follows others, closes its slot, moves the floor. */
 export class Mesh {
   readonly feedServer: FeedServer;
+  /** What runs from the beginning. */
   readonly jobs: readonly Job[];
+  /** What runs once everything is here that the mesh had when this cluster came to it. */
+  readonly memberJobs: readonly Job[];
   readonly #deps: MeshDeps;
   readonly #words: Words;
   readonly #peers: Peers;
   readonly #following: Following;
+  /** What is told to other members, and heard of them. */
+  readonly #talk = {
+    state: (): Promise<Statement> => this.#state(),
+    hear: (_from: Uint8Array, statement: Statement): void => {
+      this.#hear(statement);
+    },
+  };
   #records: readonly PeerRecord[] = [];
   #floorHeard: Stamp = stampZero;
   #lastClosing: Stamp = stampZero;
@@ -100,13 +113,20 @@ export class Mesh {
     this.#words = new Words(own);
     this.#peers = new Peers((query) => replica.list(query), log);
     this.#closingMs = times.closingMs.least;
-    const state = (): Promise<Statement> => this.#state();
-    const hear = (_from: Uint8Array, statement: Statement): void => {
-      this.#hear(statement);
-    };
-    this.feedServer = new FeedServer({ feed: replica, digests, own, clock, signal, hear, state });
-    this.#following = new Following({ ...deps, state, hear, upstreams: () => this.#upstreams() });
+    this.feedServer = new FeedServer({ feed: replica, digests, own, clock, signal, ...this.#talk });
+    this.#following = new Following({ ...deps, ...this.#talk, upstreams: () => this.#upstreams() });
     this.jobs = this.#makeJobs();
+    this.memberJobs = this.#makeMemberJobs();
+  }
+
+  /** Fills this cluster from a member; see `bootstrap`. */
+  async join(
+    donor: HostPort,
+    announce: (donor: PeerIdentity) => Promise<void>,
+    onProgress: (progress: JoinProgress) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await bootstrap(donor, { ...this.#deps, ...this.#talk }, announce, onProgress, signal);
   }
 
   /** True where the data name this cluster, given in hex, as a member. */
@@ -117,6 +137,11 @@ export class Mesh {
   /** All that the data name, us among them. */
   records(): readonly PeerRecord[] {
     return this.#records;
+  }
+
+  /** Reads the members from the data now, and not only when their time has come. */
+  async readMembers(): Promise<void> {
+    this.#records = await this.#peers.read();
   }
 
   async view(): Promise<MeshView> {
@@ -130,39 +155,25 @@ export class Mesh {
 
   #makeJobs(): Job[] {
     const { times, isShared } = this.#deps;
-    const job = (name: string, runsOn: Job['runsOn'], pauseMs: () => number, work: Job['work']): Job => ({ name, runsOn, pauseMs, work });
     return [
-      job(
-        'members',
-        'each',
-        () => times.membersMs,
-        async () => {
-          this.#records = await this.#peers.read();
-        },
-      ),
-      job('follow', 'one', firstAtOnce(times.membersMs), async (_store, signal) => {
-        this.#records = await this.#peers.read();
-        await this.#following.run(signal);
-      }),
-      job(
-        'closing',
-        'each',
-        () => this.#closingMs,
-        () => this.#close(),
-      ),
-      job(
-        'free slots',
-        'one',
-        () => times.closingMs.most,
-        (store) => this.#closeFree(store, isShared),
-      ),
-      job(
-        'floor',
-        'one',
-        () => Math.min(times.closingMs.most, times.dayMs / 24),
-        (_store, signal) => this.#moveFloor(signal),
-      ),
+      { name: 'members', runsOn: 'each', pauseMs: () => times.membersMs, work: () => this.readMembers() },
+      { name: 'closing', runsOn: 'each', pauseMs: () => this.#closingMs, work: () => this.#close() },
+      { name: 'free slots', runsOn: 'one', pauseMs: () => times.closingMs.most, work: (store) => this.#closeFree(store, isShared) },
     ];
+  }
+
+  #makeMemberJobs(): Job[] {
+    const { times } = this.#deps;
+    const floorMs = Math.min(times.closingMs.most, times.dayMs / 24);
+    return [
+      { name: 'follow', runsOn: 'one', pauseMs: firstAtOnce(times.membersMs), work: (_store, signal) => this.#follow(signal) },
+      { name: 'floor', runsOn: 'one', pauseMs: () => floorMs, work: (_store, signal) => this.#moveFloor(signal) },
+    ];
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    await this.readMembers();
+    await this.#following.run(signal);
   }
 
   /** Members that are not us. */

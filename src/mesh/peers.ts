@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { parseUuid } from '../core/uuid.ts';
+import { parseUuid, uuidText } from '../core/uuid.ts';
 import { toHex } from '../core/bytes.ts';
-import { parseHostPort, type HostPort } from '../core/hostPort.ts';
-import { prefixRange } from '../core/key.ts';
+import { hostPortText, parseHostPort, type HostPort } from '../core/hostPort.ts';
+import { parseKey, prefixRange, type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Log } from '../core/ports.ts';
 import { type ListedEntry, type ListQuery, type ListResult } from '../replica/read.ts';
 
 /** Where the mesh's members are described, as data: @system/peers/<cluster id, a UUID> → JSON. */
-export const peersPrefix = Buffer.from('@system/peers/');
+const peersPrefix = Buffer.from('@system/peers/');
 
 /** One member as the data describe it. */
 export interface PeerRecord {
@@ -26,6 +26,28 @@ const recordSchema = z.looseObject({
   upstreams: z.array(z.string().max(100)).max(limits.membersMax).optional(),
   regionName: z.string().max(100).optional(),
 });
+
+/** The key of a member's record; `clusterId` is a UUID's 16 bytes. */
+export function peerKey(clusterId: Uint8Array): Key {
+  return parseKey(Buffer.concat([peersPrefix, Buffer.from(uuidText(clusterId))]));
+}
+
+/** The value of a member's record. Fields of `before`, the value that it replaces, stay where we do not know them, and so do upstreams. */
+export function encodePeer(
+  { address, regionName }: Pick<PeerRecord, 'address' | 'regionName'>,
+  before: Uint8Array | undefined,
+): Uint8Array {
+  return Buffer.from(JSON.stringify({ ...known(before), address: hostPortText(address), regionName }));
+}
+
+function known(value: Uint8Array | undefined): object {
+  if (value === undefined) return {};
+  try {
+    return recordSchema.parse(JSON.parse(Buffer.from(value).toString()));
+  } catch {
+    return {}; // a record that cannot be read is replaced
+  }
+}
 
 /** The members that the data name. A record that cannot be read is left out, with a warning. */
 export class Peers {

@@ -1,4 +1,5 @@
 import { countOf, bytesOf } from '../core/sum.ts';
+import { hostPortText } from '../core/hostPort.ts';
 import { rootSum } from '../aae/tree.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { compareStamps, stampToHex, stampZero } from '../core/stamp.ts';
@@ -47,8 +48,8 @@ export function statusView({ opened, identity, digests, replica, mesh, ready }: 
   return { status };
 }
 
-export function peerView({ clusterId, address: { host, port }, regionName }: PeerRecord): PeerView {
-  return { clusterId: uuidText(clusterId), address: `${host.includes(':') ? `[${host}]` : host}:${port}`, regionName };
+export function peerView({ clusterId, address, regionName }: PeerRecord): PeerView {
+  return { clusterId: uuidText(clusterId), address: hostPortText(address), regionName };
 }
 
 function meshStatus({ members, low, floor }: MeshView, own: string): MeshStatus {

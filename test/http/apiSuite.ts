@@ -276,6 +276,8 @@ function surroundings(url: (path: string) => string): void {
       '/cluster_id',
       '/control/aae/pull',
       '/control/key',
+      '/control/members/add',
+      '/control/members/remove',
       '/control/status',
       '/control/tree',
       '/data/batch',

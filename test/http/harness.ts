@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { request, type Dispatcher } from 'undici';
 import { type PullReport } from '../../src/aae/driver.ts';
+import { hostPortText } from '../../src/core/hostPort.ts';
 import { silentLog, type Log } from '../../src/core/ports.ts';
 import { createApi, type ApiDeps } from '../../src/http/api.ts';
 import { Metrics } from '../../src/http/metrics.ts';
@@ -92,7 +93,12 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     identity,
     peers: { peers: () => [] },
     entries: { candidates: () => Promise.resolve([]) },
-    health: { live: () => true, ready: () => true },
+    members: {
+      add: (address, regionName) =>
+        Promise.resolve({ clusterId: identity.clusterId, address: hostPortText(address), regionName: regionName ?? 'its own' }),
+      remove: () => Promise.resolve(true),
+    },
+    health: { live: () => true, unready: () => undefined },
     metrics: new Metrics(readings, log),
     hosts: { kind: 'loopback', names: [] },
     clock: realClock,

@@ -129,7 +129,7 @@ describe('HTTP API on the wire', () => {
   });
 
   it('probes are 503 unavailable when the instance is not well', async () => {
-    await using api = await startApi({ health: { live: () => false, ready: () => false } });
+    await using api = await startApi({ health: { live: () => false, unready: () => 'it is asleep' } });
     for (const path of ['/livez', '/readyz']) assert.equal((await send(`${api.url}${path}`, 'GET')).status, 503);
   });
 
