@@ -21,6 +21,13 @@ export interface FollowerDeps {
   readonly onPage: (page: { readonly writes: number; readonly lagMs: number }) => void;
 }
 
+/** Between two questions to an upstream that answers nothing, and too early. */
+const pauseMsMax = 1_000;
+
+interface AskedPage extends UpstreamPage {
+  readonly askedMs: number;
+}
+
 const nowhere: FeedCursor = { incarnation: 0, position: positionZero };
 
 /** Follows one upstream's feed: asks, takes in, asks again. One request is under way at a time, so that nothing piles up. */
@@ -60,7 +67,6 @@ export class Follower {
     let asked = this.#ask(from ?? nowhere, signal);
     while (!signal.aborted) {
       const page = await asked;
-      this.#backoff.succeeded();
       this.#deps.hear(this.#peerId, page.statement);
       noteAnswer(this.#health, page, this.#deps.clock.now());
       // Where there is more, it comes while this page is taken in.
@@ -69,17 +75,27 @@ export class Follower {
       const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, joins: page.end };
       const { results, isMoved } = await replica.receivePage(page.writes, toHex(this.#peerId), move);
       this.#health.applied += results.filter(({ status }) => status === 'applied').length;
+      this.#backoff.succeeded();
       notePage(this.#health, page, this.#deps);
       if (!isMoved) return;
       from = page.cursor;
+      if (next === undefined) await this.#pauseAfter(page, signal);
       asked = next ?? this.#ask(from, signal);
     }
   }
 
-  async #ask(cursor: FeedCursor, signal: AbortSignal): Promise<UpstreamPage> {
-    const { replica, state, waitMs } = this.#deps;
+  /** An upstream that has nothing waits before it says so; one that does not is stopping or has too many readers, and is not pressed. */
+  async #pauseAfter(page: AskedPage, signal: AbortSignal): Promise<void> {
+    const { clock, waitMs } = this.#deps;
+    const leftMs = waitMs - (clock.monotonic() - page.askedMs);
+    if (page.writes.length === 0 && leftMs > 0) await clock.sleep(Math.min(leftMs, pauseMsMax), signal);
+  }
+
+  async #ask(cursor: FeedCursor, signal: AbortSignal): Promise<AskedPage> {
+    const { replica, state, waitMs, clock } = this.#deps;
+    const askedMs = clock.monotonic();
     const [frontier, statement] = await Promise.all([replica.frontier(), state()]);
-    return this.#upstream.page({ waitMs, cursor, frontier, statement }, signal);
+    return { ...(await this.#upstream.page({ waitMs, cursor, frontier, statement }, signal)), askedMs };
   }
 
   #noteFailure(error: unknown): void {
@@ -92,7 +108,6 @@ export class Follower {
 
 function noteAnswer(health: PeerHealth, page: UpstreamPage, nowMs: number): void {
   health.connected = true;
-  health.lastError = undefined;
   health.contactMs = nowMs;
   health.skewMs = page.statement.wallMs - nowMs;
   health.pages += 1;
@@ -103,6 +118,7 @@ function noteAnswer(health: PeerHealth, page: UpstreamPage, nowMs: number): void
 
 function notePage(health: PeerHealth, page: UpstreamPage, { clock, onPage }: FollowerDeps): void {
   const nowMs = clock.now();
+  health.lastError = undefined;
   if (page.end !== undefined) health.levelMs = nowMs;
   const last = page.writes.at(-1);
   if (last === undefined) return;

@@ -135,12 +135,16 @@ export async function readClosed(snapshot: Snapshot): Promise<ClusterFrontier> {
   return { base, slots };
 }
 
-/** Closes the slots that nobody holds, and those that were never used: nothing at or below `stamp` will come from there. */
+/**
+ * Closes the slots that nobody holds, and those that were never used: nothing at or below `stamp` will come from there. Conflicts with who
+ * takes one of these, and with nobody who commits under another.
+ */
 export async function closeFreeSlots(tx: Transaction, stamp: Stamp, isFree: (slot: number) => Promise<boolean>): Promise<void> {
-  for (const { key, value } of await tx.range(tableRange(tables.slot), { limit: storeLimits.rowsMax })) {
-    const record = decodeSlot(value);
-    if (compareStamps(record.closed, stamp) >= 0 || !(await isFree(asBuffer(keyWithin(key)).readUInt16BE(0)))) continue;
-    tx.set(key, encodeSlot({ ...record, closed: stamp }));
+  for (const { key } of await tx.range(tableRange(tables.slot), { limit: storeLimits.rowsMax, isolation: 'snapshot' })) {
+    const slot = asBuffer(keyWithin(key)).readUInt16BE(0);
+    if (!(await isFree(slot))) continue;
+    const record = await readSlot(tx, slot);
+    if (record !== undefined && compareStamps(record.closed, stamp) < 0) tx.set(key, encodeSlot({ ...record, closed: stamp }));
   }
   if (compareStamps(await readSlotBase(tx), stamp) < 0) tx.set(slotBaseKey, stamp);
 }

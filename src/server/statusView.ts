@@ -51,10 +51,11 @@ export function peerView({ clusterId, address: { host, port }, regionName }: Pee
   return { clusterId: uuidText(clusterId), address: `${host.includes(':') ? `[${host}]` : host}:${port}`, regionName };
 }
 
-function meshStatus({ members, low, floor }: MeshView, own: string): MeshStatus {
+function meshStatus({ members, unreadable, low, floor }: MeshView, own: string): MeshStatus {
   const lows = [
     { clusterId: own, low },
     ...members.map((member) => ({ clusterId: uuidText(member.record.clusterId), low: member.low ?? stampZero })),
+    ...unreadable.map((member) => ({ clusterId: uuidText(member.clusterId), low: member.low ?? stampZero })),
   ];
   const least = lows.reduce((a, b) => (compareStamps(b.low, a.low) < 0 ? b : a));
   return {
