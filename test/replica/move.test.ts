@@ -158,8 +158,9 @@ describe('R19: moves', () => {
     assert.ok(partsOfWrites(writes).length > 1);
     const receiving = instance.replica.receivePage(writes, peer, move(undefined, at(1)));
     let isDone = false;
+    const isOver = (): boolean => isDone;
     void receiving.finally(() => (isDone = true));
-    while (!isDone) {
+    while (!isOver()) {
       if ((await placeOf(instance)).at !== undefined)
         for (const { write } of writes) assert.equal((await instance.replica.get(write.key)).exists, true);
       await new Promise((resolve) => setImmediate(resolve));
