@@ -5,6 +5,12 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 const senderAt = 53;
 const senderBytes = 16;
 
+/** A region's mesh port, HOST:PORT, and its cluster id. */
+interface Place {
+  readonly mesh: string;
+  readonly clusterId: string;
+}
+
 interface Wire {
   /** Cluster ids in hex. */
   readonly from: string;
@@ -21,15 +27,27 @@ export class Network {
   answered = 0;
 
   /** HOST:PORT that leads to the mesh port of a region. */
-  async to(region: { readonly mesh: string; readonly clusterId: string }): Promise<string> {
+  async to(region: Place): Promise<string> {
+    const { address, leadTo } = await this.wire();
+    leadTo(region);
+    return address;
+  }
+
+  /** HOST:PORT that leads nowhere until it is told where: for regions that must say at their start how they are reached. */
+  async wire(): Promise<{ readonly address: string; readonly leadTo: (region: Place) => void }> {
+    let place: Place | undefined;
     const server = createServer((caller) => {
-      this.#accept(caller, region.mesh, bare(region.clusterId));
+      if (place === undefined) caller.destroy();
+      else this.#accept(caller, place.mesh, bare(place.clusterId));
     });
     this.#servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('no port');
-    return `127.0.0.1:${address.port}`;
+    const leadTo = (region: Place): void => {
+      place = region;
+    };
+    return { address: `127.0.0.1:${address.port}`, leadTo };
   }
 
   /** From now on the region reaches nobody, and nobody reaches it. */
