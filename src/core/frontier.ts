@@ -27,7 +27,7 @@ export function clusterPartOf(stamp: Stamp): ClusterPart {
   return toHex(stamp.subarray(stampBytes - instanceBytes, stampBytes - instanceBytes + clusterPartBytes));
 }
 
-function slotOf(stamp: Stamp): number {
+export function slotOf(stamp: Stamp): number {
   return ((stamp[stampBytes - 2] ?? 0) << 8) | (stamp[stampBytes - 1] ?? 0);
 }
 

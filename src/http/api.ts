@@ -10,6 +10,7 @@ import { memberRoutes } from './members.ts';
 import { opsRoutes } from './ops.ts';
 import {
   type DataStore,
+  type EntryView,
   type Health,
   type Identity,
   type MembersControl,
@@ -25,6 +26,7 @@ export interface ApiDeps {
   readonly puller: Puller;
   readonly tree: TreeView;
   readonly status: StatusView;
+  readonly entries: EntryView;
   readonly identity: Identity;
   readonly peers: PeersView;
   readonly members: MembersControl;
@@ -49,7 +51,7 @@ export function createApi(deps: ApiDeps): Koa {
   };
   return createShell({ ...deps, observe }, [
     ...dataRoutes(deps.store, bodies, deps.signal),
-    ...controlRoutes({ puller: deps.puller, tree: deps.tree, status: deps.status, bodies, signal: deps.signal }),
+    ...controlRoutes({ puller: deps.puller, tree: deps.tree, status: deps.status, entries: deps.entries, bodies, signal: deps.signal }),
     ...memberRoutes(deps.members, bodies, deps.signal),
     ...opsRoutes(deps),
   ]);

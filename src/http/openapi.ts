@@ -30,6 +30,7 @@ const operations: readonly Operation[] = [
     request: schema.pullRequest,
     answer: schema.pullAnswer,
   },
+  { method: 'get', path: '/control/key', summary: 'All that is held for one key: ?key=BASE64URL', answer: schema.keyAnswer },
   {
     method: 'post',
     path: '/control/members/add',

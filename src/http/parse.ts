@@ -50,6 +50,19 @@ function decodeBase64(text: string, field: string): Buffer {
   return bytes;
 }
 
+/** A key in base64url without padding, as it stands in a query. */
+export function decodeQueryKey(text: unknown): Key {
+  const bytes = Buffer.from(typeof text === 'string' ? text : '', 'base64url');
+  if (typeof text !== 'string' || bytes.toString('base64url') !== text) {
+    throw new GkvError('malformed', 'key: must be in the query once, in base64url without padding', { details: { field: 'key' } });
+  }
+  try {
+    return parseKey(bytes);
+  } catch (error) {
+    throw inField(error, 'key');
+  }
+}
+
 export function decodeKey(text: string, field: string): Key {
   const bytes = decodeBase64(text, field);
   try {

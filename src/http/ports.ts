@@ -1,4 +1,5 @@
 import { type PullReport } from '../aae/driver.ts';
+import { type Head } from '../core/entry.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
@@ -103,6 +104,11 @@ export interface MeshStatus {
   readonly floor: string;
   /** The cluster ids whose low is the least: they hold the floor back. */
   readonly floorHeldBackBy: readonly string[];
+}
+
+/** All that is held for one key. */
+export interface EntryView {
+  candidates(key: Key): Promise<readonly Head[]>;
 }
 
 export interface PeersView {

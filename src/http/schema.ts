@@ -130,4 +130,19 @@ export const statusAnswer = z.object({
 export const addMemberAnswer = peer;
 export const removeMemberAnswer = z.object({ removed: z.boolean() });
 export const peersAnswer = z.object({ peers: z.array(peer) });
+export const keyAnswer = z.object({
+  candidates: z.array(
+    z.object({
+      version: stamp,
+      accepted: stamp,
+      origin: z.object({ cluster: z.string().meta({ description: 'the 48-bit id of the cluster that took it in' }), slot: count }),
+      writeId: z.string(),
+      leafGrant: z.string(),
+      tombstone: z.boolean(),
+      expiresAt: count.nullable(),
+      bytes: count,
+      feedPosition: z.string().nullable(),
+    }),
+  ),
+});
 export const errorAnswer = z.object({ error: z.looseObject({ code: z.string(), message: z.string() }) });

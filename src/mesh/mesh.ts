@@ -42,6 +42,9 @@ export const meshTimes: MeshTimes = {
   dayMs: 86_400_000,
 };
 
+/** So old may the low and the floor be that we tell others. */
+const statedMsMax = 500;
+
 /** Told what happens, for metrics. */
 export interface MeshObserver {
   page(page: { readonly writes: number; readonly lagMs: number }): void;
@@ -101,6 +104,8 @@ export class Mesh {
   #floorHeard: Stamp = stampZero;
   #lastClosing: Stamp = stampZero;
   #closingMs: number;
+  /** `atMs` by the monotonic clock. */
+  #stated: { readonly low: Stamp; readonly floor: Stamp; readonly atMs: number } | undefined;
 
   constructor(deps: MeshDeps) {
     const { replica, digests, own, clock, signal, times, log } = deps;
@@ -161,9 +166,14 @@ export class Mesh {
     const { times } = this.#deps;
     const floorMs = Math.min(times.closingMs.most, times.dayMs / 24);
     return [
-      { name: 'follow', runsOn: 'one', pauseMs: () => times.membersMs, work: (_store, signal) => this.#following.run(signal) },
+      { name: 'follow', runsOn: 'one', pauseMs: firstAtOnce(times.membersMs), work: (_store, signal) => this.#follow(signal) },
       { name: 'floor', runsOn: 'one', pauseMs: () => floorMs, work: (_store, signal) => this.#moveFloor(signal) },
     ];
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    await this.readMembers();
+    await this.#following.run(signal);
   }
 
   /** Members that are not us. */
@@ -190,9 +200,19 @@ export class Mesh {
     return { low: this.#words.lowOf(frontier, others) ?? stampZero, floor };
   }
 
+  /**
+   * Goes with every request and answer of a feed. Low and floor only grow and serve the floor, which moves in steps of minutes: they may be
+   * a little old, and are not read from the store for each page.
+   */
   async #state(): Promise<Statement> {
-    const { low, floor } = await this.#lowAndFloor();
-    return { wallMs: this.#deps.clock.now(), floor, members: this.#words.all(low) };
+    const { clock, times } = this.#deps;
+    const nowMs = clock.monotonic();
+    let stated = this.#stated;
+    if (stated === undefined || nowMs - stated.atMs >= Math.min(statedMsMax, times.dayMs / 100)) {
+      stated = { ...(await this.#lowAndFloor()), atMs: nowMs };
+      this.#stated = stated;
+    }
+    return { wallMs: clock.now(), floor: stated.floor, members: this.#words.all(stated.low) };
   }
 
   /** An idle slot closes less and less often: who waits for it to be covered waits for nothing then. */
@@ -216,8 +236,9 @@ export class Mesh {
     const { replica, log, times } = this.#deps;
     const { low } = await this.#lowAndFloor();
     const heard = this.#floorHeard;
+    const isKnown = compareStamps(low, stampZero) > 0; // not while there is a member of which nothing is here yet
     if (isAboveFloor(low, heard)) await replica.raiseFloor(heard);
-    else
+    else if (isKnown)
       log.error(
         {},
         'the floor of the mesh is above what this cluster has: it was away for too long, and must be started anew from an empty store',
@@ -227,4 +248,14 @@ export class Mesh {
     if (floor !== undefined) await replica.raiseFloor(floor);
     await replica.collect(await replica.floor(), signal);
   }
+}
+
+/** A region that starts lacks what was written meanwhile: it does not wait before it follows. */
+function firstAtOnce(pauseMs: number): () => number {
+  let nextMs = 0;
+  return () => {
+    const ms = nextMs;
+    nextMs = pauseMs;
+    return ms;
+  };
 }

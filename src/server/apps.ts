@@ -58,6 +58,7 @@ export function createApps(deps: AppsDeps): Apps {
   const api = createApi({
     ...common,
     store: replica,
+    entries: replica,
     puller: createPuller({ ...shared, random: realRandom }, transport, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,

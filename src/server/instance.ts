@@ -17,7 +17,7 @@ import { openMesh } from './openMesh.ts';
 import { openReplica } from './openReplica.ts';
 import { type OpenStore } from './openStore.ts';
 import { realClock, realRandom } from './real.ts';
-import { contentOf } from './statusView.ts';
+import { contentOf, peerStatus } from './statusView.ts';
 import { type TlsPorts } from './tlsPorts.ts';
 
 /** One instance on an open store, not yet listening. */
@@ -46,6 +46,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
       clockAheadMs: () => replica.hlc.aheadMs(),
       storeAvailable: () => opened.available(),
       storeRetries: () => opened.retries(),
+      peers: async () => (await mesh.view()).members.map(peerStatus),
       tlsEndsInMs: () => tls.endsInMs(),
     },
     log,

@@ -66,7 +66,7 @@ function meshStatus({ members, low, floor }: MeshView, own: string): MeshStatus 
   };
 }
 
-function peerStatus({ record, low, health }: MemberView): PeerStatus {
+export function peerStatus({ record, low, health }: MemberView): PeerStatus {
   const at = (ms: number | undefined): number | null => (ms === undefined || ms === 0 ? null : ms);
   return {
     ...peerView(record),

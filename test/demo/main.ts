@@ -62,16 +62,16 @@ async function readYourWrite([eu, , ap]: Three): Promise<void> {
   say(`  ap answers ${Buffer.from(read.value, 'base64').toString()} after ${Math.round(performance.now() - started)} ms`);
 }
 
-async function partition({ network }: World, [eu, us, ap]: Three): Promise<void> {
+async function partition(world: World, [eu, us, ap]: Three): Promise<void> {
   say('4. ap is cut off; all go on without each other');
-  network.cut(ap.clusterId);
+  world.wires(ap, 'cut');
   await until(async () => (await hears(eu, 1)) && (await hears(us, 1)) && (await hears(ap, 0)));
   await write(eu, changes(1));
   await write(ap, changes(2));
   await level([eu, us]);
   say('  1000 cities changed in eu, 1000 others in ap; eu and us are equal');
   if (await areLevel([eu, ap])) throw new Error('ap is not cut off');
-  network.heal();
+  world.wires(ap, 'open');
   say(`  healed: all three are equal ${seconds(await level([eu, us, ap]))} later`);
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { request } from 'undici';
 import { z } from 'zod';
-import { Network } from '../network.ts';
+import { FaultProxy } from '../e2e/proxy.ts';
 import { freePort, post, serviceOf, spawned, startRegion, type Region } from '../region.ts';
 
 /** A day of the demo's mesh: deletes must be forgotten while somebody watches. */
@@ -15,7 +15,7 @@ const peersSchema = z.object({ mesh: z.object({ peers: z.array(z.object({ connec
 
 /** What runs, and where its data lies; all of it goes away at the end. */
 export class World {
-  readonly network = new Network();
+  readonly #proxy = new FaultProxy();
   readonly regions: Region[] = [];
   readonly #dirs: string[] = [];
 
@@ -25,10 +25,10 @@ export class World {
     this.#dirs.push(data);
     const nth = this.regions.length;
     const ports = { apiPort: await freePort(6_300 + nth), meshPort: await freePort(6_200 + nth) };
-    const wire = await this.network.wire();
+    const address = await this.#proxy.listen(name);
     const flags = [
       '--advertise',
-      wire.address,
+      address,
       '--day-ms',
       String(dayMs),
       '--log-level',
@@ -38,15 +38,23 @@ export class World {
     const region = await startRegion({ name, data, ...ports, flags }, (program, args, ready) =>
       serviceOf(spawned(program, args), ready, say),
     );
-    const reached = { ...region, mesh: wire.address };
-    wire.leadTo(region);
+    this.#proxy.target(name, region.mesh);
+    const reached = { ...region, mesh: address };
     this.regions.push(reached);
     return reached;
   }
 
+  /** Nothing passes from or to this region, or everything again. */
+  wires(region: Region, flow: 'cut' | 'open'): void {
+    for (const other of this.regions) {
+      this.#proxy.link(region.clusterId, other.name).set({ flow });
+      this.#proxy.link(other.clusterId, region.name).set({ flow });
+    }
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.regions.map(({ service }) => service.stop()));
-    await this.network.close();
+    await this.#proxy.close();
     for (const dir of this.#dirs) rmSync(dir, { recursive: true, force: true });
   }
 }
