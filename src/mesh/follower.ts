@@ -75,11 +75,11 @@ export class Follower {
   async #whileItGoes(signal: AbortSignal): Promise<void> {
     const { replica, waitMs } = this.#deps;
     let from = await replica.cursor(this.#peerId);
+    let next: Promise<AskedPage> | undefined;
     // At first it is answered at once, so that both sides soon know how the other stands.
-    let next: Promise<AskedPage> | undefined = this.#ask(from ?? nowhere, 0, signal);
-    next.catch(() => undefined); // once the signal has aborted nobody awaits it
+    let patienceMs = 0;
     while (!signal.aborted) {
-      const page: AskedPage = await (next ?? this.#ask(from ?? nowhere, waitMs, signal));
+      const page: AskedPage = await (next ?? this.#ask(from ?? nowhere, patienceMs, signal));
       this.#deps.hear(this.#peerId, page.statement);
       noteAnswer(this.#health, page, this.#deps.clock.now());
       // Where there is more, it comes while this page is taken in.
@@ -93,6 +93,7 @@ export class Follower {
       if (!isMoved) return;
       from = page.cursor;
       if (next === undefined) await this.#pauseAfter(page, signal);
+      patienceMs = waitMs;
     }
   }
 

@@ -259,8 +259,9 @@ export class Mesh {
     const { replica, log, times } = this.#deps;
     const { low } = await this.#lowAndFloor();
     const heard = this.#floorHeard;
+    const isKnown = compareStamps(low, stampZero) > 0; // not while there is a member of which nothing is here yet
     if (isAboveFloor(low, heard)) await replica.raiseFloor(heard);
-    else if (compareStamps(low, stampZero) > 0)
+    else if (isKnown)
       log.error(
         {},
         'the floor of the mesh is above what this cluster has: it was away for too long, and must be started anew from an empty store',

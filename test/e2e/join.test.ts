@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import { peersAnswer } from '../../src/http/schema.ts';
-import { Network } from '../network.ts';
 import { freePort } from '../region.ts';
 import { until } from '../support.ts';
+import { FaultProxy } from './proxy.ts';
 import { b64, errorIn, Scene, serveArgs, type RunningServer } from './server.ts';
 
 /** Of 500 a page: whoever is killed repeats two pages at the most, so that three times are less than 5 %. */
@@ -12,17 +12,18 @@ const entries = 72_000;
 
 describe('joining a mesh', () => {
   const scene = new Scene();
-  const network = new Network();
+  const proxy = new FaultProxy();
   let donor: RunningServer;
   let toDonor: string;
   before(async () => {
     donor = await scene.server(undefined, ['--region', 'donor']);
-    toDonor = await network.to(donor);
+    toDonor = await proxy.listen('donor');
+    proxy.target('donor', donor.mesh);
     await Promise.all([0, 1, 2, 3].map((part) => donor.fill(`k/${part}/`, entries / 4)));
     await donor.post('/data/set', { key: b64('k/0/00007'), delete: true });
   });
   after(async () => {
-    await network.close();
+    await proxy.close();
     await scene.close();
   });
 
@@ -35,20 +36,22 @@ describe('joining a mesh', () => {
 
   it('G11: an empty region is filled, and ready then; killed thrice before it goes on where it was', async () => {
     const data = join(scene.dir(), 'data');
+    let wire = { bytes: 0 };
     for (let killed = 0; killed < 3; killed += 1) {
-      const killAt = network.answered + 600_000;
       const joining = await scene.joining(toDonor, data);
-      await until(() => network.answered > killAt);
+      wire = proxy.link(joining.clusterId, 'donor').counts;
+      const killAt = wire.bytes + 600_000;
+      await until(() => wire.bytes > killAt);
       const ready = await joining.get('/readyz');
       assert.equal(ready.status, 503);
       assert.match(errorIn(ready).message, new RegExp(`joins the mesh from ${toDonor}, \\d+ writes so far$`));
       await joining.crash();
     }
-    const bytesOfKilled = network.answered;
+    const bytesOfKilled = wire.bytes;
     const last = await scene.server(data, ['--region', 'new']); // without --join too: a store that lacks something is not served
     assert.equal((await last.tree()).sum, (await donor.tree()).sum);
     const [, writes] = await last.process.line(/^gkvmesh joined: (\d+) writes, \d+\.\d MB, \d+ writes\/s in \d+\.\d s\n/m);
-    const repeated = (Number(writes) * network.answered) / (network.answered - bytesOfKilled) - entries;
+    const repeated = (Number(writes) * wire.bytes) / (wire.bytes - bytesOfKilled) - entries;
     assert.ok(repeated < 0.05 * entries, `${repeated} writes came twice`);
     await last.set('from/new', 'v');
     await until(async () => (await donor.read('from/new')) === 'v');

@@ -22,23 +22,23 @@ export class FaultProxy {
   readonly #links = new Map<string, Link>();
   readonly #sockets = new Set<Socket>();
 
-  /** Listens for a region; its address for all others, also while its own port changes. */
-  async listen(clusterId: string): Promise<string> {
+  /** Listens for a region, by its cluster id or, before there is one, a name; its address for all others, also while its own port changes. */
+  async listen(upstream: string): Promise<string> {
     const server = createServer({ noDelay: true }, (socket) => {
-      this.#accept(socket, clusterId);
+      this.#accept(socket, upstream);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    this.#fronts.set(clusterId, { server, targetPort: 0 });
+    this.#fronts.set(upstream, { server, targetPort: 0 });
     return `127.0.0.1:${(server.address() as AddressInfo).port}`; // it listens on TCP
   }
 
   /** Where the region serves now. */
-  target(clusterId: string, mesh: string): void {
-    const front = this.#fronts.get(clusterId);
+  target(upstream: string, mesh: string): void {
+    const front = this.#fronts.get(upstream);
     if (front !== undefined) front.targetPort = Number(mesh.split(':').at(-1));
   }
 
-  /** By the cluster id of who asks and of who answers. */
+  /** By the cluster id of who asks, and by what was listened for. */
   link(reader: string, upstream: string): Link {
     const name = `${reader} ${upstream}`;
     const link = this.#links.get(name) ?? new Link();

@@ -37,7 +37,7 @@ export interface ClusterOptions extends InstanceOptions {
   readonly jobs?: 'run';
 }
 
-type Answering = Record<FrameService, (frame: Uint8Array) => Promise<Uint8Array>>;
+type Answering = Partial<Record<FrameService, (frame: Uint8Array) => Promise<Uint8Array>>>;
 
 /** Who answers where, and who reaches whom. */
 export class Network {
@@ -85,7 +85,9 @@ export class Network {
         const answering = this.#answering.get(to);
         if (answering === undefined) throw new GkvError('peer_unreachable', `nobody is at ${to}`);
         this.asked.push(`${from}>${to} ${service}`);
-        const answer = await orAborted(answering[service](frame), signal);
+        const answers = answering[service];
+        if (answers === undefined) throw new GkvError('peer_protocol', `${to} does not serve ${service}`);
+        const answer = await orAborted(answers(frame), signal);
         check();
         return answer;
       },
@@ -140,7 +142,7 @@ export async function openCluster(network: Network, cluster: number, options: Cl
   const responder = new Responder({ store, digests, clusterId, sink, clock });
   network.serve(address, { feed: (frame) => mesh.feedServer.answer(frame), exchange: (frame) => responder.answer(frame) });
   const parked = { name: 'parked', runsOn: 'one', pauseMs: () => 20, work: () => replica.retryParked().then(() => undefined) } as const;
-  const running = runJobs(jobs === 'run' ? [...mesh.jobs, parked] : [], { store, leases: undefined, clock, log });
+  const running = runJobs(jobs === 'run' ? [...mesh.jobs, ...mesh.memberJobs, parked] : [], { store, leases: undefined, clock, log });
   return {
     ...instance,
     ...{ mesh, responder, name: toHex(clusterId), address, lines },
