@@ -39,6 +39,8 @@ export interface Instance {
   readonly identity: { readonly clusterId: string; readonly meshId: string; readonly region: string };
   /** Aborting it makes the instance not ready and ends pulls. */
   readonly stopping: AbortController;
+  /** Aborting it answers the peers that wait for changes; after the last write was acknowledged. */
+  readonly leaving: AbortController;
   close(): Promise<void>;
 }
 
@@ -48,6 +50,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   const digests = new MeshDigests({ id: own.meshId, key: own.meshKey });
   const tree = await Tree.open(store, digests);
   const stopping = new AbortController();
+  const leaving = new AbortController();
   const metrics: Metrics = new Metrics(
     {
       entries: () => contentOf(store, digests),
@@ -64,7 +67,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   tls.mesh?.onChange((material) => {
     transport.renew(material);
   });
-  const { mesh, sink } = openMesh(opened, { own, digests, replica, transport, metrics, log, signal: stopping.signal });
+  const { mesh, sink } = openMesh(opened, { own, digests, replica, transport, metrics, log, signal: leaving.signal });
   const shared = { store, digests, clusterId: own.clusterId, sink, clock: realClock };
   const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
   const ready = (): boolean => !stopping.signal.aborted && opened.available();
@@ -99,6 +102,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
     apps: { api: api.callback(), mesh: meshApp.callback() },
     identity,
     stopping,
+    leaving,
     close: async () => {
       await jobs[Symbol.asyncDispose]();
       await replica.close();
