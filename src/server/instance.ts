@@ -27,6 +27,8 @@ export interface Instance {
   readonly donor: HostPort | undefined;
   /** Aborting it makes the instance not ready and ends pulls. */
   readonly stopping: AbortController;
+  /** Aborting it answers the peers that wait for changes; after the last write was acknowledged. */
+  readonly leaving: AbortController;
   /** Takes part in the mesh, once its mesh port listens there. Resolves when everything is here. Errors: those of `Joining.run`. */
   begin(meshAddress: HostPort, onProgress: (progress: JoinProgress) => void): Promise<void>;
   close(): Promise<void>;
@@ -39,6 +41,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   const tree = await Tree.open(store, digests);
   const donor = await settleJoin(store, config.join, await holdingsOf(store, own.clusterId, digests));
   const stopping = new AbortController();
+  const leaving = new AbortController();
   const metrics: Metrics = new Metrics(
     {
       entries: () => contentOf(store, digests),
@@ -62,7 +65,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
     ...{ own, digests, replica, transport, metrics, log, advertised },
     regionName: config.region,
     dayMs: config.dayMs,
-    signal: stopping.signal,
+    signal: leaving.signal,
   });
   const { mesh } = inMesh;
   const joining = donor === undefined ? undefined : new Joining(donor, { store, ...inMesh, signal: stopping.signal });
@@ -87,6 +90,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
     apps,
     donor,
     stopping,
+    leaving,
     begin: (meshAddress, onProgress) => {
       listensAt = meshAddress;
       beginning = begin(onProgress);

@@ -70,7 +70,9 @@ async function serveOn(
     ready,
     [Symbol.asyncDispose]: async () => {
       instance.stopping.abort(new GkvError('unavailable', 'this instance is stopping'));
-      await Promise.all([apiListener[Symbol.asyncDispose](), meshListener[Symbol.asyncDispose]()]);
+      await apiListener[Symbol.asyncDispose]();
+      instance.leaving.abort(); // peers were served until now: what was acknowledged last is in their answers
+      await meshListener[Symbol.asyncDispose]();
       await instance.close();
       await opened.store[Symbol.asyncDispose]();
       await tls[Symbol.asyncDispose]();

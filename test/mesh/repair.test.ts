@@ -6,6 +6,7 @@ import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
 import { type PeerHealth } from '../../src/mesh/health.ts';
 import { applyChanges, headKey } from '../../src/replica/change.ts';
 import { feedFollower } from '../../src/replica/feed.ts';
+import { assertTree } from '../aae/oracle.ts';
 import { exchange, key, remove, set } from '../aae/world.ts';
 import { received } from '../replica/received.ts';
 import { until } from '../support.ts';
@@ -31,6 +32,21 @@ describe('M8: exchanges of a mesh', () => {
       await untilEqual([a, b]);
     }
     assert.ok(((await healthOf(a, b))?.exchanges ?? 0) > 1);
+  });
+
+  it('K15: K16: K17: two that exchange with each other at the same time, again and again, agree and lose nothing', async () => {
+    const network = new Network();
+    const [a, b] = [await openCluster(network, 1), await openCluster(network, 2)];
+    for (let round = 0; round < 10; round += 1) {
+      await Promise.all(
+        [a, b].map(({ replica }, n) => replica.write(Array.from({ length: 60 }, (_, i) => set(`${n}/${round}/${i % 50}/${n * i}`, 'v')))),
+      );
+      const both = [exchange(a, { ask: (frame) => b.responder.answer(frame) }), exchange(b, { ask: (frame) => a.responder.answer(frame) })];
+      await Promise.all(both);
+    }
+    await exchange(a, { ask: (frame) => b.responder.answer(frame) });
+    await untilEqual([a, b]);
+    for (const { store, digests } of [a, b]) await assertTree(store, digests);
   });
 
   it('M7: what an exchange brought is covered by the frontier that was read before it, not more', async () => {
@@ -72,10 +88,12 @@ describe('M8: exchanges of a mesh', () => {
   });
 
   it('what is repaired although the frontier covered it is a defect: counted, and logged with its keys', async () => {
-    await using world = await openWorld(2, { times: { repairMs: 100 } });
-    const [a, b] = world.clusters as [Cluster, Cluster];
+    const network = new Network();
+    await using a = await openCluster(network, 1); // it repairs nothing of its own accord, which would be no defect of its feed
+    await using b = await openCluster(network, 2, { jobs: 'run', times: { repairMs: 100 } });
     await a.replica.write([set('k', 'v')]);
-    await untilEqual([a, b]);
+    await b.replica.write([memberOp(a), memberOp(b)]);
+    await until(async () => (await b.replica.get(key('k'))).exists);
     await until(async () => covers(await b.replica.frontier(), (await a.replica.get(key('k'))).version ?? stampAt(0)));
     assert.equal((await healthOf(b, a))?.defects, 0);
     // Damage: the entry is gone at b, with all that follows from it.
