@@ -50,6 +50,8 @@ export interface ExchangeOptions {
   readonly direction: 'both' | 'pull';
   readonly onProgress: (report: PullReport) => void;
   readonly signal: AbortSignal;
+  /** The cluster id of who must answer, in hex; left out: anybody of the mesh. */
+  readonly peer?: string;
 }
 
 /** Pushes that are looked up at a time: a page one by one, over a network, would take longer than a snapshot lasts. */
@@ -85,7 +87,7 @@ export class Driver {
     const { digests, clusterId } = deps;
     const nonce = deps.random.bytes(nonceBytes);
     this.#prints = new Fingerprints(digests, nonce);
-    this.#peer = new CheckedPeer(link, { digests, clusterId, nonce, prints: this.#prints });
+    this.#peer = new CheckedPeer(link, { digests, clusterId, nonce, prints: this.#prints, peer: options.peer });
     this.#tasks = new Tasks(this.#prints, options.direction);
     this.#started = deps.clock.monotonic();
     this.#breathed = this.#started;

@@ -36,13 +36,12 @@ export async function bootstrap(
   onProgress: (progress: JoinProgress) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { links, own, digests, random } = deps;
-  const donor = await whileUnreachable(address, deps, signal, () =>
-    identify(links.link(address, 'identity'), { digests, random, clusterId: own.clusterId }, signal),
-  );
+  const { links, own, digests, random, clock } = deps;
+  const asking = { digests, random, clock, clusterId: own.clusterId };
+  const donor = await whileUnreachable(address, deps, signal, () => identify(links.link(address, 'identity'), asking, signal));
   if (equalBytes(donor.clusterId, own.clusterId))
     throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);
-  const upstream = new Upstream(links.link(address, 'feed'), donor.clusterId, { digests, random, clusterId: own.clusterId });
+  const upstream = new Upstream(links.link(address, 'feed'), donor.clusterId, asking);
   await followToEnd(donor, upstream, deps, onProgress, signal);
   await announce(donor);
   const link = links.link(address, 'exchange');

@@ -31,6 +31,14 @@ export interface TakenPage {
   readonly isEnd: boolean;
 }
 
+/** Between two questions to an upstream that answers nothing, and too early. */
+const pauseMsMax = 1_000;
+
+interface AskedPage extends UpstreamPage {
+  /** When it was to be answered, had there been nothing. */
+  readonly dueMs: number;
+}
+
 const nowhere: FeedCursor = { incarnation: 0, position: positionZero };
 
 /** Follows one upstream's feed: asks, takes in, asks again. One request is under way at a time, so that nothing piles up. */
@@ -67,12 +75,11 @@ export class Follower {
   async #whileItGoes(signal: AbortSignal): Promise<void> {
     const { replica, waitMs } = this.#deps;
     let from = await replica.cursor(this.#peerId);
-    let next: Promise<UpstreamPage> | undefined;
+    let next: Promise<AskedPage> | undefined;
     // At first it is answered at once, so that both sides soon know how the other stands.
     let patienceMs = 0;
     while (!signal.aborted) {
-      const page = await (next ?? this.#ask(from ?? nowhere, patienceMs, signal));
-      this.#backoff.succeeded();
+      const page: AskedPage = await (next ?? this.#ask(from ?? nowhere, patienceMs, signal));
       this.#deps.hear(this.#peerId, page.statement);
       noteAnswer(this.#health, page, this.#deps.clock.now());
       // Where there is more, it comes while this page is taken in.
@@ -81,17 +88,27 @@ export class Follower {
       const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, joins: page.end };
       const { results, isMoved } = await replica.receivePage(page.writes, toHex(this.#peerId), move);
       this.#health.applied += results.filter(({ status }) => status === 'applied').length;
+      this.#backoff.succeeded();
       notePage(this.#health, page, this.#deps);
       if (!isMoved) return;
       from = page.cursor;
+      if (next === undefined) await this.#pauseAfter(page, signal);
       patienceMs = waitMs;
     }
   }
 
-  async #ask(cursor: FeedCursor, waitMs: number, signal: AbortSignal): Promise<UpstreamPage> {
-    const { replica, state } = this.#deps;
+  /** An upstream that has nothing waits before it says so; one that does not is stopping or has too many readers, and is not pressed. */
+  async #pauseAfter(page: AskedPage, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    const leftMs = page.dueMs - clock.monotonic();
+    if (page.writes.length === 0 && leftMs > 0) await clock.sleep(Math.min(leftMs, pauseMsMax), signal);
+  }
+
+  async #ask(cursor: FeedCursor, waitMs: number, signal: AbortSignal): Promise<AskedPage> {
+    const { replica, state, clock } = this.#deps;
+    const dueMs = clock.monotonic() + waitMs;
     const [frontier, statement] = await Promise.all([replica.frontier(), state()]);
-    return this.#upstream.page({ waitMs, cursor, frontier, statement }, signal);
+    return { ...(await this.#upstream.page({ waitMs, cursor, frontier, statement }, signal)), dueMs };
   }
 
   #noteFailure(error: unknown): void {
@@ -104,7 +121,6 @@ export class Follower {
 
 function noteAnswer(health: PeerHealth, page: UpstreamPage, nowMs: number): void {
   health.connected = true;
-  health.lastError = undefined;
   health.contactMs = nowMs;
   health.skewMs = page.statement.wallMs - nowMs;
   health.pages += 1;
@@ -115,6 +131,7 @@ function noteAnswer(health: PeerHealth, page: UpstreamPage, nowMs: number): void
 
 function notePage(health: PeerHealth, page: UpstreamPage, { clock, onPage }: FollowerDeps): void {
   const nowMs = clock.now();
+  health.lastError = undefined;
   if (page.end !== undefined) health.levelMs = nowMs;
   const last = page.writes.at(-1);
   if (last !== undefined) health.lagMs = Math.max(0, nowMs - physicalMsOf(last.accepted));

@@ -11,11 +11,11 @@ import { type Store } from '../store/store.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { bootstrap, type JoinProgress } from './bootstrap.ts';
 import { FeedServer } from './feedServer.ts';
-import { floorOf, isAboveFloor } from './floor.ts';
+import { floorOf, isAboveFloor, isPlausibleFloor } from './floor.ts';
 import { Following } from './following.ts';
 import { type PeerHealth } from './health.ts';
 import { type PeerIdentity } from './identity.ts';
-import { Peers, type PeerRecord } from './peers.ts';
+import { Peers, type Members, type PeerRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { type Statement } from './statement.ts';
 import { Words } from './words.ts';
@@ -78,6 +78,8 @@ export interface MemberView {
 
 export interface MeshView {
   readonly members: readonly MemberView[];
+  /** Members whose records cannot be read: they hold the floor back all the same. */
+  readonly unreadable: readonly { readonly clusterId: Uint8Array; readonly low: Stamp | undefined }[];
   readonly low: Stamp;
   readonly floor: Stamp;
 }
@@ -100,7 +102,8 @@ export class Mesh {
       this.#hear(statement);
     },
   };
-  #records: readonly PeerRecord[] = [];
+  /** Undefined until they were read. */
+  #members: Members | undefined;
   #floorHeard: Stamp = stampZero;
   #lastClosing: Stamp = stampZero;
   #closingMs: number;
@@ -131,17 +134,18 @@ export class Mesh {
 
   /** True where the data name this cluster, given in hex, as a member. */
   isMember(clusterId: string): boolean {
-    return this.#records.some((record) => toHex(record.clusterId) === clusterId);
+    return this.records().some((record) => toHex(record.clusterId) === clusterId);
   }
 
   /** All that the data name, us among them. */
   records(): readonly PeerRecord[] {
-    return this.#records;
+    return this.#members?.records ?? [];
   }
 
   /** Reads the members from the data now, and not only when their time has come. */
   async readMembers(): Promise<void> {
-    this.#records = await this.#peers.read();
+    this.#members = await this.#peers.read();
+    this.#words.keep((name) => this.#isNamed(name));
   }
 
   async view(): Promise<MeshView> {
@@ -150,7 +154,10 @@ export class Mesh {
       const name = toHex(record.clusterId);
       return { record, low: this.#words.of(name)?.low, health: this.#following.healthOf(name) };
     });
-    return { members, low, floor };
+    const unreadable = (this.#members?.unreadable ?? []).map((name) => {
+      return { clusterId: Buffer.from(name, 'hex'), low: this.#words.of(name)?.low };
+    });
+    return { members, unreadable, low, floor };
   }
 
   #makeJobs(): Job[] {
@@ -178,26 +185,42 @@ export class Mesh {
 
   /** Members that are not us. */
   #others(): PeerRecord[] {
-    return this.#records.filter((record) => toHex(record.clusterId) !== toHex(this.#deps.own.clusterId));
+    return this.records().filter((record) => toHex(record.clusterId) !== toHex(this.#deps.own.clusterId));
   }
 
   /** Those that we pull from: all, unless our own record names some. */
   #upstreams(): PeerRecord[] {
-    const own = this.#records.find((record) => toHex(record.clusterId) === toHex(this.#deps.own.clusterId));
+    const own = this.records().find((record) => toHex(record.clusterId) === toHex(this.#deps.own.clusterId));
     const named = own?.upstreams?.map((name) => name.replaceAll('-', ''));
     return this.#others().filter(({ clusterId }) => named === undefined || named.includes(toHex(clusterId)));
   }
 
   #hear(statement: Statement): void {
-    this.#words.hear(statement);
-    if (compareStamps(statement.floor, this.#floorHeard) > 0) this.#floorHeard = statement.floor;
+    const { times, clock } = this.#deps;
+    this.#words.hear(statement, (name) => this.#isNamed(name));
+    const { floor } = statement;
+    if (isPlausibleFloor(floor, times.dayMs, clock.now()) && compareStamps(floor, this.#floorHeard) > 0) this.#floorHeard = floor;
   }
 
+  /** True for a member, given in hex, whether its record can be read or not. */
+  #isNamed(clusterId: string): boolean {
+    return this.isMember(clusterId) || this.#members?.unreadable.includes(clusterId) === true;
+  }
+
+  /** All members that are not us, in hex; undefined until they were read. */
+  #otherNames(): string[] | undefined {
+    if (this.#members === undefined) return undefined;
+    const { records, unreadable } = this.#members;
+    const names = [...records.map(({ clusterId }) => toHex(clusterId)), ...unreadable];
+    return names.filter((name) => name !== toHex(this.#deps.own.clusterId));
+  }
+
+  /** `low` is zero while members are not known, or nothing was heard of one of them. */
   async #lowAndFloor(): Promise<{ low: Stamp; floor: Stamp }> {
     const { replica } = this.#deps;
     const [frontier, floor] = await Promise.all([replica.frontier(), replica.floor()]);
-    const others = this.#others().map(({ clusterId }) => toHex(clusterId));
-    return { low: this.#words.lowOf(frontier, others) ?? stampZero, floor };
+    const others = this.#otherNames();
+    return { low: (others === undefined ? undefined : this.#words.lowOf(frontier, others)) ?? stampZero, floor };
   }
 
   /**
@@ -243,7 +266,7 @@ export class Mesh {
         {},
         'the floor of the mesh is above what this cluster has: it was away for too long, and must be started anew from an empty store',
       );
-    const lows = [low, ...this.#others().map(({ clusterId }) => this.#words.of(toHex(clusterId))?.low ?? stampZero)];
+    const lows = [low, ...(this.#otherNames() ?? []).map((name) => this.#words.of(name)?.low ?? stampZero)];
     const floor = floorOf(lows, times.dayMs);
     if (floor !== undefined) await replica.raiseFloor(floor);
     await replica.collect(await replica.floor(), signal);

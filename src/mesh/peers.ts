@@ -49,7 +49,14 @@ function known(value: Uint8Array | undefined): object {
   }
 }
 
-/** The members that the data name. A record that cannot be read is left out, with a warning. */
+/** What the data say of members. */
+export interface Members {
+  readonly records: readonly PeerRecord[];
+  /** Cluster ids, in hex, of those whose records cannot be read: members all the same, of whom only that is known. */
+  readonly unreadable: readonly string[];
+}
+
+/** The members that the data name. A record that cannot be read is left out of the records, with a warning. */
 export class Peers {
   readonly #list: (query: ListQuery) => Promise<ListResult>;
   readonly #log: Log;
@@ -61,25 +68,34 @@ export class Peers {
     this.#log = log;
   }
 
-  async read(): Promise<PeerRecord[]> {
-    const range = prefixRange(peersPrefix);
-    const { entries } = await this.#list({ range, limit: limits.membersMax, order: 'forward', values: 'with' });
-    return entries.flatMap((entry) => this.#parse(entry));
+  async read(): Promise<Members> {
+    const records: PeerRecord[] = [];
+    const unreadable: string[] = [];
+    for (const entry of await this.#entries()) {
+      const name = Buffer.from(entry.key.subarray(peersPrefix.length)).toString();
+      const clusterId = parseUuid(name);
+      try {
+        if (clusterId === undefined) throw new Error('its key does not end in a UUID');
+        records.push(parseRecord(clusterId, entry.value));
+      } catch (error) {
+        this.#warn(entry, name, error);
+        if (clusterId !== undefined) unreadable.push(toHex(clusterId));
+      }
+    }
+    return { records, unreadable };
   }
 
-  #parse(entry: ListedEntry): PeerRecord[] {
-    const name = Buffer.from(entry.key.subarray(peersPrefix.length)).toString();
-    try {
-      const clusterId = parseUuid(name);
-      if (clusterId === undefined) throw new Error('its key does not end in a UUID');
-      const { address, upstreams, regionName } = recordSchema.parse(JSON.parse(Buffer.from(entry.value).toString()));
-      const parsed = parseHostPort(address);
-      if (parsed === undefined || parsed.port === 0) throw new Error(`${JSON.stringify(address)} is no HOST:PORT`);
-      return [{ clusterId, address: parsed, upstreams, regionName: regionName ?? '' }];
-    } catch (error) {
-      this.#warn(entry, name, error);
-      return [];
+  /** A list ends early where it is large: all of its pages, up to as many as there may be members. */
+  async #entries(): Promise<ListedEntry[]> {
+    const { start, end } = prefixRange(peersPrefix);
+    const found: ListedEntry[] = [];
+    for (let from: Uint8Array | null = start; from !== null && found.length < limits.membersMax;) {
+      const limit = limits.membersMax - found.length;
+      const { entries, next }: ListResult = await this.#list({ range: { start: from, end }, limit, order: 'forward', values: 'with' });
+      found.push(...entries);
+      from = next;
     }
+    return found;
   }
 
   #warn(entry: ListedEntry, clusterId: string, error: unknown): void {
@@ -89,4 +105,11 @@ export class Peers {
     this.#warned.add(name);
     this.#log.warn({ clusterId: clusterId.slice(0, 100), err: error }, 'a record of a peer cannot be read and is left out');
   }
+}
+
+function parseRecord(clusterId: Uint8Array, value: Uint8Array): PeerRecord {
+  const { address, upstreams, regionName } = recordSchema.parse(JSON.parse(Buffer.from(value).toString()));
+  const parsed = parseHostPort(address);
+  if (parsed === undefined || parsed.port === 0) throw new Error(`${JSON.stringify(address)} is no HOST:PORT`);
+  return { clusterId, address: parsed, upstreams, regionName: regionName ?? '' };
 }

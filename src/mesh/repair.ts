@@ -41,6 +41,7 @@ export async function repair(
       direction: 'both',
       onProgress: () => undefined,
       signal,
+      peer: toHex(peerId),
     }).run();
     if (report.parked === 0 && end !== undefined) await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, joins: end });
     if (sink.defects > 0)

@@ -143,7 +143,10 @@ export async function readClosed(snapshot: Snapshot): Promise<ClusterFrontier> {
   return { base, slots };
 }
 
-/** Closes the slots that nobody holds, and those that were never used: nothing at or below `stamp` will come from there. */
+/**
+ * Closes the slots that nobody holds, and those that were never used: nothing at or below `stamp` will come from there. Conflicts with who
+ * takes one of these, and with nobody who commits under another.
+ */
 export async function closeFreeSlots(tx: Transaction, stamp: Stamp, isFree: (slot: number) => Promise<boolean>): Promise<void> {
   // A snapshot: the commits of those who hold a slot must not make this one run again.
   for (const { key } of await tx.range(tableRange(tables.slot), { limit: storeLimits.rowsMax, isolation: 'snapshot' })) {

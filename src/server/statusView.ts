@@ -52,10 +52,11 @@ export function peerView({ clusterId, address, regionName }: PeerRecord): PeerVi
   return { clusterId: uuidText(clusterId), address: hostPortText(address), regionName };
 }
 
-function meshStatus({ members, low, floor }: MeshView, own: string): MeshStatus {
+function meshStatus({ members, unreadable, low, floor }: MeshView, own: string): MeshStatus {
   const lows = [
     { clusterId: own, low },
     ...members.map((member) => ({ clusterId: uuidText(member.record.clusterId), low: member.low ?? stampZero })),
+    ...unreadable.map((member) => ({ clusterId: uuidText(member.clusterId), low: member.low ?? stampZero })),
   ];
   const least = lows.reduce((a, b) => (compareStamps(b.low, a.low) < 0 ? b : a));
   return {
