@@ -19,8 +19,9 @@ export interface MembersDeps extends Omit<UpstreamDeps, 'clusterId'> {
 }
 
 /**
- * Adds members to the data, and takes them out. Not protected yet: a member that is removed while it is away may come back with writes whose deletes were
- * collected in the meantime, and a member takes exchanges with one that was removed. Epochs will close that.
+ * Adds members to the data, and takes them out. Not protected yet: who was removed still follows, and is exchanged with, though what it has below the
+ * floor is refused; who was removed and is added again with its old store may repair, and so brings back what was deleted and collected in the
+ * meantime. Epochs will close that.
  */
 export class Members {
   readonly #deps: MembersDeps;

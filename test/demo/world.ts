@@ -88,13 +88,13 @@ export async function whileBusy(regions: readonly Region[], condition: () => Pro
   }
 }
 
-/** Looks again and again; tells at most once a second. Resolves with the time taken, in ms. */
+/** Looks again and again; tells every 2 s. Resolves with the time taken, in ms. */
 export async function until(condition: () => Promise<boolean>, tell?: () => Promise<string>): Promise<number> {
   const started = performance.now();
   let told = started;
   while (!(await condition())) {
     await pause(20);
-    if (tell === undefined || performance.now() - told < 1_000) continue;
+    if (tell === undefined || performance.now() - told < 2_000) continue;
     told = performance.now();
     say(`  ... ${await tell()}`);
   }
