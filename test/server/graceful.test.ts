@@ -19,10 +19,14 @@ describe('G29: a graceful stop', () => {
     const dir = mkdtempSync(join(tmpdir(), 'gkvmesh-graceful-'));
     dirs.push(dir);
     const free = { host: '127.0.0.1', port: 0 };
-    return start({
-      ...{ open: true, store: { kind: 'lmdb', dir }, listen: free, meshListen: free, region, meshId: undefined, meshKey: undefined },
-      ...{ tls: { api: undefined, mesh: undefined }, insecurePlaintext: false, hostNames: [], logLevel: 'error' },
-    });
+    return start(
+      {
+        ...{ open: true, store: { kind: 'lmdb', dir }, listen: free, meshListen: free, region, meshId: undefined, meshKey: undefined },
+        ...{ tls: { api: undefined, mesh: undefined }, insecurePlaintext: false, hostNames: [], logLevel: 'error' },
+        ...{ advertise: undefined, join: undefined, dayMs: 86_400_000 },
+      },
+      () => undefined,
+    );
   }
 
   const has = async ({ apiUrl }: RunningServer, key: string): Promise<boolean> =>
