@@ -1,0 +1,79 @@
+import { parseArgs } from 'node:util';
+import { faultKinds, type FaultKind } from './nemesis/kinds.ts';
+
+/** What one run is; everything else follows from it. */
+export interface SimOptions {
+  readonly seed: number;
+  readonly operations: number;
+  readonly regions: number;
+  readonly instances: number;
+  /** Kinds of faults that do not come. */
+  readonly without: readonly FaultKind[];
+  /** Takes the lines of the trace. */
+  readonly print?: (line: string) => void;
+}
+
+export const defaults = { operations: 500, regions: 4, instances: 2, without: [] } as const;
+
+/** What the runner is asked for. */
+export interface RunnerOptions {
+  readonly from: number;
+  readonly seeds: number;
+  readonly each: Omit<SimOptions, 'seed' | 'print'>;
+  readonly plant: string | undefined;
+  readonly mode: 'many' | 'trace' | 'shrink';
+}
+
+export function parseRunnerOptions(args: readonly string[]): RunnerOptions {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      seeds: text,
+      from: text,
+      operations: text,
+      regions: text,
+      instances: text,
+      without: text,
+      plant: text,
+      trace: flag,
+      shrink: flag,
+    },
+  });
+  return {
+    from: numberOf('from', values.from, 1),
+    seeds: numberOf('seeds', values.seeds, values.trace === true || values.shrink === true ? 1 : 100),
+    each: {
+      operations: numberOf('operations', values.operations, defaults.operations),
+      regions: numberOf('regions', values.regions, defaults.regions),
+      instances: numberOf('instances', values.instances, defaults.instances),
+      without: (values.without ?? '').split(',').filter(Boolean).map(kindOf),
+    },
+    plant: values.plant,
+    mode: values.shrink === true ? 'shrink' : values.trace === true ? 'trace' : 'many',
+  };
+}
+
+/** The command that runs this seed alone, with its trace. */
+export function replayCommand({ seed, operations, regions, instances, without }: SimOptions, plant: string | undefined): string {
+  const options: string[] = [`--from ${seed}`, '--seeds 1'];
+  if (operations !== defaults.operations) options.push(`--operations ${operations}`);
+  if (regions !== defaults.regions) options.push(`--regions ${regions}`);
+  if (instances !== defaults.instances) options.push(`--instances ${instances}`);
+  if (without.length > 0) options.push(`--without ${without.join(',')}`);
+  if (plant !== undefined) options.push(`--plant ${plant}`);
+  return `npm run sim -- ${options.join(' ')} --trace`;
+}
+
+function numberOf(name: string, text: string | undefined, otherwise: number): number {
+  const number = text === undefined ? otherwise : Number(text);
+  if (!Number.isSafeInteger(number) || number < 1) throw new Error(`--${name} ${text ?? ''}: a whole number from 1 on is right`);
+  return number;
+}
+
+function kindOf(text: string): FaultKind {
+  const kind = faultKinds.find((known) => known === text);
+  if (kind === undefined) throw new Error(`--without ${text}: a list of ${faultKinds.join(', ')} is right`);
+  return kind;
+}

@@ -1,0 +1,100 @@
+import { DenseDigests } from '../aae/world.ts';
+import { Host } from './cluster/host.ts';
+import { type JobSettings } from './cluster/jobs.ts';
+import { readParkedCount } from '../../src/replica/park.ts';
+import { Region } from './cluster/region.ts';
+import { epochMs, MachineClock } from './kernel/clock.ts';
+import { Counts } from './kernel/counts.ts';
+import { Kernel } from './kernel/kernel.ts';
+import { heal } from './network/link.ts';
+import { Network } from './network/network.ts';
+import { CommitOracle } from './oracle/commits.ts';
+import { Ledger } from './oracle/ledger.ts';
+import { type SimOptions } from './options.ts';
+import { noPlant, type Plant } from './plants/plant.ts';
+
+/** Everything that one run consists of. */
+export class World {
+  readonly kernel: Kernel;
+  readonly counts = new Counts();
+  readonly network: Network;
+  readonly ledger = new Ledger();
+  readonly commits: CommitOracle;
+  readonly regions: readonly Region[];
+  readonly digests: DenseDigests;
+  readonly settings: JobSettings;
+
+  constructor(options: SimOptions, plant: Plant = noPlant) {
+    this.kernel = new Kernel(options.seed, options.print);
+    this.network = new Network(this.kernel, this.counts);
+    this.commits = new CommitOracle(this.kernel, this.ledger);
+    const random = this.kernel.streams.of('world');
+    this.digests = new DenseDigests(random.chance(0.5) ? 3 : 4);
+    const max = 2 + random.below(6);
+    this.settings = {
+      counts: this.counts,
+      antiEntropyMs: random.between(2_000, 8_000),
+      isQuiet: false,
+      topBranches: { max, min: 1 + random.below(2) },
+      stepBranches: 1 + random.below(5),
+      logRowsKept: 1 + random.below(20),
+    };
+    this.regions = Array.from({ length: options.regions }, (_, index) => this.#region(index, options.instances, plant));
+  }
+
+  /** No fault is undone any more, for all are. */
+  isHealing = false;
+  besidesMs = 0;
+  #operations = 0;
+
+  hosts(): Host[] {
+    return this.regions.flatMap(({ hosts }) => hosts);
+  }
+
+  /**
+   * All harm is undone and everything runs. Where a wall clock was ahead, so much time has gone by besides on every one: what was written
+   * with it is due.
+   */
+  heal(): void {
+    this.isHealing = true;
+    this.besidesMs = Math.max(0, ...this.hosts().map(({ machine }) => machine.greatestMs - epochMs - this.kernel.nowMs));
+    const { besidesMs } = this;
+    this.network.links().forEach(heal);
+    for (const host of this.hosts()) {
+      host.machine.setRight(besidesMs);
+      host.heal();
+    }
+  }
+
+  /** An operation's id. */
+  nextOperation(): number {
+    this.#operations += 1;
+    return this.#operations;
+  }
+
+  isAllUp(): boolean {
+    return this.hosts().every(({ front }) => front !== undefined);
+  }
+
+  /** Writes that wait for a clock, in all clusters. */
+  async parkedCount(): Promise<number> {
+    const counts = await Promise.all(this.regions.map((region) => region.openQuietly().read(readParkedCount)));
+    return counts.reduce((sum, { writes }) => sum + writes, 0);
+  }
+
+  #region(index: number, instances: number, plant: Plant): Region {
+    const region = new Region(index, this.kernel, (changed, committed) => {
+      this.commits.observe(changed, committed);
+    });
+    for (let place = 0; place < instances; place += 1) {
+      const address = `r${index}i${place}`;
+      const rate = this.kernel.streams.of(`machine ${address}`).between(0.9, 1.1);
+      const machine = new MachineClock(this.kernel, rate);
+      const { kernel, network, counts, digests, settings } = this;
+      const peers = (): string[] =>
+        this.regions.filter((other) => other !== region).flatMap(({ hosts }) => hosts.map((host) => host.address));
+      region.hosts.push(new Host({ kernel, network, counts, digests, settings, peers, region, address, machine, plant }));
+    }
+    return region;
+  }
+}
