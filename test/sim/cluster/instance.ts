@@ -73,7 +73,7 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
     observer: { commit: () => undefined },
   });
   const parts: Parts = { ...deps, store, own, tree, leases, replica };
-  const shared = runJobs(clusterJobs(parts), { store: plant.jobStore?.(store) ?? store, leases, clock, log });
+  const shared = runJobs(clusterJobs(parts), { store: plant.jobStore?.(store, leases) ?? store, leases, clock, log });
   const each = runJobs(instanceJobs(parts), { store, leases: undefined, clock, log });
   return {
     own,

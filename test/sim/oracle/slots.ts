@@ -43,6 +43,9 @@ export class SlotOracle {
     const after = decodeSlot(is);
     const before = was === undefined ? undefined : decodeSlot(was);
     const name = `${region.index}/${text}/${after.lease}`;
+    if (before !== undefined && compareStamps(after.closed, before.closed) < 0) {
+      throw new Violation('I8', `${where}: its closed stamp went back from ${stampToHex(before.closed)} to ${stampToHex(after.closed)}`);
+    }
     if (before === undefined || after.lease > before.lease) {
       this.#holders.set(name, running);
       return undefined;
@@ -55,9 +58,7 @@ export class SlotOracle {
           ? `${running.name} committed under lease ${after.lease}, which ${holder?.name ?? 'nobody'} took`
           : after.batch <= before.batch
             ? `batch ${after.batch} came after batch ${before.batch}`
-            : compareStamps(after.closed, before.closed) < 0
-              ? `its closed stamp went back from ${stampToHex(before.closed)} to ${stampToHex(after.closed)}`
-              : undefined;
+            : undefined;
     if (problem !== undefined) throw new Violation('I8', `${where}: ${problem}`);
     return { before: before.closed, closed: after.closed };
   }

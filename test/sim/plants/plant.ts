@@ -1,6 +1,7 @@
 import { type WriteSink } from '../../../src/aae/responder.ts';
 import { type Tree } from '../../../src/aae/tree.ts';
 import { type Follower } from '../../../src/replica/follower.ts';
+import { type Leases } from '../../../src/replica/lease.ts';
 import { type Replica } from '../../../src/replica/replica.ts';
 import { type Store } from '../../../src/store/store.ts';
 import { type Front } from '../cluster/instance.ts';
@@ -13,7 +14,7 @@ export interface Plant {
   /** The store that everything of an instance uses. */
   readonly store?: (store: Store) => Store;
   /** The store that jobs under a lease use, before it is fenced. */
-  readonly jobStore?: (store: Store) => Store;
+  readonly jobStore?: (store: Store, leases: Leases) => Store;
   /** The tree, as it follows the entries. */
   readonly follower?: (tree: Tree) => Follower;
   /** Where received writes go. */
