@@ -1,6 +1,6 @@
 /**
  * The deterministic simulation: `npm run sim -- [--from 1] [--seeds 100] [--operations 500] [--regions 4] [--instances 2]
- * [--without kind,…] [--plant name] [--trace | --shrink]`.
+ * [--without kind,…] [--also kind,…] [--plant name] [--trace | --shrink]`.
  *
  * A seed is one history of a whole mesh in one process: clusters on stores in memory, instances of the real code on them, clients, a network,
  * clocks, and somebody who breaks things. Time is virtual (`kernel/kernel.ts`): events run one by one in an order that the seed

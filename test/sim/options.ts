@@ -9,11 +9,13 @@ export interface SimOptions {
   readonly instances: number;
   /** Kinds of faults that do not come. */
   readonly without: readonly FaultKind[];
+  /** Kinds that come in any case, also those that the code does not claim to stand yet. */
+  readonly also: readonly FaultKind[];
   /** Takes the lines of the trace. */
   readonly print?: (line: string) => void;
 }
 
-export const defaults = { operations: 500, regions: 4, instances: 2, without: [] } as const;
+export const defaults = { operations: 500, regions: 4, instances: 2, without: [], also: [] } as const;
 
 /** What the runner is asked for. */
 export interface RunnerOptions {
@@ -36,6 +38,7 @@ export function parseRunnerOptions(args: readonly string[]): RunnerOptions {
       regions: text,
       instances: text,
       without: text,
+      also: text,
       plant: text,
       trace: flag,
       shrink: flag,
@@ -48,7 +51,8 @@ export function parseRunnerOptions(args: readonly string[]): RunnerOptions {
       operations: numberOf('operations', values.operations, defaults.operations),
       regions: numberOf('regions', values.regions, defaults.regions),
       instances: numberOf('instances', values.instances, defaults.instances),
-      without: (values.without ?? '').split(',').filter(Boolean).map(kindOf),
+      without: kindsOf('without', values.without),
+      also: kindsOf('also', values.also),
     },
     plant: values.plant,
     mode: values.shrink === true ? 'shrink' : values.trace === true ? 'trace' : 'many',
@@ -56,12 +60,13 @@ export function parseRunnerOptions(args: readonly string[]): RunnerOptions {
 }
 
 /** The command that runs this seed alone, with its trace. */
-export function replayCommand({ seed, operations, regions, instances, without }: SimOptions, plant: string | undefined): string {
+export function replayCommand({ seed, operations, regions, instances, without, also }: SimOptions, plant: string | undefined): string {
   const options: string[] = [`--from ${seed}`, '--seeds 1'];
   if (operations !== defaults.operations) options.push(`--operations ${operations}`);
   if (regions !== defaults.regions) options.push(`--regions ${regions}`);
   if (instances !== defaults.instances) options.push(`--instances ${instances}`);
   if (without.length > 0) options.push(`--without ${without.join(',')}`);
+  if (also.length > 0) options.push(`--also ${also.join(',')}`);
   if (plant !== undefined) options.push(`--plant ${plant}`);
   return `npm run sim -- ${options.join(' ')} --trace`;
 }
@@ -72,8 +77,11 @@ function numberOf(name: string, text: string | undefined, otherwise: number): nu
   return number;
 }
 
-function kindOf(text: string): FaultKind {
-  const kind = faultKinds.find((known) => known === text);
-  if (kind === undefined) throw new Error(`--without ${text}: a list of ${faultKinds.join(', ')} is right`);
-  return kind;
+function kindsOf(option: string, text = ''): FaultKind[] {
+  const names = text.split(',').filter(Boolean);
+  return names.map((name) => {
+    const kind = faultKinds.find((known) => known === name);
+    if (kind === undefined) throw new Error(`--${option} ${name}: a list of ${faultKinds.join(', ')} is right`);
+    return kind;
+  });
 }

@@ -56,7 +56,7 @@ async function phases(world: World, options: SimOptions): Promise<number> {
   for (const host of world.hosts()) host.start();
   await kernel.sleep(startMs, 'safety phase');
   const faultsEnd = new AbortController();
-  const harm = nemesis(world, options.without, faultsEnd.signal);
+  const harm = nemesis(world, options, faultsEnd.signal);
   const looking = checkTreesNowAndThen(world, faultsEnd.signal);
   await load(world, options.operations, 'safety');
   faultsEnd.abort();

@@ -1,4 +1,5 @@
 import { DenseDigests } from '../aae/world.ts';
+import { type DatabaseCopy } from './cluster/database.ts';
 import { Host } from './cluster/host.ts';
 import { type JobSettings } from './cluster/jobs.ts';
 import { readParkedCount } from '../../src/replica/park.ts';
@@ -63,6 +64,20 @@ export class World {
     for (const host of this.hosts()) {
       host.machine.setRight(besidesMs);
       host.heal();
+    }
+  }
+
+  /** A cluster's disk is gone, with all processes; in its place is an empty one or an earlier copy. Every process starts again in `downMs`. */
+  loseDisk(region: Region, downMs: number, copy?: DatabaseCopy): void {
+    region.replaceDisk(copy);
+    this.commits.diskReplaced(region);
+    const isSomewhere = (key: string, version: string): boolean =>
+      this.regions.some(({ index }) => (this.commits.history(index).greatest(key)?.version ?? '') >= version);
+    this.counts.add('acknowledged writes lost with a disk', this.ledger.diskLost(isSomewhere));
+    for (const host of region.hosts) {
+      this.kernel.after(downMs, '', () => {
+        host.start();
+      });
     }
   }
 

@@ -15,6 +15,7 @@ export class Region {
   readonly #observe: (region: Region, committed: Committed) => void;
   #database: ObservedDatabase;
   #own: ClusterIdentity | undefined;
+  #disks = 1;
 
   constructor(index: number, kernel: Kernel, observe: (region: Region, committed: Committed) => void) {
     this.index = index;
@@ -48,6 +49,11 @@ export class Region {
     return openMemoryStore(this.#database, { clock, random: this.#kernel.streams.of('onlooker') });
   }
 
+  /** Names the disk that it has now. */
+  get disk(): string {
+    return `${this.index}.${this.#disks}`;
+  }
+
   copy(): DatabaseCopy {
     return copyOf(this.#database);
   }
@@ -56,6 +62,7 @@ export class Region {
   replaceDisk(copy?: DatabaseCopy): void {
     for (const host of this.hosts) host.crash();
     this.#database = this.#newDatabase();
+    this.#disks += 1;
     if (copy === undefined) this.#own = undefined;
     else restore(this.#database, copy);
   }

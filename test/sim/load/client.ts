@@ -59,7 +59,7 @@ export class Client {
   #ask(id: number, ask: Ask, host: Host, front: Front): Promise<void> {
     switch (ask.kind) {
       case 'write':
-        return this.#write({ id, region: host.region.index, writes: ask.writes, outcome: 'pending', versions: [] }, host, front);
+        return this.#write({ id, disk: host.region.disk, writes: ask.writes, outcome: 'pending', versions: [] }, host, front);
       case 'get':
         return this.#reading(host, [ask.key], async () => {
           const { value, version, exists } = await front.get(keyOf(ask.key));
@@ -118,7 +118,7 @@ export class Client {
     const { ledger, commits, counts } = this.#world;
     const region = host.region.index;
     const asked = [...keys];
-    const least = acknowledgedNow(ledger, region, asked);
+    const least = acknowledgedNow(ledger, host.region.disk, asked);
     try {
       const answers = new Map((await read()).map((answer) => [answer.key, answer]));
       for (const key of new Set([...asked, ...answers.keys()])) {

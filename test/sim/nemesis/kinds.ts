@@ -23,8 +23,13 @@ export const faultKinds = [
   'storeWatch',
   'diskFull',
   'storeAway',
+  'diskLost',
+  'diskRestored',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
+
+/** What the code does not claim to stand yet: comes only where it is asked for. A restored cluster is found by its peers, once they know of openIds. */
+export const notYet: readonly FaultKind[] = ['diskRestored'];
 
 /** Does one kind of harm, some of it for a while; what is still on when the world is healed is undone there. */
 export type Fault = (world: World, random: Stream) => void;
@@ -158,6 +163,16 @@ export const faults: Readonly<Record<FaultKind, Fault>> = {
     }
     later(world, seconds * 1_000, () => {
       for (const { trouble } of hosts) trouble.away = false;
+    });
+  },
+  diskLost: (world, random) => {
+    world.loseDisk(random.pick(world.regions), random.around(3_000));
+  },
+  diskRestored: (world, random) => {
+    const region = random.pick(world.regions);
+    const copy = region.copy();
+    later(world, random.between(1_000, 30_000), () => {
+      world.loseDisk(region, random.around(3_000), copy);
     });
   },
 };

@@ -9,12 +9,12 @@ export interface ReadAnswer {
   readonly value: string;
 }
 
-/** What must be seen of each key by a read that begins now: the greatest version acknowledged in its cluster. */
-export function acknowledgedNow(ledger: Ledger, region: number, keys: Iterable<string>): Map<string, string> {
+/** What must be seen of each key by a read that begins now: the greatest version acknowledged on its disk. */
+export function acknowledgedNow(ledger: Ledger, disk: string, keys: Iterable<string>): Map<string, string> {
   const least = new Map<string, string>();
   for (const key of keys) {
     for (const { version, operation } of ledger.of(key)) {
-      if (operation.region === region && version > (least.get(key) ?? '')) least.set(key, version);
+      if (operation.disk === disk && version > (least.get(key) ?? '')) least.set(key, version);
     }
   }
   return least;

@@ -5,7 +5,7 @@ import { limits } from '../../../src/core/limits.ts';
 import { physicalMsOf, stampToHex, type Stamp } from '../../../src/core/stamp.ts';
 import { splitValueRecord } from '../../../src/replica/batch.ts';
 import { headKey, valueKey } from '../../../src/replica/change.ts';
-import { keyWithin, tables } from '../../../src/store/keyspace.ts';
+import { keyWithin, tableRange, tables } from '../../../src/store/keyspace.ts';
 import { type Committed } from '../cluster/database.ts';
 import { type Region } from '../cluster/region.ts';
 import { Violation, type Kernel } from '../kernel/kernel.ts';
@@ -15,7 +15,8 @@ import { SlotOracle } from './slots.ts';
 
 /**
  * Looks at every commit of every cluster as it is made: what a key holds never goes back (I6), every write in it was asked for, and once (I1),
- * slots and leases are held by one process at a time (I8), and no clock was moved beyond its bound (I11).
+ * slots and leases are held by one process at a time (I8), and no clock was moved beyond its bound (I11): that of its cluster, for who overwrites
+ * what another instance of its cluster wrote with a clock that is ahead must be greater, and so goes ahead too.
  */
 export class CommitOracle {
   readonly #kernel: Kernel;
@@ -41,10 +42,17 @@ export class CommitOracle {
     return history;
   }
 
-  /** The disk of a cluster was replaced. */
-  forget(region: number): void {
-    this.history(region).forget();
-    this.#slots.forget(region);
+  /** The disk of a cluster was replaced: what it holds now is all that it ever held. */
+  diskReplaced(region: Region): void {
+    const history = this.history(region.index);
+    history.forget();
+    this.#slots.forget(region.index);
+    const view = region.database.view();
+    for (const row of view.range(tableRange(tables.head).start, tableRange(tables.head).end, Infinity, 'forward')) {
+      const key = toLatin1(keyWithin(row.key));
+      const seen = stateOf(key, (name) => view.get(name), 'before');
+      if (seen !== undefined) history.add(key, seen);
+    }
   }
 
   observe(region: Region, committed: Committed): void {

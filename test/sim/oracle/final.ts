@@ -78,8 +78,8 @@ function checkAcknowledgedHere(
         `${name} holds ${here?.version ?? 'nothing'}; the greatest that any cluster held is ${greatest.version}`,
       );
     }
-    for (const { version, operation } of ledger.of(key)) {
-      if ((here?.version ?? '') < version) {
+    for (const { version, operation, lost } of ledger.of(key)) {
+      if (!lost && (here?.version ?? '') < version) {
         throw new Violation('I1', `${name} holds ${here?.version ?? 'nothing'}; operation ${operation.id} is acknowledged at ${version}`);
       }
     }

@@ -46,7 +46,7 @@ export class Ledger {
       if (twin !== undefined) {
         throw new Violation('I8', `key ${write.key}: version ${version} was given to operations ${twin.operation.id} and ${operation.id}`);
       }
-      this.#acknowledged.set(write.key, [...earlier, { ...write, version, operation }]);
+      this.#acknowledged.set(write.key, [...earlier, { ...write, version, operation, lost: false }]);
     }
   }
 
@@ -59,6 +59,17 @@ export class Ledger {
         throw new Violation('I1', `key ${key}: operation ${operation.id} is refused, and was stored at ${version}`);
       }
     }
+  }
+
+  /** A disk is gone: what was acknowledged, and no cluster holds or has in a greater one, need not be anywhere any more. */
+  diskLost(isSomewhere: (key: string, version: string) => boolean): number {
+    let lost = 0;
+    for (const write of [...this.#acknowledged.values()].flat()) {
+      if (write.lost || isSomewhere(write.key, write.version)) continue;
+      write.lost = true;
+      lost += 1;
+    }
+    return lost;
   }
 
   /** Acknowledged writes of a key, in the order of their answers. */

@@ -14,7 +14,8 @@ type Outcome = 'pending' | 'acknowledged' | 'refused' | 'unknown';
 /** One call of a client that writes, all or nothing. */
 export interface Operation {
   readonly id: number;
-  readonly region: number;
+  /** The disk that it was acknowledged on; another once a cluster has lost its own. */
+  readonly disk: string;
   readonly writes: readonly AskedWrite[];
   outcome: Outcome;
   /** Where acknowledged: a version for each write. */
@@ -24,4 +25,6 @@ export interface Operation {
 export interface AcknowledgedWrite extends AskedWrite {
   readonly version: string;
   readonly operation: Operation;
+  /** The last disk that it was on was lost. */
+  lost: boolean;
 }
