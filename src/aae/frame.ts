@@ -11,8 +11,11 @@ export const frameBytesMax = 1_114_112;
 export const nonceBytes = 16;
 
 const macBytes = 16;
-const requestLabel = Buffer.from('gkvmesh/exchange/request/v1\0');
-const answerLabel = Buffer.from('gkvmesh/exchange/answer/v1\0');
+/** What a frame is for: one of another service is not authentic. */
+export type FrameService = 'exchange' | 'feed';
+
+const requestLabels = { exchange: Buffer.from('gkvmesh/exchange/request/v1\0'), feed: Buffer.from('gkvmesh/feed/request/v1\0') };
+const answerLabels = { exchange: Buffer.from('gkvmesh/exchange/answer/v1\0'), feed: Buffer.from('gkvmesh/feed/answer/v1\0') };
 
 /** What stands in front of every request. `floor` is zero until floors are served. */
 export interface RequestHeader {
@@ -29,20 +32,25 @@ export interface Request {
 }
 
 /** mac 16 | CBOR [version, mesh id 32, cluster id 16, nonce 16, floor 16, body]. The mac is an HMAC under the mesh key. */
-export function encodeRequest(header: RequestHeader, body: Uint8Array, digests: MeshDigests): Uint8Array {
+export function encodeRequest(
+  header: RequestHeader,
+  body: Uint8Array,
+  digests: MeshDigests,
+  service: FrameService = 'exchange',
+): Uint8Array {
   const { clusterId, nonce, floor } = header;
   const payload = encode([protocolVersion, digests.meshId, clusterId, nonce, floor, body], rfc8949EncodeOptions);
-  return Buffer.concat([digests.mac(requestLabel, payload).subarray(0, macBytes), payload]);
+  return Buffer.concat([digests.mac(requestLabels[service], payload).subarray(0, macBytes), payload]);
 }
 
 /**
  * Errors: `too_large`; `peer_protocol` for another version or bytes that are no frame; `mesh_mismatch` for another mesh id or
  * mesh key.
  */
-export function decodeRequest(frame: Uint8Array, digests: MeshDigests): Request {
+export function decodeRequest(frame: Uint8Array, digests: MeshDigests, service: FrameService = 'exchange'): Request {
   const { mac, payload } = splitFrame(frame);
   checkStart(payload, digests);
-  if (!equalBytes(mac, digests.mac(requestLabel, payload).subarray(0, macBytes))) throw keyMismatch();
+  if (!equalBytes(mac, digests.mac(requestLabels[service], payload).subarray(0, macBytes))) throw keyMismatch();
   const [, , clusterId, nonce, floor, body] = decodeArray(payload, 6);
   const header = {
     clusterId: bytesField(clusterId, 'cluster id', 16),
@@ -58,16 +66,16 @@ export interface Answer {
 }
 
 /** mac 16, over the request's too | CBOR [version, cluster id 16, body]. */
-export function encodeAnswer(answer: Answer, request: Request, digests: MeshDigests): Uint8Array {
+export function encodeAnswer(answer: Answer, request: Request, digests: MeshDigests, service: FrameService = 'exchange'): Uint8Array {
   const payload = encode([protocolVersion, answer.clusterId, answer.body], rfc8949EncodeOptions);
-  return Buffer.concat([digests.mac(answerLabel, request.mac, payload).subarray(0, macBytes), payload]);
+  return Buffer.concat([digests.mac(answerLabels[service], request.mac, payload).subarray(0, macBytes), payload]);
 }
 
 /** `request` is the frame that was sent. Errors: as for a request. */
-export function decodeAnswer(frame: Uint8Array, request: Uint8Array, digests: MeshDigests): Answer {
+export function decodeAnswer(frame: Uint8Array, request: Uint8Array, digests: MeshDigests, service: FrameService = 'exchange'): Answer {
   const { mac, payload } = splitFrame(frame);
   checkVersion(payload, 3);
-  const expected = digests.mac(answerLabel, request.subarray(0, macBytes), payload).subarray(0, macBytes);
+  const expected = digests.mac(answerLabels[service], request.subarray(0, macBytes), payload).subarray(0, macBytes);
   if (!equalBytes(mac, expected)) throw keyMismatch();
   const [, clusterId, body] = decodeArray(payload, 3);
   return { clusterId: bytesField(clusterId, 'cluster id', 16), body: bytesField(body, 'body') };

@@ -3,7 +3,7 @@ import { decodeEntry, type Head } from '../core/entry.ts';
 import { emptyBytes, equalBytes } from '../core/bytes.ts';
 import { headKey } from '../replica/change.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
-import { readRecord } from '../replica/read.ts';
+import { readWrite } from '../replica/read.ts';
 import { encodeWrites, wireLength } from '../replica/wire.ts';
 import { type Snapshot } from '../store/store.ts';
 import { type RangeView } from './range.ts';
@@ -33,7 +33,7 @@ export class WritesPage {
   add(key: Key, head: Head): boolean {
     const length = wireLength(key.length, head.length - key.length) - lengthSlack;
     if (length > this.#room && (this.#writes.length > 0 || this.#first === 'must fit')) return false;
-    const reading = this.#read(key, head);
+    const reading = readWrite(this.#snapshot, key, head);
     reading.catch(() => undefined); // `encoded` tells
     this.#writes.push(reading);
     this.#room -= length;
@@ -43,12 +43,6 @@ export class WritesPage {
   /** Once everything is read. */
   async encoded(): Promise<Uint8Array> {
     return this.#writes.length === 0 ? emptyBytes : encodeWrites(await Promise.all(this.#writes));
-  }
-
-  async #read(key: Key, head: Head): Promise<ReceivedWrite> {
-    const { value, signature } = await readRecord(this.#snapshot, key, head);
-    const { version, tombstone, expiresAt, leaf, id, accepted } = head;
-    return { write: { key, version, tombstone, expiresAt, leaf, value, signature }, id, accepted };
   }
 }
 

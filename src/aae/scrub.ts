@@ -7,7 +7,7 @@ import { addInto, zeroSum, type Sum } from '../core/sum.ts';
 import { grantZero, signatureEmpty } from '../core/write.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { sha256 } from '../crypto/digest.ts';
-import { readRecord } from '../replica/read.ts';
+import { readRecord } from '../replica/value.ts';
 import { keyWithin, levelKey, storeKey, tableKeys, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store, type Transaction } from '../store/store.ts';
 import { appendLog } from './bounds.ts';

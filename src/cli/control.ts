@@ -1,10 +1,8 @@
 import { type Command } from 'commander';
-import { Client } from '../client/client.ts';
-import { urlOption } from './data.ts';
+import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
 import { exitCodes, print, Progress } from './io.ts';
 
-interface PullOptions {
-  readonly url: string;
+interface PullOptions extends InstanceOptions {
   readonly prefix?: string;
   readonly direction?: string;
   readonly json?: boolean;
@@ -12,15 +10,13 @@ interface PullOptions {
 
 /** Adds pull and status. */
 export function controlCommands(program: Command): void {
-  program
-    .command('pull <peer>')
+  withInstance(program.command('pull <peer>'))
     .description('bring this instance level with a peer, HOST:PORT of its mesh port')
     .option('--prefix <prefix>', 'only keys that begin with it')
     .option('--direction <direction>', 'both, or pull: send nothing', 'both')
     .option('--json', 'the report as JSON')
-    .addOption(urlOption())
     .action(async (peer: string, options: PullOptions) => {
-      await using client = new Client(options.url);
+      await using client = clientOf(options);
       const progress = new Progress('received');
       const range = options.prefix === undefined ? {} : { prefix: Buffer.from(options.prefix).toString('base64') };
       const report = await client.pull({ peer, direction: options.direction, ...range }, ({ received }) => {
@@ -30,13 +26,11 @@ export function controlCommands(program: Command): void {
       else for (const [name, value] of Object.entries(report)) print(`${name.padEnd(18)}${String(value)}`);
       if (report['converged'] !== true) process.exitCode = exitCodes.failed;
     });
-  program
-    .command('status')
+  withInstance(program.command('status'))
     .description('what the instance is and holds')
     .option('--json', 'as JSON')
-    .addOption(urlOption())
-    .action(async (options: { url: string; json?: boolean }) => {
-      await using client = new Client(options.url);
+    .action(async (options: InstanceOptions & { json?: boolean }) => {
+      await using client = clientOf(options);
       const report = await client.json('/control/status');
       if (options.json === true) print(JSON.stringify(report));
       else for (const [name, value] of Object.entries(flat(report))) print(`${name.padEnd(18)}${String(value)}`);

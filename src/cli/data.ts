@@ -1,25 +1,22 @@
 import { Option, type Command } from 'commander';
 import { afterPrefix } from '../core/key.ts';
-import { Client } from '../client/client.ts';
+import { type Client } from '../client/client.ts';
+import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
 import { argumentBytes, exitCodes, print, printed, shown } from './io.ts';
 
-interface Common {
-  readonly url: string;
+interface Common extends InstanceOptions {
   readonly base64?: boolean;
 }
 
-const url = (): Option => new Option('--url <url>', 'the instance').default('http://localhost:6300').env('GKVMESH_URL');
 const base64 = (): Option => new Option('--base64', 'keys and values are base64');
 
 /** Adds get, set, delete and list. A key or value that begins with @ names a file. */
 export function dataCommands(program: Command): void {
-  program
-    .command('get <key>')
+  withInstance(program.command('get <key>'))
     .description('print a value; exit code 3 if the key is absent')
-    .addOption(url())
     .addOption(base64())
     .action(async (key: string, options: Common) => {
-      await using client = new Client(options.url);
+      await using client = clientOf(options);
       const { value, exists } = await client.get(argumentBytes(key, options));
       if (!exists) {
         process.stderr.write(`gkvmesh: key ${JSON.stringify(key)} is absent\n`);
@@ -29,23 +26,19 @@ export function dataCommands(program: Command): void {
       if (options.base64 === true) print(value.toString('base64'));
       else process.stdout.write(process.stdout.isTTY ? `${shown(value, {})}\n` : value);
     });
-  program
-    .command('set <key> <value>')
+  withInstance(program.command('set <key> <value>'))
     .description('set a key; prints the version')
-    .addOption(url())
     .addOption(base64())
     .action(async (key: string, value: string, options: Common) => {
-      await using client = new Client(options.url);
+      await using client = clientOf(options);
       const { version } = await client.set(argumentBytes(key, options), argumentBytes(value, options));
       print(version);
     });
-  program
-    .command('delete <key>')
+  withInstance(program.command('delete <key>'))
     .description('delete a key; prints the version')
-    .addOption(url())
     .addOption(base64())
     .action(async (key: string, options: Common) => {
-      await using client = new Client(options.url);
+      await using client = clientOf(options);
       const { version } = await client.delete(argumentBytes(key, options));
       print(version);
     });
@@ -59,16 +52,14 @@ interface ListOptions extends Common {
 }
 
 function listCommand(program: Command): void {
-  program
-    .command('list')
+  withInstance(program.command('list'))
     .description('print all keys and values, tab between, or one JSON object a line')
     .option('--prefix <prefix>', 'only keys that begin with it')
     .option('--json', 'lines {"key":base64,"value":base64,"version":hex}')
     .option('--keys-only', 'no values')
-    .addOption(url())
     .addOption(base64())
     .action(async (options: ListOptions) => {
-      await using client = new Client(options.url);
+      await using client = clientOf(options);
       const prefix = options.prefix === undefined ? undefined : argumentBytes(options.prefix, options);
       for await (const { key, value, version } of everything(client, prefix, options.keysOnly === true)) {
         if (options.json === true) await printed(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64'), version }));
@@ -94,5 +85,3 @@ export async function* everything(
     start = page.next;
   }
 }
-
-export { url as urlOption };

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { type Command } from 'commander';
-import { configNames, flagOf, loadConfig } from '../server/config.ts';
+import { configNames, flagOf, loadConfig, type ServerConfig } from '../server/config.ts';
 import { exitCodes, print } from './io.ts';
 
 const descriptions: Readonly<Record<string, string>> = {
@@ -13,6 +13,12 @@ const descriptions: Readonly<Record<string, string>> = {
   region: 'shown to operators (default local)',
   meshId: '64 hex digits; fixed at the first start',
   meshKey: 'a file with 64 hex digits; fixed at the first start',
+  tlsCert: 'certificate of the API, PEM, with what lies between it and its CA; it is read again when it changes, as all of these',
+  tlsKey: 'its private key, PEM, without a passphrase',
+  tlsClientCa: 'whoever calls the API must show a certificate of a CA in this file',
+  meshTlsCert: 'certificate for other regions, as their server and as their client, PEM',
+  meshTlsKey: 'its private key, PEM, without a passphrase',
+  meshTlsCa: 'the CA of all regions: nobody else is talked to',
   insecurePlaintext: 'allow addresses beyond loopback without TLS or authentication',
   hostNames: 'names, beside its addresses, that requests may call this server by, with commas between',
   logLevel: 'error, warn, info (default) or debug',
@@ -26,6 +32,12 @@ const placeholders: Readonly<Record<string, string>> = {
   region: ' <name>',
   meshId: ' <hex>',
   meshKey: ' <file>',
+  tlsCert: ' <file>',
+  tlsKey: ' <file>',
+  tlsClientCa: ' <file>',
+  meshTlsCert: ' <file>',
+  meshTlsKey: ' <file>',
+  meshTlsCa: ' <file>',
   hostNames: ' <names>',
   logLevel: ' <level>',
 };
@@ -46,15 +58,20 @@ export function serveCommands(program: Command): void {
   });
   withConfigFlags(program.command('check-config').description('check flags, environment and file, and say what holds')).action(
     (flags: Record<string, unknown>) => {
-      const { meshKey, meshId, store, ...config } = loadConfig(flags, process.env);
+      const { meshKey, meshId, store, tls, ...config } = loadConfig(flags, process.env);
       const shown = {
         store: store.kind === 'fdb' ? { ...store, prefix: Buffer.from(store.prefix).toString('hex') } : store,
         meshId: meshId === undefined ? 'default' : Buffer.from(meshId).toString('hex'),
         meshKey: meshKey === undefined ? 'default' : 'from file',
+        tls: { api: shownTls(tls.api), mesh: shownTls(tls.mesh) },
       };
       print(JSON.stringify({ ...config, ...shown }, undefined, 2));
     },
   );
+}
+
+function shownTls(files: ServerConfig['tls']['api']): object | 'none' {
+  return files === undefined ? 'none' : { cert: files.cert.path, key: files.key.path, ca: files.ca?.path ?? 'none' };
 }
 
 function withConfigFlags(command: Command): Command {

@@ -1,10 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { type Command } from 'commander';
 import { z } from 'zod';
-import { Client, type BatchOp } from '../client/client.ts';
+import { type BatchOp, type Client } from '../client/client.ts';
 import { GkvError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import { everything, urlOption } from './data.ts';
+import { everything } from './data.ts';
+import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
 import { printed, Progress } from './io.ts';
 import { linesIn } from './lines.ts';
 
@@ -17,25 +18,21 @@ const lineSchema = z.strictObject({ key: z.string(), value: z.string() });
 
 /** Adds import and export: lines {"key":base64,"value":base64}. */
 export function transferCommands(program: Command): void {
-  program
-    .command('import <file>')
+  withInstance(program.command('import <file>'))
     .description('set every line {"key":base64,"value":base64} of a file; - for standard input')
-    .addOption(urlOption())
-    .action(async (file: string, options: { url: string }) => {
-      await using client = new Client(options.url);
+    .action(async (file: string, options: InstanceOptions) => {
+      await using client = clientOf(options);
       const progress = new Progress('imported');
       const count = await importLines(client, linesOf(file), (done) => {
         progress.update(done);
       });
       progress.finish(count);
     });
-  program
-    .command('export')
+  withInstance(program.command('export'))
     .description('print every entry as a line {"key":base64,"value":base64}')
     .option('--prefix <prefix>', 'only keys that begin with it')
-    .addOption(urlOption())
-    .action(async (options: { url: string; prefix?: string }) => {
-      await using client = new Client(options.url);
+    .action(async (options: InstanceOptions & { prefix?: string }) => {
+      await using client = clientOf(options);
       const progress = new Progress('exported');
       let count = 0;
       for await (const { key, value } of everything(

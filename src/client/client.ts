@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import { Agent, errors } from 'undici';
 import { z } from 'zod';
 import { GkvError, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
+import { checkedTls, whyUnusable, type ClientTls } from './tls.ts';
 
 /** Time for one request, in ms; a pull may be silent for longer while it waits for its peer. */
 const requestMsMax = 30_000;
@@ -51,14 +52,21 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 /** Talks to one instance's HTTP API. Errors: the server's own codes; `unavailable` when it cannot be reached or does not answer. */
 export class Client implements AsyncDisposable {
   readonly #origin: string;
-  readonly #agent = new Agent({ connect: { timeout: connectMsMax }, headersTimeout: pullMsMax, bodyTimeout: pullMsMax });
+  readonly #agent: Agent;
 
-  /** `url` such as http://localhost:6300. Error: `bad_config`. */
-  constructor(url: string) {
+  /** `url` such as http://localhost:6300 or https://db.example.org:6300. Error: `bad_config`. */
+  constructor(url: string, tls: ClientTls = {}) {
     if (!URL.canParse(url)) throw new GkvError('bad_config', `--url: ${JSON.stringify(url)} is not a URL such as http://localhost:6300`);
     const { protocol, origin } = new URL(url);
-    if (protocol !== 'http:') throw new GkvError('bad_config', `--url: ${protocol} is not served, use http:`);
+    if (protocol !== 'http:' && protocol !== 'https:') {
+      throw new GkvError('bad_config', `--url: ${protocol} is not served, use http: or https:`);
+    }
     this.#origin = origin;
+    this.#agent = new Agent({
+      connect: { timeout: connectMsMax, ...checkedTls(protocol, tls) },
+      headersTimeout: pullMsMax,
+      bodyTimeout: pullMsMax,
+    });
   }
 
   async get(key: Uint8Array): Promise<ValueAnswer> {
@@ -145,11 +153,7 @@ export class Client implements AsyncDisposable {
     } catch (error) {
       if (error instanceof GkvError) throw error;
       const why =
-        error instanceof errors.HeadersTimeoutError
-          ? `it did not answer within ${withinMs} ms`
-          : error instanceof Error
-            ? error.message
-            : String(error);
+        error instanceof errors.HeadersTimeoutError ? `it did not answer within ${withinMs} ms` : whyUnusable(error, this.#origin);
       throw new GkvError('unavailable', `${this.#origin} cannot be used: ${why}`, { cause: error });
     }
   }

@@ -1,7 +1,7 @@
 import { ByteReader, equalBytes, writeU64 } from './bytes.ts';
 import { assert } from './errors.ts';
 import { parseStamp, stampBytes, type Stamp } from './stamp.ts';
-import { compareWrites, digestBytes, grantZero, parseGrantId, parseWriteId, type GrantId, type WriteId } from './write.ts';
+import { compareWrites, digestBytes, grantZero, parseGrantId, parseWriteId, signatureEmpty, type GrantId, type WriteId } from './write.ts';
 
 /** Where a candidate write stands in the feed: the 10-byte stamp of its commit and its place in that commit. */
 export interface FeedPosition {
@@ -9,7 +9,7 @@ export interface FeedPosition {
   readonly place: number;
 }
 
-/** All of a candidate write but its value. */
+/** All of a candidate write but its key, and its value where that is large. */
 export interface Head {
   readonly version: Stamp;
   readonly id: WriteId;
@@ -22,6 +22,8 @@ export interface Head {
   readonly accepted: Stamp;
   /** Undefined while the commit that places it is still under way. */
   readonly position: FeedPosition | undefined;
+  /** Signature block ‖ value, 2 to `inlineBytesMax` bytes; undefined where it has more and lies in a row of its own. */
+  readonly record: Uint8Array | undefined;
 }
 
 /** What a cluster holds for a key: the greatest write of each leaf grant, greatest first. Never empty. */
@@ -52,22 +54,29 @@ export function visibleHead(entry: Entry | undefined, nowMs: number): Head | und
   return greatest.expiresAt !== 0 && greatest.expiresAt <= nowMs ? undefined : greatest;
 }
 
-const entryFormat = 1;
-const flags = { tombstone: 1, accepted: 2, expires: 4, leaf: 8, placed: 16 } as const;
-const flagsKnown = 31;
+/** Signature block and value of a write are part of its head up to so many bytes. */
+export const inlineBytesMax = 256;
+
+const entryFormat = 2;
+const flags = { tombstone: 1, accepted: 2, expires: 4, leaf: 8, placed: 16, inline: 32 } as const;
+const flagsKnown = 63;
 const commitBytes = 10;
-const headBytesMax = 1 + 2 + stampBytes * 2 + digestBytes * 2 + 4 + 8 + commitBytes;
+/** Without the record. */
+const headBytesMax = 1 + 2 + stampBytes * 2 + digestBytes * 2 + 4 + 8 + commitBytes + 2;
 
 /** Where the store writes the commit's stamp into an encoded entry. */
 export const entryStampOffset = 1;
 
 /**
- * The stored record: format u8=1 | commit stamp 10, filled in by the store | count u8 | heads, each: flags u8 | place
+ * The stored record: format u8=2 | commit stamp 10, filled in by the store | count u8 | heads, each: flags u8 | place
  * u16 | version 16 | id 32 | length u32 | accepted 16 if other than version | expiresAt u64 if any | leaf 32 if not zero |
- * own commit stamp 10 unless it is the record's. A head without a position takes the record's.
+ * own commit stamp 10 unless it is the record's | length u16 of the write's record, record if it is inline. A head without a position
+ * takes the record's.
  */
 export function encodeEntry(entry: Entry, place: (head: Head) => number): Uint8Array {
-  const bytes = Buffer.allocUnsafe(2 + commitBytes + entry.length * headBytesMax);
+  let room = 2 + commitBytes;
+  for (const { record } of entry) room += headBytesMax + (record?.length ?? 0);
+  const bytes = Buffer.allocUnsafe(room);
   bytes.writeUInt8(entryFormat, 0);
   bytes.fill(0, entryStampOffset, entryStampOffset + commitBytes);
   let at = bytes.writeUInt8(entry.length, entryStampOffset + commitBytes);
@@ -83,6 +92,7 @@ function writeHead(bytes: Buffer, offset: number, head: Head, place: (head: Head
   if (head.expiresAt !== 0) bits |= flags.expires;
   if (withLeaf) bits |= flags.leaf;
   if (head.position !== undefined) bits |= flags.placed;
+  if (head.record !== undefined) bits |= flags.inline;
   let at = bytes.writeUInt8(bits, offset);
   at = bytes.writeUInt16BE(head.position === undefined ? place(head) : head.position.place, at);
   at = put(bytes, head.version, at);
@@ -91,7 +101,14 @@ function writeHead(bytes: Buffer, offset: number, head: Head, place: (head: Head
   if (withAccepted) at = put(bytes, head.accepted, at);
   if (head.expiresAt !== 0) at = writeU64(bytes, head.expiresAt, at);
   if (withLeaf) at = put(bytes, head.leaf, at);
-  return head.position === undefined ? at : put(bytes, head.position.commit, at);
+  if (head.position !== undefined) at = put(bytes, head.position.commit, at);
+  if (head.record === undefined) return at;
+  assert(isInline(head.record.length), 'a head carries a record of 2 to 256 bytes');
+  return put(bytes, head.record, bytes.writeUInt16BE(head.record.length, at));
+}
+
+function isInline(recordBytes: number): boolean {
+  return recordBytes >= signatureEmpty.length && recordBytes <= inlineBytesMax;
 }
 
 function put(target: Buffer, bytes: Uint8Array, offset: number): number {
@@ -99,11 +116,14 @@ function put(target: Buffer, bytes: Uint8Array, offset: number): number {
   return offset + bytes.length;
 }
 
-/** Errors: `malformed` for everything that is not exactly one entry. */
+/**
+ * Records are views of the bytes and are not looked into, so that a damaged value can still be overwritten. Errors: `malformed` for
+ * everything that is not exactly one entry.
+ */
 export function decodeEntry(bytes: Uint8Array): Entry {
   const reader = new ByteReader(bytes, 'entry');
   const format = reader.u8();
-  if (format !== entryFormat) throw reader.fail(`format ${format} is unknown, 1 is known`);
+  if (format !== entryFormat) throw reader.fail(`format ${format} is unknown, ${entryFormat} is known`);
   const commit = reader.bytes(commitBytes);
   const count = reader.u8();
   if (count === 0) throw reader.fail('has no head');
@@ -132,9 +152,16 @@ function readHead(reader: ByteReader, commit: Uint8Array): Head {
   if ((bits & flags.expires) !== 0 && expiresAt === 0) throw reader.fail('an expiry of zero');
   if ((bits & flags.leaf) !== 0 && equalBytes(leaf, grantZero)) throw reader.fail('a zero leaf grant');
   const own = (bits & flags.placed) === 0 ? commit : reader.bytes(commitBytes);
+  const record = (bits & flags.inline) === 0 ? undefined : readRecord(reader);
   const tombstone = (bits & flags.tombstone) !== 0;
   if (tombstone && expiresAt !== 0) throw reader.fail('a tombstone that expires');
-  return { version, id, tombstone, expiresAt, leaf, length, accepted, position: { commit: own, place } };
+  return { version, id, tombstone, expiresAt, leaf, length, accepted, position: { commit: own, place }, record };
+}
+
+function readRecord(reader: ByteReader): Uint8Array {
+  const length = reader.u16();
+  if (!isInline(length)) throw reader.fail(`a record of ${length} bytes, must have 2 to ${inlineBytesMax}`);
+  return reader.bytes(length);
 }
 
 /** Bytes of the feed's place: commit stamp 10 | place u16. */

@@ -17,6 +17,8 @@ export const limits = {
   /** One commit takes at most this many writes and bytes from different callers. */
   commitWritesMax: 500,
   commitBytesMax: 2_097_152,
+  /** One page of a feed; a single write may be larger. */
+  feedPageBytesMax: 524_288,
   /** Of what one commit costs by the way in which FoundationDB counts; below its limit of 10 MB. A larger atomic write goes alone. */
   commitCostMax: 8_000_000,
   /** What waits for a commit, over all callers; more is refused with `unavailable`. */
@@ -29,4 +31,6 @@ export const limits = {
   /** Writes of different leaf grants that one key may hold before an alarm. */
   candidatesMax: 32,
   ttlMsMax: 315_360_000_000,
+  /** Clusters of one mesh. */
+  membersMax: 1_000,
 } as const;

@@ -7,7 +7,16 @@ import { dataRoutes } from './data.ts';
 import { type HostRule } from './gate.ts';
 import { type Metrics } from './metrics.ts';
 import { opsRoutes } from './ops.ts';
-import { type DataStore, type Health, type Identity, type Puller, type StatusView, type TreeView } from './ports.ts';
+import {
+  type DataStore,
+  type EntryView,
+  type Health,
+  type Identity,
+  type PeersView,
+  type Puller,
+  type StatusView,
+  type TreeView,
+} from './ports.ts';
 import { createShell } from './shell.ts';
 
 export interface ApiDeps {
@@ -15,7 +24,9 @@ export interface ApiDeps {
   readonly puller: Puller;
   readonly tree: TreeView;
   readonly status: StatusView;
+  readonly entries: EntryView;
   readonly identity: Identity;
+  readonly peers: PeersView;
   readonly health: Health;
   readonly metrics: Metrics;
   readonly hosts: HostRule;
@@ -36,8 +47,8 @@ export function createApi(deps: ApiDeps): Koa {
     metrics.request(route, status, ms);
   };
   return createShell({ ...deps, observe }, [
-    ...dataRoutes(deps.store, bodies),
-    ...controlRoutes({ puller: deps.puller, tree: deps.tree, status: deps.status, bodies, signal: deps.signal }),
+    ...dataRoutes(deps.store, bodies, deps.signal),
+    ...controlRoutes({ puller: deps.puller, tree: deps.tree, status: deps.status, entries: deps.entries, bodies, signal: deps.signal }),
     ...opsRoutes(deps),
   ]);
 }

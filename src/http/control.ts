@@ -1,11 +1,15 @@
 import { PassThrough } from 'node:stream';
 import { type Context } from 'koa';
 import { type PullReport } from '../aae/driver.ts';
+import { toHex } from '../core/bytes.ts';
+import { encodePosition, type Head } from '../core/entry.ts';
 import { GkvError } from '../core/errors.ts';
+import { clusterPartOf, slotOf } from '../core/frontier.ts';
 import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
+import { stampToHex } from '../core/stamp.ts';
 import { type BodyReader } from './body.ts';
-import { parseBody, toRange } from './parse.ts';
-import { type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
+import { decodeQueryKey, parseBody, toRange } from './parse.ts';
+import { type EntryView, type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
 import { pullRequest } from './schema.ts';
 import { answerJson, type Route } from './shell.ts';
 import { errorAnswer } from './status.ts';
@@ -14,6 +18,7 @@ export interface ControlDeps {
   readonly puller: Puller;
   readonly tree: TreeView;
   readonly status: StatusView;
+  readonly entries: EntryView;
   readonly bodies: BodyReader;
   /** Ends the pulls under way. */
   readonly signal: AbortSignal;
@@ -38,11 +43,31 @@ export function controlRoutes(deps: ControlDeps): Route[] {
   const status = async (ctx: Context): Promise<void> => {
     answerJson(ctx, JSON.stringify(await deps.status.status()));
   };
+  const key = async (ctx: Context): Promise<void> => {
+    const candidates = await deps.entries.candidates(decodeQueryKey(ctx.query['key']));
+    answerJson(ctx, JSON.stringify({ candidates: candidates.map(candidateJson) }));
+  };
   return [
+    { method: 'GET', path: '/control/key', handle: key },
     { method: 'GET', path: '/control/status', handle: status },
     { method: 'POST', path: '/control/aae/pull', handle: pull },
     { method: 'GET', path: '/control/tree', handle: tree },
   ];
+}
+
+/** `origin` names the instance that took the write in: its cluster's 12 hex digits, and its slot. */
+function candidateJson(head: Head): object {
+  return {
+    version: stampToHex(head.version),
+    accepted: stampToHex(head.accepted),
+    origin: { cluster: clusterPartOf(head.accepted), slot: slotOf(head.accepted) },
+    writeId: toHex(head.id),
+    leafGrant: toHex(head.leaf),
+    tombstone: head.tombstone,
+    expiresAt: head.expiresAt === 0 ? null : head.expiresAt,
+    bytes: head.length,
+    feedPosition: head.position === undefined ? null : toHex(encodePosition(head.position)),
+  };
 }
 
 function peerAddress(text: string): HostPort {

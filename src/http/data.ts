@@ -1,10 +1,11 @@
 import { type Context } from 'koa';
 import { asBuffer } from '../core/bytes.ts';
+import { GkvError } from '../core/errors.ts';
 import { stampToHex } from '../core/stamp.ts';
 import { type WriteOutcome } from '../replica/proposal.ts';
 import { type ListedEntry } from '../replica/read.ts';
 import { type BodyReader } from './body.ts';
-import { decodeKey, parseBody, toRange, toWriteOp, toWriteOps } from './parse.ts';
+import { decodeKey, decodeStamp, parseBody, toRange, toWriteOp, toWriteOps } from './parse.ts';
 import { type DataStore } from './ports.ts';
 import { batchRequest, getRequest, listRequest, setRequest } from './schema.ts';
 import { answerJson, type Route } from './shell.ts';
@@ -13,9 +14,11 @@ import { answerJson, type Route } from './shell.ts';
  * The four data routes. Answers are put together as text: base64 and hex need no escaping, and this is the path that
  * every request takes.
  */
-export function dataRoutes(store: DataStore, bodies: BodyReader): Route[] {
+export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSignal): Route[] {
+  const waits = new Waits(store, signal);
   const get = async (ctx: Context): Promise<void> => {
-    const { key } = parseBody(getRequest, await bodies.read(ctx.req, ctx.res));
+    const { key, atLeast } = parseBody(getRequest, await bodies.read(ctx.req, ctx.res));
+    if (atLeast !== undefined) await waits.until(ctx, atLeast);
     const { value, exists, version } = await store.get(decodeKey(key, 'key'));
     const shown = version === null ? 'null' : `"${stampToHex(version)}"`;
     answerJson(ctx, `{"value":"${base64(value)}","exists":${exists ? 'true' : 'false'},"version":${shown}}`);
@@ -27,6 +30,7 @@ export function dataRoutes(store: DataStore, bodies: BodyReader): Route[] {
   };
   const list = async (ctx: Context): Promise<void> => {
     const fields = parseBody(listRequest, await bodies.read(ctx.req, ctx.res));
+    if (fields.atLeast !== undefined) await waits.until(ctx, fields.atLeast);
     const { entries, next } = await store.list({
       range: toRange(fields),
       limit: fields.limit,
@@ -46,6 +50,38 @@ export function dataRoutes(store: DataStore, bodies: BodyReader): Route[] {
     { method: 'POST', path: '/data/list', handle: list },
     { method: 'POST', path: '/data/batch', handle: batch },
   ];
+}
+
+/** A read waits this long for what it must see, and so many wait at a time. */
+const waitMsMax = 5_000;
+const waitingMax = 1_000;
+
+/** Reads that must see a write which was accepted elsewhere. */
+class Waits {
+  readonly #store: DataStore;
+  readonly #signal: AbortSignal;
+  #waiting = 0;
+
+  constructor(store: DataStore, signal: AbortSignal) {
+    this.#store = store;
+    this.#signal = signal;
+  }
+
+  /** Errors: `malformed`; `unavailable`, with Retry-After, where it does not come in time. */
+  async until(ctx: Context, atLeast: string): Promise<void> {
+    const accepted = decodeStamp(atLeast, 'atLeast');
+    this.#waiting += 1;
+    try {
+      if (this.#waiting <= waitingMax && (await this.#store.waitFor(accepted, waitMsMax, this.#signal))) return;
+    } finally {
+      this.#waiting -= 1;
+    }
+    ctx.set('Retry-After', '1');
+    throw new GkvError(
+      'unavailable',
+      `what was accepted under ${atLeast} is not here yet: try again, or read in the region that accepted it`,
+    );
+  }
 }
 
 function outcomeJson({ version, accepted, applied }: WriteOutcome): string {

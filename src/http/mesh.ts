@@ -10,7 +10,9 @@ import { type FrameResponder } from './ports.ts';
 import { createShell } from './shell.ts';
 
 export interface MeshDeps {
+  /** Of exchanges, and of the feed. */
   readonly responder: FrameResponder;
+  readonly feed: FrameResponder;
   readonly hosts: HostRule;
   readonly clock: Clock;
   readonly log: Log;
@@ -29,18 +31,21 @@ function meshHosts(hosts: HostRule): HostRule {
   return hosts.kind === 'loopback' ? hosts : { kind: 'any', names: [] };
 }
 
-/** The mesh port: peers post frames of exchanges, and nobody else anything. */
+/** The mesh port: peers post frames of exchanges and feeds, and nobody else anything. */
 export function createMeshApp(deps: MeshDeps): Koa {
   const bodies = new BodyReader({ bytesMax: frameBytesMax, arrivalMsMax: deps.bodyArrivalMsMax }, deps.clock, deps.signal);
-  const exchange = async (ctx: Context): Promise<void> => {
-    const { origin, 'content-type': contentType } = ctx.req.headers;
-    if (origin !== undefined) throw new GkvError('origin_denied', 'the mesh port serves peers, not web pages: there must be no Origin');
-    if (contentType !== frameType) throw new GkvError('malformed', `Content-Type must be ${frameType}`);
-    const answer = await deps.responder.answer(await bodies.read(ctx.req, ctx.res));
-    ctx.set('Content-Type', frameType);
-    ctx.body = asBuffer(answer);
-  };
+  const answer =
+    (responder: FrameResponder) =>
+    async (ctx: Context): Promise<void> => {
+      const { origin, 'content-type': contentType } = ctx.req.headers;
+      if (origin !== undefined) throw new GkvError('origin_denied', 'the mesh port serves peers, not web pages: there must be no Origin');
+      if (contentType !== frameType) throw new GkvError('malformed', `Content-Type must be ${frameType}`);
+      const frame = await responder.answer(await bodies.read(ctx.req, ctx.res));
+      ctx.set('Content-Type', frameType);
+      ctx.body = asBuffer(frame);
+    };
   return createShell({ ...deps, hosts: meshHosts(deps.hosts), observe: () => undefined }, [
-    { method: 'POST', path: '/exchange', handle: exchange },
+    { method: 'POST', path: '/exchange', handle: answer(deps.responder) },
+    { method: 'POST', path: '/feed', handle: answer(deps.feed) },
   ]);
 }

@@ -2,6 +2,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { type PullReport } from '../aae/driver.ts';
 import { type ErrorCode } from '../core/errors.ts';
 import { type Log } from '../core/ports.ts';
+import { registerPeerGauges } from './peerMetrics.ts';
+import { type PeerStatus } from './ports.ts';
 
 /** What is read when metrics are asked for. One that fails is left out of that answer. */
 export interface Readings {
@@ -12,6 +14,10 @@ export interface Readings {
   storeAvailable(): boolean;
   /** Runs of transactions that had to be made again, since the start. */
   storeRetries(): number;
+  /** How it goes with each member. */
+  peers(): Promise<readonly PeerStatus[]>;
+  /** Of each port that speaks TLS, how long until its certificate ends. */
+  tlsEndsInMs(): readonly { readonly port: string; readonly ms: number }[];
 }
 
 export type ExchangeOutcome =
@@ -31,6 +37,8 @@ export class Metrics {
   readonly #exchangeTimes: Histogram;
   readonly #exchangeBytes: Counter<'direction'>;
   readonly #exchangeWrites: Counter<'direction'>;
+  readonly #feedWrites: Counter;
+  readonly #feedLag: Histogram;
 
   constructor(readings: Readings, log: Log) {
     this.#log = log;
@@ -51,7 +59,14 @@ export class Metrics {
     this.#exchangeTimes = histogram('exchange_seconds', 'Exchanges with peers', [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600]);
     this.#exchangeBytes = counter('exchange_bytes_total', 'Bytes of message bodies in exchanges', ['direction']);
     this.#exchangeWrites = counter('exchange_writes_total', 'Writes that exchanges moved', ['direction']);
+    this.#feedWrites = counter('feed_writes_total', 'Writes that feeds of peers brought');
+    this.#feedLag = histogram(
+      'feed_lag_seconds',
+      'From being accepted in another region to being here, of the last write of each page',
+      secondsBuckets,
+    );
     this.#gauges(readings);
+    registerPeerGauges(this.#registry, () => readings.peers(), log);
     collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -71,6 +86,12 @@ export class Metrics {
     this.#commits.observe(ms / 1_000);
     this.#commitWrites.observe(writes);
     this.#commitBytes.inc(bytes);
+  }
+
+  /** A page of a peer's feed was taken in. */
+  page({ writes, lagMs }: { writes: number; lagMs: number }): void {
+    this.#feedWrites.inc(writes);
+    this.#feedLag.observe(lagMs / 1_000);
   }
 
   exchange(outcome: ExchangeOutcome): void {
@@ -99,6 +120,15 @@ export class Metrics {
     this.#gauge('clock_ahead_seconds', 'How far the logical clock is ahead of the wall clock', () =>
       Promise.resolve(readings.clockAheadMs() / 1_000),
     );
+    new Gauge({
+      name: 'gkvmesh_tls_expires_seconds',
+      help: 'Until the certificate of a port ends, or the first of those between it and its CA',
+      labelNames: ['port'],
+      registers: [this.#registry],
+      collect() {
+        for (const { port, ms } of readings.tlsEndsInMs()) this.set({ port }, ms / 1_000);
+      },
+    });
   }
 
   #gauge(name: string, help: string, read: () => Promise<number>): void {

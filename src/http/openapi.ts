@@ -30,6 +30,7 @@ const operations: readonly Operation[] = [
     request: schema.pullRequest,
     answer: schema.pullAnswer,
   },
+  { method: 'get', path: '/control/key', summary: 'All that is held for one key: ?key=BASE64URL', answer: schema.keyAnswer },
   { method: 'get', path: '/control/status', summary: 'What this instance is, holds and lacks', answer: schema.statusAnswer },
   { method: 'get', path: '/control/tree', summary: 'Sum and shape of the anti-entropy tree', answer: schema.treeAnswer },
   { method: 'get', path: '/cluster_id', summary: 'UUID of this cluster, as text', answer: undefined },

@@ -2,19 +2,20 @@ import { type Context } from 'koa';
 import { GkvError } from '../core/errors.ts';
 import { type Metrics } from './metrics.ts';
 import { openApi } from './openapi.ts';
-import { type Health, type Identity } from './ports.ts';
+import { type Health, type Identity, type PeersView } from './ports.ts';
 import { answerJson, type Route } from './shell.ts';
 
 export interface OpsDeps {
   readonly identity: Identity;
   readonly health: Health;
   readonly metrics: Metrics;
+  readonly peers: PeersView;
   /** Of this program, for /openapi.json. */
   readonly release: string;
 }
 
 /** What operators and their machines ask. */
-export function opsRoutes({ identity, health, metrics, release }: OpsDeps): Route[] {
+export function opsRoutes({ identity, health, metrics, peers, release }: OpsDeps): Route[] {
   const description = JSON.stringify(openApi(release));
   const probe = (name: 'live' | 'ready', why: string) => (ctx: Context) => {
     if (!health[name]()) throw new GkvError('unavailable', why);
@@ -35,7 +36,7 @@ export function opsRoutes({ identity, health, metrics, release }: OpsDeps): Rout
       method: 'GET',
       path: '/peers',
       handle: (ctx) => {
-        answerJson(ctx, '{"peers":[]}');
+        answerJson(ctx, JSON.stringify({ peers: peers.peers() }));
       },
     },
     { method: 'GET', path: '/livez', handle: probe('live', 'this instance cannot go on and must be started again') },

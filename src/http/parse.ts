@@ -2,7 +2,7 @@ import type * as z from 'zod';
 import { GkvError } from '../core/errors.ts';
 import { parseKey, prefixRange, type Key, type KeyRange } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
-import { stampFromHex } from '../core/stamp.ts';
+import { stampFromHex, type Stamp } from '../core/stamp.ts';
 import { type Expected, type WriteOp } from '../replica/proposal.ts';
 import { type batchRequest, type setRequest } from './schema.ts';
 
@@ -46,6 +46,19 @@ function decodeBase64(text: string, field: string): Buffer {
     throw new GkvError('malformed', `${field}: ${shown} is not base64 (the standard alphabet, with padding)`, { details: { field } });
   }
   return bytes;
+}
+
+/** A key in base64url without padding, as it stands in a query. */
+export function decodeQueryKey(text: unknown): Key {
+  const bytes = Buffer.from(typeof text === 'string' ? text : '', 'base64url');
+  if (typeof text !== 'string' || bytes.toString('base64url') !== text) {
+    throw new GkvError('malformed', 'key: must be in the query once, in base64url without padding', { details: { field: 'key' } });
+  }
+  try {
+    return parseKey(bytes);
+  } catch (error) {
+    throw inField(error, 'key');
+  }
 }
 
 export function decodeKey(text: string, field: string): Key {
@@ -106,8 +119,12 @@ const expectAbsent: Expected = { kind: 'absent' };
 function toExpected(ifVersion: string | null | undefined, field: string): Expected {
   if (ifVersion === undefined) return expectAny;
   if (ifVersion === null) return expectAbsent;
+  return { kind: 'version', version: decodeStamp(ifVersion, field) };
+}
+
+export function decodeStamp(text: string, field: string): Stamp {
   try {
-    return { kind: 'version', version: stampFromHex(ifVersion) };
+    return stampFromHex(text);
   } catch (error) {
     throw inField(error, field);
   }

@@ -1,10 +1,14 @@
 import { type PullReport } from '../aae/driver.ts';
+import { type Head } from '../core/entry.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
+import { type Stamp } from '../core/stamp.ts';
 import { type ListQuery, type ListResult, type ReadResult } from '../replica/read.ts';
 
 /** The data of this cluster, as the API needs it; the replica is one. */
 export interface DataStore {
+  /** False when what was accepted under the stamp is not here after `msMax`. */
+  waitFor(accepted: Stamp, msMax: number, signal: AbortSignal): Promise<boolean>;
   get(key: Key): Promise<ReadResult>;
   list(query: ListQuery): Promise<ListResult>;
   /** All or nothing. Errors: `version_mismatch` with details {version: hex or null, index}. */
@@ -56,10 +60,58 @@ export interface StatusReport extends Identity {
   readonly entries: number | null;
   readonly bytes: number | null;
   readonly parkedWrites: number | null;
+  readonly mesh: MeshStatus | null;
 }
 
 export interface StatusView {
   status(): Promise<StatusReport>;
+}
+
+/** A member as the data describe it. */
+export interface PeerView {
+  readonly clusterId: string;
+  readonly address: string;
+  readonly regionName: string;
+}
+
+/** How it goes with one member. Times are of the wall clock, in ms; null: not yet. */
+export interface PeerStatus extends PeerView {
+  /** Whether this instance follows it. Another of the cluster may. */
+  readonly followed: boolean;
+  readonly connected: boolean;
+  readonly lastContactMs: number | null;
+  /** When everything that it had was here last. */
+  readonly lastLevelMs: number | null;
+  /** From being accepted anywhere to being here: of the last write that came. */
+  readonly lagMs: number;
+  readonly clockSkewMs: number;
+  /** Up to where it has everything; null: not heard of. */
+  readonly low: string | null;
+  readonly writes: number;
+  readonly failures: number;
+  readonly lastError: string | null;
+  readonly lastExchange: { readonly atMs: number; readonly result: string; readonly received: number; readonly sent: number } | null;
+  /** Writes that an exchange had to repair though they should have been here. */
+  readonly defects: number;
+}
+
+/** The mesh as this cluster sees it. Stamps in hex. */
+export interface MeshStatus {
+  readonly peers: readonly PeerStatus[];
+  /** Up to where everything of every member is here. */
+  readonly low: string;
+  readonly floor: string;
+  /** The cluster ids whose low is the least: they hold the floor back. */
+  readonly floorHeldBackBy: readonly string[];
+}
+
+/** All that is held for one key. */
+export interface EntryView {
+  candidates(key: Key): Promise<readonly Head[]>;
+}
+
+export interface PeersView {
+  peers(): readonly PeerView[];
 }
 
 /** The answering side of exchanges, on the mesh port. */

@@ -15,7 +15,9 @@ const ttlMs = z.int().min(1).max(limits.ttlMsMax).optional().meta({ description:
 const bound = base64(`bound of keys, up to ${limits.keyBytesMax + 1} bytes; empty is the very first or the very last`);
 const range = { start: bound.optional(), end: bound.optional(), prefix: base64('prefix of keys, instead of start and end').optional() };
 
-export const getRequest = z.strictObject({ key });
+const atLeast = stamp.optional().meta({ description: 'wait until what was accepted under this stamp, in whatever region, is here' });
+
+export const getRequest = z.strictObject({ key, atLeast });
 
 export const setRequest = z.strictObject({
   key,
@@ -30,6 +32,7 @@ export const listRequest = z.strictObject({
   limit: z.int().min(1).max(limits.listLimitMax).default(limits.listLimitDefault),
   reverse: z.boolean().default(false),
   keysOnly: z.boolean().default(false),
+  atLeast,
 });
 
 export const batchRequest = z.strictObject({
@@ -74,6 +77,7 @@ export const pullAnswer = z.object({
   converged: z.boolean(),
 });
 export const treeAnswer = z.object({ sum: z.string(), count, bytes: count, levels: count, topBranches: count });
+const peer = z.object({ clusterId: z.string(), address: z.string(), regionName: z.string() });
 export const statusAnswer = z.object({
   clusterId: z.string(),
   meshId: z.string(),
@@ -86,6 +90,44 @@ export const statusAnswer = z.object({
   entries: count.nullable(),
   bytes: count.nullable(),
   parkedWrites: count.nullable(),
+  mesh: z
+    .object({
+      peers: z.array(
+        peer.extend({
+          followed: z.boolean(),
+          connected: z.boolean(),
+          lastContactMs: count.nullable(),
+          lastLevelMs: count.nullable(),
+          lagMs: count,
+          clockSkewMs: z.int(),
+          low: z.string().nullable(),
+          writes: count,
+          failures: count,
+          lastError: z.string().nullable(),
+          lastExchange: z.object({ atMs: count, result: z.string(), received: count, sent: count }).nullable(),
+          defects: count,
+        }),
+      ),
+      low: z.string(),
+      floor: z.string(),
+      floorHeldBackBy: z.array(z.string()),
+    })
+    .nullable(),
 });
-export const peersAnswer = z.object({ peers: z.array(z.object({ clusterId: z.string(), address: z.string(), regionName: z.string() })) });
+export const peersAnswer = z.object({ peers: z.array(peer) });
+export const keyAnswer = z.object({
+  candidates: z.array(
+    z.object({
+      version: stamp,
+      accepted: stamp,
+      origin: z.object({ cluster: z.string().meta({ description: 'the 48-bit id of the cluster that took it in' }), slot: count }),
+      writeId: z.string(),
+      leafGrant: z.string(),
+      tombstone: z.boolean(),
+      expiresAt: count.nullable(),
+      bytes: count,
+      feedPosition: z.string().nullable(),
+    }),
+  ),
+});
 export const errorAnswer = z.object({ error: z.looseObject({ code: z.string(), message: z.string() }) });

@@ -1,48 +1,53 @@
-import { Agent, errors } from 'undici';
+import { errors } from 'undici';
 import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
-import { frameBytesMax } from '../aae/frame.ts';
+import { frameBytesMax, type FrameService } from '../aae/frame.ts';
 import { type PeerLink } from '../aae/checkedPeer.ts';
+import { type HostPort } from '../core/hostPort.ts';
+import { type Links } from './ports.ts';
+import { Connections, type PeerTls } from './connections.ts';
+import { tlsError } from './tlsError.ts';
 
 /** Time for one request, in ms, to be sent and answered: headers, then each part of the body. */
 const answerMsMax = 20_000;
-const connectMsMax = 5_000;
 /** Of an error that a peer sends, this much is read. */
 const errorBytesMax = 16_384;
 
-/** Connections to peers, kept alive between requests. */
-export class Transport implements AsyncDisposable {
-  readonly #agent: Agent;
+/** Asks peers over connections that are kept alive between requests; all of them are TLS if `tls` is given, and none is otherwise. */
+export class Transport implements AsyncDisposable, Links {
+  readonly #connections: Connections;
+  readonly #scheme: 'http' | 'https';
   readonly #answerMsMax: number;
 
-  constructor(msMax = answerMsMax) {
+  constructor(msMax = answerMsMax, tls?: PeerTls) {
     this.#answerMsMax = msMax;
-    this.#agent = new Agent({
-      connect: { timeout: connectMsMax },
-      headersTimeout: msMax,
-      bodyTimeout: msMax,
-      connections: 4,
-      pipelining: 1,
-      maxResponseSize: frameBytesMax,
-    });
+    this.#scheme = tls === undefined ? 'http' : 'https';
+    this.#connections = new Connections(msMax, tls);
   }
 
   /** A link to the mesh port of a peer. */
-  link(host: string, port: number): PeerLink {
-    const origin = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-    return { ask: (frame, signal) => this.#ask(origin, frame, signal) };
+  link({ host, port }: HostPort, service: FrameService): PeerLink {
+    const origin = `${this.#scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    return { ask: (frame, signal) => this.#ask(origin, `/${service}`, frame, signal) };
   }
 
-  async #ask(origin: string, frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  /** For connections from now on; those that there are end with what they have under way. */
+  renew(tls: PeerTls): void {
+    this.#connections.renew(tls);
+  }
+
+  async #ask(origin: string, path: string, frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     try {
-      const { statusCode, body } = await this.#agent.request({
-        origin,
-        path: '/exchange',
-        method: 'POST',
-        headers: { 'content-type': 'application/octet-stream' },
-        body: frame,
-        signal,
+      const { statusCode, bytes } = await this.#connections.use(async (agent) => {
+        const { statusCode, body } = await agent.request({
+          origin,
+          path,
+          method: 'POST',
+          headers: { 'content-type': 'application/octet-stream' },
+          body: frame,
+          signal,
+        });
+        return { statusCode, bytes: new Uint8Array(await body.arrayBuffer()) };
       });
-      const bytes = new Uint8Array(await body.arrayBuffer());
       if (statusCode === 200) return bytes;
       throw refusal(origin, statusCode, bytes);
     } catch (error) {
@@ -51,7 +56,7 @@ export class Transport implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#agent.destroy();
+    await this.#connections[Symbol.asyncDispose]();
   }
 }
 
@@ -90,5 +95,5 @@ function asGkvError(origin: string, error: unknown, signal: AbortSignal, msMax: 
   }
   if (error instanceof errors.HTTPParserError) return new GkvError('peer_protocol', `peer ${origin} does not speak HTTP`, { cause: error });
   const why = error instanceof Error ? error.message : String(error);
-  return new GkvError('peer_unreachable', `peer ${origin} cannot be reached: ${why}`, { cause: error });
+  return tlsError(origin, error) ?? new GkvError('peer_unreachable', `peer ${origin} cannot be reached: ${why}`, { cause: error });
 }

@@ -1,33 +1,29 @@
-import { asBuffer, emptyBytes, equalBytes, toLatin1 } from '../core/bytes.ts';
+import { emptyBytes, toLatin1 } from '../core/bytes.ts';
+import { equalBytes } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { decodeEntry, mergeHead, visibleHead, type Entry, type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
-import { physicalMsOf, stampToHex, type Stamp } from '../core/stamp.ts';
+import { compareStamps, physicalMsOf, stampToHex, type Stamp } from '../core/stamp.ts';
 import { grantZero, signatureEmpty, type Write, type WriteBody } from '../core/write.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
-import { storeLimits, type Transaction } from '../store/store.ts';
+import { type Row, type Transaction } from '../store/store.ts';
 import { headKey, valueKey } from './change.ts';
 import { type HybridClock } from './clock.ts';
+import { isGone } from './floor.ts';
 import { type EntryChange } from './follower.ts';
-import { type Expected, type ReceivedWrite, type Submission, type WriteOp } from './proposal.ts';
+import { type Expected, keysOfSubmission, type ReceivedWrite, type Standing, type Submission, type WriteOp } from './proposal.ts';
 import { type BatchResult } from './slot.ts';
+import { inlineRecord, valueRecord } from './value.ts';
 
 /** What one commit does, decided from the entries that it read; no I/O in it. */
 export interface BatchDecision {
   readonly results: readonly (readonly BatchResult[] | GkvError)[];
   readonly changes: readonly EntryChange[];
-  readonly values: ReadonlyMap<string, ValueChange>;
+  /** Rows of new values that are no part of their heads. They are set once the changes are applied, which clears what lay there. */
+  readonly values: readonly Row[];
   readonly parked: readonly { received: ReceivedWrite; peer: string }[];
-}
-
-interface ValueChange {
-  readonly key: Uint8Array;
-  /** Undefined where the value's place is to be cleared. */
-  readonly value: Uint8Array | undefined;
-  /** A value that a store may have cut into parts lies there: it is to be cleared first. */
-  readonly replacesLarge: boolean;
 }
 
 interface EntryState {
@@ -40,6 +36,7 @@ export interface DecideDeps {
   readonly digests: MeshDigests;
   readonly hlc: HybridClock;
   readonly nowMs: number;
+  readonly floor: Stamp;
   /** Writes that may still be parked. */
   readonly parkRoom: number;
 }
@@ -60,8 +57,7 @@ export async function readEntries(tx: Transaction, submissions: readonly Submiss
     );
   };
   for (const submission of submissions) {
-    if (submission.kind === 'local') for (const op of submission.ops) want(op.key);
-    else for (const { write } of submission.writes) want(write.key);
+    for (const key of keysOfSubmission(submission)) want(key);
   }
   await Promise.all(reads);
   return states;
@@ -71,12 +67,13 @@ export async function readEntries(tx: Transaction, submissions: readonly Submiss
 export function decideBatch(submissions: readonly Submission[], states: Map<string, EntryState>, deps: DecideDeps): BatchDecision {
   const batch = new Batch(states, deps);
   const results = submissions.map((submission) => batch.take(submission));
-  return { results, changes: batch.changes(), values: batch.values, parked: batch.parked };
+  return { results, changes: batch.changes(), values: batch.values(), parked: batch.parked };
 }
 
 class Batch {
-  readonly values = new Map<string, ValueChange>();
   readonly parked: { received: ReceivedWrite; peer: string }[] = [];
+  /** Writes that were merged and whose values get rows of their own; some are overwritten by later ones of the batch. */
+  readonly #large = new Map<Head, Write>();
   readonly #states: Map<string, EntryState>;
   readonly #deps: DecideDeps;
 
@@ -86,10 +83,11 @@ class Batch {
   }
 
   take(submission: Submission): BatchResult[] | GkvError {
+    if (submission.kind === 'closing') return [{ status: 'applied', stamp: this.#deps.hlc.next() }];
     if (submission.kind === 'received') {
       const early = submission.writes.filter((received) => this.#isEarly(received)).length;
       if (this.parked.length + early > this.#deps.parkRoom) return parkingFull();
-      return submission.writes.map((received) => this.#takeReceived(received, submission.peer));
+      return submission.writes.map((received) => this.#takeReceived(received, submission));
     }
     const mismatch = this.#mismatch(submission.ops);
     return mismatch ?? submission.ops.map((op) => this.#takeLocal(op));
@@ -99,6 +97,18 @@ class Batch {
     const changes: EntryChange[] = [];
     for (const { key, before, entry } of this.#states.values()) if (entry !== before) changes.push({ key, before, after: entry });
     return changes;
+  }
+
+  values(): Row[] {
+    const rows: Row[] = [];
+    if (this.#large.size === 0) return rows;
+    for (const { key, entry = [] } of this.#states.values()) {
+      for (const head of entry) {
+        const write = this.#large.get(head);
+        if (write !== undefined) rows.push({ key: valueKey(key, head.leaf), value: valueRecord(write) });
+      }
+    }
+    return rows;
   }
 
   #state(key: Key): EntryState {
@@ -128,7 +138,7 @@ class Batch {
     return { status: 'applied', stamp: version };
   }
 
-  #takeReceived(received: ReceivedWrite, peer: string): BatchResult {
+  #takeReceived(received: ReceivedWrite, { peer, standing }: { peer: string; standing: Standing }): BatchResult {
     const { write, id, accepted } = received;
     if (this.#isEarly(received)) {
       this.parked.push({ received, peer });
@@ -136,7 +146,16 @@ class Batch {
     }
     this.#deps.hlc.observe(write.version);
     this.#deps.hlc.observe(accepted);
-    return { status: this.#merge(this.#state(write.key), write, headOf(write, id, accepted)), stamp: accepted };
+    const state = this.#state(write.key);
+    if (this.#isBelowFloor(state, write, standing)) return { status: 'below_floor', stamp: accepted };
+    return { status: this.#merge(state, write, headOf(write, id, accepted)), stamp: accepted };
+  }
+
+  /** Below the floor every member had it, so what is not here was taken away, and must not come back. */
+  #isBelowFloor({ entry }: EntryState, write: Write, standing: Standing): boolean {
+    const { floor } = this.#deps;
+    if (compareStamps(write.version, floor) >= 0 || entry?.some(({ leaf }) => equalBytes(leaf, write.leaf)) === true) return false;
+    return standing === 'plain' || isGone(write, floor);
   }
 
   /** Too far ahead of our wall clock to be taken in. */
@@ -149,28 +168,9 @@ class Batch {
     const merged = mergeHead(state.entry, head);
     if (merged.kind !== 'applied') return merged.kind;
     state.entry = merged.entry;
-    const key = valueKey(write.key, write.leaf);
-    const replacesLarge =
-      state.before?.some(({ leaf, length }) => length > storeLimits.wholeBytesMax && equalBytes(leaf, write.leaf)) ?? false;
-    this.values.set(toLatin1(key), { key, value: valueRecord(write), replacesLarge });
+    if (head.record === undefined) this.#large.set(head, write);
     return 'applied';
   }
-}
-
-/** The stored value: signature block ‖ value. A tombstone without a signature needs none. */
-function valueRecord(write: Write): Uint8Array | undefined {
-  if (write.tombstone && write.signature.length === signatureEmpty.length) return undefined;
-  const record = Buffer.allocUnsafe(write.signature.length + write.value.length);
-  record.set(write.signature);
-  record.set(write.value, write.signature.length);
-  return record;
-}
-
-/** Takes a stored value apart. The signature block begins with its length, not counting the two bytes of the length. */
-export function splitValueRecord(record: Uint8Array): { signature: Uint8Array; value: Uint8Array } {
-  const at = record.length < 2 ? 2 : 2 + asBuffer(record).readUInt16BE(0);
-  if (at > record.length) throw new GkvError('corrupt', `a stored value of ${record.length} bytes is shorter than its signature block`);
-  return { signature: record.subarray(0, at), value: record.subarray(at) };
 }
 
 export function parkingFull(): GkvError {
@@ -187,7 +187,8 @@ export function bodyOf({ key, version, tombstone, expiresAt, leaf, value }: Omit
 
 function headOf(write: Write, id: Head['id'], accepted: Stamp): Head {
   const { version, tombstone, expiresAt, leaf } = write;
-  return { version, id, tombstone, expiresAt, leaf, length: write.key.length + write.value.length, accepted, position: undefined };
+  const length = write.key.length + write.value.length;
+  return { version, id, tombstone, expiresAt, leaf, length, accepted, position: undefined, record: inlineRecord(write) };
 }
 
 function meets(expected: Expected, visible: Head | undefined): boolean {

@@ -1,10 +1,11 @@
 import { writeU64 } from '../core/bytes.ts';
 import { decodeEntry } from '../core/entry.ts';
 import { parseKey, successorKey, type Key } from '../core/key.ts';
-import { compareStamps, physicalMsOf, type Stamp } from '../core/stamp.ts';
+import { physicalMsOf, type Stamp } from '../core/stamp.ts';
 import { storeKey, tableRange, tables } from '../store/keyspace.ts';
 import { type Range, type Store, type Transaction } from '../store/store.ts';
-import { applyChanges, headKey, valueKey } from './change.ts';
+import { applyChanges, headKey } from './change.ts';
+import { isGone } from './floor.ts';
 import { type EntryChange, type Follower } from './follower.ts';
 
 /** Rows that one transaction looks at, and so what it takes away at the most. */
@@ -48,9 +49,7 @@ async function collectSlice(
   const changes: EntryChange[] = [];
   for (const { value } of rows) {
     const change = await removal(tx, parseKey(value), floor);
-    if (change === undefined) continue;
-    changes.push(change);
-    for (const head of change.before ?? []) tx.clear(valueKey(change.key, head.leaf));
+    if (change !== undefined) changes.push(change);
   }
   await applyChanges(tx, changes, followers);
   const last = rows.length < sliceRows ? undefined : rows.at(-1);
@@ -62,7 +61,5 @@ async function removal(tx: Transaction, key: Key, floor: Stamp): Promise<EntryCh
   const bytes = await tx.get(headKey(key));
   const before = bytes === undefined ? [] : decodeEntry(bytes);
   const [only] = before;
-  if (only === undefined || before.length > 1 || compareStamps(only.version, floor) >= 0) return undefined;
-  const isGone = only.tombstone || (only.expiresAt !== 0 && only.expiresAt < physicalMsOf(floor));
-  return isGone ? { key, before, after: undefined } : undefined;
+  return only !== undefined && before.length === 1 && isGone(only, floor) ? { key, before, after: undefined } : undefined;
 }

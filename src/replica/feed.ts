@@ -3,6 +3,7 @@ import { joined } from '../core/bytes.ts';
 import { type Key } from '../core/key.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
+import { versionstampBytes } from '../store/store.ts';
 import { type EntryChange, type Follower } from './follower.ts';
 
 /**
@@ -17,6 +18,7 @@ export function feedFollower(partitions: 1 | 16): Follower {
   return {
     prepare: (_tx, changes) =>
       Promise.resolve((tx, placeOf) => {
+        tx.setVersionstampedValue(feedTailKey, new Uint8Array(versionstampBytes), 0);
         for (const change of changes) {
           for (const head of gone(change)) if (head.position !== undefined) tx.clear(rowOf(change.key, head.position));
           for (const head of change.after ?? []) {
@@ -28,6 +30,9 @@ export function feedFollower(partitions: 1 | 16): Follower {
       }),
   };
 }
+
+/** feedTail → the stamp of the last commit that wrote to the feed: who waits for changes watches it. */
+export const feedTailKey = storeKey(tables.feedTail);
 
 const none: readonly Head[] = [];
 

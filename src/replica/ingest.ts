@@ -1,4 +1,5 @@
 import { assert, GkvError, hasCode } from '../core/errors.ts';
+import { type ClusterPart } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import {
@@ -16,7 +17,9 @@ import { type Store, type Transaction } from '../store/store.ts';
 import { decideBatch, mismatchError, parkingFull, readEntries } from './batch.ts';
 import { applyChanges } from './change.ts';
 import { type HybridClock } from './clock.ts';
+import { readFloor } from './floor.ts';
 import { type Follower } from './follower.ts';
+import { moveCursor } from './move.ts';
 import { parkRoom, parkWrites } from './park.ts';
 import { bytesOfSubmission, costOfSubmission, countOfSubmission, type Submission, type WriteOp } from './proposal.ts';
 import { encodeSlot, fencedSlot, slotKey, type BatchResult } from './slot.ts';
@@ -31,6 +34,8 @@ export interface IngestDeps {
   readonly store: Store;
   readonly slots: SlotSource;
   readonly instanceOf: (slot: number) => InstanceId;
+  /** Of our cluster. */
+  readonly own: ClusterPart;
   readonly digests: MeshDigests;
   readonly hlc: HybridClock;
   readonly clock: Clock;
@@ -201,17 +206,31 @@ export class Ingest {
     const [record, states] = await Promise.all([fencedSlot(tx, slot, lease), readEntries(tx, submissions)]);
     // An earlier run of this very batch was committed although its answer was lost: its results stand.
     if (record.batch === number) return splitResults(submissions, record.results);
-    const room = submissions.some(({ kind }) => kind === 'received') ? await parkRoom(tx) : 0;
-    const decision = decideBatch(submissions, states, { digests, hlc, nowMs: clock.now(), parkRoom: room });
+    const receives = submissions.some(({ kind }) => kind === 'received');
+    const [room, floor] = receives ? await Promise.all([parkRoom(tx), readFloor(tx)]) : [0, stampZero];
+    const decision = decideBatch(submissions, states, { digests, hlc, nowMs: clock.now(), parkRoom: room, floor });
     await parkWrites(tx, decision.parked);
+    const outcomes = await this.#moved(tx, submissions, decision.results);
     await applyChanges(tx, decision.changes, followers);
-    for (const { key, value, replacesLarge } of decision.values.values()) {
-      if (value === undefined || replacesLarge) tx.clear(key);
-      if (value !== undefined) tx.set(key, value);
-    }
-    const results = decision.results.flatMap(storedResults);
+    for (const { key, value } of decision.values) tx.set(key, value);
+    const results = outcomes.flatMap(storedResults);
     tx.set(slotKey(slot), encodeSlot({ lease, closed: hlc.last, batch: number, results }));
-    return decision.results;
+    return outcomes;
+  }
+
+  /** Moves the cursors of pages that were taken in. A move's own result is `applied`, or `dominated` where the cursor was elsewhere. */
+  async #moved(tx: Transaction, submissions: readonly Submission[], outcomes: readonly Outcome[]): Promise<Outcome[]> {
+    const moved: Outcome[] = [];
+    for (const [index, outcome] of outcomes.entries()) {
+      const submission = submissions[index];
+      const move = submission?.kind === 'received' ? submission : undefined;
+      if (move?.move === undefined || outcome instanceof GkvError) moved.push(outcome);
+      else {
+        const status = (await moveCursor(tx, move.move, move.peer, this.#deps.own)) ? 'applied' : 'dominated';
+        moved.push([...outcome, { status, stamp: stampZero }]);
+      }
+    }
+    return moved;
   }
 
   /** An unknown outcome or a lost lease ends the lease; under a new one nothing of the old can be committed any more. */

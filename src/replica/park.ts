@@ -22,20 +22,42 @@ interface ParkedCount {
   readonly bytes: number;
 }
 
-const countKey = storeKey(tables.parkedCount);
+function countKey(peer: string): Uint8Array {
+  return storeKey(tables.parkedCount, Buffer.from(peer));
+}
 
-export async function readParkedCount(snapshot: Snapshot): Promise<ParkedCount> {
-  const bytes = await snapshot.get(countKey);
+/** Of one peer, or of all. */
+export async function readParkedCount(snapshot: Snapshot, peer = ''): Promise<ParkedCount> {
+  const bytes = await snapshot.get(countKey(peer));
   if (bytes === undefined) return { writes: 0, bytes: 0 };
   const view = Buffer.from(bytes);
   return { writes: view.readUInt32BE(0), bytes: view.readUInt32BE(4) };
 }
 
-function setCount(tx: Transaction, count: ParkedCount): void {
+async function addToCount(tx: Transaction, peer: string, more: ParkedCount): Promise<void> {
+  const before = await readParkedCount(tx, peer);
   const bytes = Buffer.alloc(8);
-  bytes.writeUInt32BE(count.writes, 0);
-  bytes.writeUInt32BE(count.bytes, 4);
-  tx.set(countKey, bytes);
+  bytes.writeUInt32BE(before.writes + more.writes, 0);
+  bytes.writeUInt32BE(before.bytes + more.bytes, 4);
+  tx.set(countKey(peer), bytes);
+}
+
+/** What was added to or taken from parking, by peer. */
+class CountChanges {
+  readonly #changes = new Map<string, { writes: number; bytes: number }>();
+
+  add(peer: string, writes: number, bytes: number): void {
+    for (const name of ['', peer]) {
+      const change = this.#changes.get(name) ?? { writes: 0, bytes: 0 };
+      change.writes += writes;
+      change.bytes += bytes;
+      this.#changes.set(name, change);
+    }
+  }
+
+  async apply(tx: Transaction): Promise<void> {
+    for (const [peer, change] of this.#changes) await addToCount(tx, peer, change);
+  }
 }
 
 /** How many more writes may be parked. */
@@ -46,17 +68,15 @@ export async function parkRoom(tx: Transaction): Promise<number> {
 
 /** Parks the writes, for which there must be room. Those that are parked already are no change. */
 export async function parkWrites(tx: Transaction, parked: readonly { received: ReceivedWrite; peer: string }[]): Promise<void> {
-  if (parked.length === 0) return;
-  let { writes, bytes } = await readParkedCount(tx);
+  const changes = new CountChanges();
   for (const { received, peer } of parked) {
     const row = storeKey(tables.parked, dueOf(received), received.id, Buffer.from(peer));
     if ((await tx.get(row)) !== undefined) continue;
     const value = encodeWrites([received]);
-    writes += 1;
-    bytes += value.length;
+    changes.add(peer, 1, value.length);
     tx.set(row, value);
   }
-  setCount(tx, { writes, bytes });
+  await changes.apply(tx);
 }
 
 /** The stamp that the clock must come near before the write is taken in. */
@@ -68,20 +88,23 @@ function dueOf({ write, accepted }: ReceivedWrite): Stamp {
 export async function listParked(snapshot: Snapshot, digests: MeshDigests, limit: number): Promise<ParkedWrite[]> {
   const rows = await snapshot.range(tableRange(tables.parked), { limit });
   return rows.flatMap(({ key, value }) => {
-    const peer = Buffer.from(keyWithin(key, stampBytes + 32)).toString();
+    const peer = peerOf(key);
     return decodeWrites(value, digests).map((received) => ({ received, peer, row: key }));
   });
 }
 
 /** Takes parked rows away, after their writes were taken in. A row that is gone already is no change. */
 export async function unparkRows(tx: Transaction, rows: readonly Uint8Array[]): Promise<void> {
-  let { writes, bytes } = await readParkedCount(tx);
+  const changes = new CountChanges();
   for (const row of rows) {
     const value = await tx.get(row);
     if (value === undefined) continue;
-    writes -= 1;
-    bytes -= value.length;
+    changes.add(peerOf(row), -1, -value.length);
     tx.clear(row);
   }
-  setCount(tx, { writes, bytes });
+  await changes.apply(tx);
+}
+
+function peerOf(row: Uint8Array): string {
+  return Buffer.from(keyWithin(row, stampBytes + 32)).toString();
 }

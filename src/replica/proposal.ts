@@ -1,7 +1,9 @@
+import { type Frontier } from '../core/frontier.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { type Write, type WriteId } from '../core/write.ts';
+import { type FeedCursor } from './cursor.ts';
 
 /** What must be there for a write to be made; checked in its transaction, in this cluster alone. */
 export type Expected = { readonly kind: 'any' } | { readonly kind: 'absent' } | { readonly kind: 'version'; readonly version: Stamp };
@@ -25,10 +27,32 @@ export interface ReceivedWrite {
   readonly accepted: Stamp;
 }
 
+/**
+ * Whether the sender may bring back what is below the floor and not here: a member in an exchange may, to repair damage; nobody else, so
+ * that nothing comes back from the dead.
+ */
+export type Standing = 'repairs' | 'plain';
+
 /** What asks to be taken in; each submission of them is taken in whole or not at all. */
 export type Submission =
   | { readonly kind: 'local'; readonly ops: readonly WriteOp[] }
-  | { readonly kind: 'received'; readonly writes: readonly ReceivedWrite[]; readonly peer: string };
+  | {
+      readonly kind: 'received';
+      readonly writes: readonly ReceivedWrite[];
+      readonly peer: string;
+      readonly standing: Standing;
+      readonly move?: FeedMove;
+    }
+  | { readonly kind: 'closing' };
+
+/** Where a page of a peer's feed, or an exchange with it, brings us, in the commit that takes its last writes in. */
+export interface FeedMove {
+  readonly peerId: Uint8Array;
+  /** Undefined for an exchange. Where the stored cursor is not `from` by now, nothing is moved or joined. */
+  readonly cursor: { readonly from: FeedCursor | undefined; readonly to: FeedCursor } | undefined;
+  /** What the peer had of all, where we have all of that now. It is joined unless something that this peer sent is parked. */
+  readonly joins: Frontier | undefined;
+}
 
 export interface WriteOutcome {
   readonly version: Stamp;
@@ -37,8 +61,28 @@ export interface WriteOutcome {
   readonly applied: boolean;
 }
 
+/** Results that it is answered with: one for each write, and one for a move or a closing. */
 export function countOfSubmission(submission: Submission): number {
-  return submission.kind === 'local' ? submission.ops.length : submission.writes.length;
+  switch (submission.kind) {
+    case 'local':
+      return submission.ops.length;
+    case 'received':
+      return submission.writes.length + (submission.move === undefined ? 0 : 1);
+    case 'closing':
+      return 1;
+  }
+}
+
+/** The keys that it names. */
+export function keysOfSubmission(submission: Submission): readonly Key[] {
+  switch (submission.kind) {
+    case 'local':
+      return submission.ops.map(({ key }) => key);
+    case 'received':
+      return submission.writes.map(({ write }) => write.key);
+    case 'closing':
+      return [];
+  }
 }
 
 /**
@@ -50,8 +94,7 @@ const costPerKeyByte = 64;
 /** What a submission costs of `limits.commitCostMax`. */
 export function costOfSubmission(submission: Submission): number {
   let keyBytes = 0;
-  if (submission.kind === 'local') for (const { key } of submission.ops) keyBytes += key.length;
-  else for (const { write } of submission.writes) keyBytes += write.key.length;
+  for (const key of keysOfSubmission(submission)) keyBytes += key.length;
   return bytesOfSubmission(submission) + costPerKeyByte * keyBytes;
 }
 
@@ -60,7 +103,7 @@ export function partsOfWrites(writes: readonly ReceivedWrite[]): ReceivedWrite[]
   const parts: ReceivedWrite[][] = [];
   let cost = Infinity;
   for (const received of writes) {
-    const own = costOfSubmission({ kind: 'received', writes: [received], peer: '' });
+    const own = costOfSubmission({ kind: 'received', writes: [received], peer: '', standing: 'plain' });
     if (cost + own > limits.commitCostMax) {
       parts.push([]);
       cost = 0;
@@ -75,7 +118,7 @@ export function bytesOfSubmission(submission: Submission): number {
   let bytes = 0;
   if (submission.kind === 'local') {
     for (const op of submission.ops) bytes += op.key.length + (op.kind === 'set' ? op.value.length : 0);
-  } else {
+  } else if (submission.kind === 'received') {
     for (const { write } of submission.writes) bytes += write.key.length + write.value.length;
   }
   return bytes;

@@ -5,8 +5,9 @@ import { type Clock } from '../core/ports.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
-import { splitValueRecord } from './batch.ts';
-import { headKey, valueKey } from './change.ts';
+import { headKey } from './change.ts';
+import { type ReceivedWrite } from './proposal.ts';
+import { readRecord } from './value.ts';
 
 export interface ReadResult {
   /** Empty where the key is absent. */
@@ -55,6 +56,14 @@ export class Reader {
       const head = visibleHead(decodeEntry(bytes), this.#clock.now());
       if (head === undefined) return absent;
       return { value: await readValue(snapshot, key, head), exists: true, version: head.version };
+    });
+  }
+
+  /** Every candidate of the key, the visible one first; none where nothing is known of it. */
+  candidates(key: Key): Promise<readonly Head[]> {
+    return this.#store.read(async (snapshot) => {
+      const bytes = await snapshot.get(headKey(key));
+      return bytes === undefined ? [] : decodeEntry(bytes);
     });
   }
 
@@ -113,8 +122,9 @@ async function readValue(snapshot: Snapshot, key: Key, head: Head): Promise<Uint
   return record.value;
 }
 
-/** The stored value and signature block of a candidate. Error: `malformed` where the store has lost it. */
-export async function readRecord(snapshot: Snapshot, key: Key, head: Head): Promise<{ signature: Uint8Array; value: Uint8Array }> {
-  const bytes = await snapshot.get(valueKey(key, head.leaf));
-  return bytes === undefined ? { signature: new Uint8Array(2), value: absent.value } : splitValueRecord(bytes);
+/** The whole write of a candidate, as peers are sent it. */
+export async function readWrite(snapshot: Snapshot, key: Key, head: Head): Promise<ReceivedWrite> {
+  const { value, signature } = await readRecord(snapshot, key, head);
+  const { version, tombstone, expiresAt, leaf, id, accepted } = head;
+  return { write: { key, version, tombstone, expiresAt, leaf, value, signature }, id, accepted };
 }

@@ -1,18 +1,32 @@
-import { GkvError } from '../core/errors.ts';
+import { assert, GkvError } from '../core/errors.ts';
+import { clusterPartOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
+import { type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
-import { physicalMsOf, type InstanceId, type Stamp } from '../core/stamp.ts';
+import { makeStamp, physicalMsOf, type InstanceId, type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store } from '../store/store.ts';
 import { HybridClock } from './clock.ts';
 import { collectBelow } from './collect.ts';
 import { collectionFollower } from './derived.ts';
-import { feedFollower } from './feed.ts';
+import { readCursor, type FeedCursor } from './cursor.ts';
+import { feedFollower, feedTailKey } from './feed.ts';
+import { readFeedPage, type FeedPage } from './feedPage.ts';
+import { raiseFloor, readFloor } from './floor.ts';
+import { readFrontier, waitForCover } from './frontier.ts';
 import { type Follower } from './follower.ts';
 import { Ingest, type CommitObserver } from './ingest.ts';
 import { listParked, readParkedCount, unparkRows } from './park.ts';
-import { bytesOfSubmission, partsOfWrites, type ReceivedWrite, type WriteOp, type WriteOutcome } from './proposal.ts';
+import {
+  bytesOfSubmission,
+  partsOfWrites,
+  type FeedMove,
+  type ReceivedWrite,
+  type Standing,
+  type WriteOp,
+  type WriteOutcome,
+} from './proposal.ts';
 import { Reader, type ListQuery, type ListResult, type ReadResult } from './read.ts';
 import { type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
@@ -37,6 +51,7 @@ export class Replica {
   readonly #deps: ReplicaDeps;
   readonly #ingest: Ingest;
   readonly #reader: Reader;
+  readonly #own: ClusterPart;
   readonly #followers: readonly Follower[];
 
   private constructor(deps: ReplicaDeps, hlc: HybridClock, followers: readonly Follower[], held: HeldSlot) {
@@ -45,7 +60,8 @@ export class Replica {
     this.hlc = hlc;
     this.#followers = followers;
     this.#reader = new Reader(store, clock);
-    this.#ingest = new Ingest({ store, slots, instanceOf, digests, hlc, clock, log, followers, observer }, held);
+    this.#own = clusterPartOf(makeStamp(0, 0, instanceOf(held.slot)));
+    this.#ingest = new Ingest({ store, slots, instanceOf, own: this.#own, digests, hlc, clock, log, followers, observer }, held);
   }
 
   /** Takes a slot, and starts above everything that was committed under it. */
@@ -71,6 +87,10 @@ export class Replica {
     return this.#reader.get(key);
   }
 
+  candidates(key: Key): Promise<readonly Head[]> {
+    return this.#reader.candidates(key);
+  }
+
   list(query: ListQuery): Promise<ListResult> {
     return this.#reader.list(query);
   }
@@ -88,12 +108,62 @@ export class Replica {
   }
 
   /** Takes in what a peer sent, at most 500 writes a call. `peer` is the sending cluster's id. */
-  receive(writes: readonly ReceivedWrite[], peer: string): Promise<readonly BatchResult[]> {
+  receive(writes: readonly ReceivedWrite[], peer: string, standing: Standing = 'plain'): Promise<readonly BatchResult[]> {
     if (writes.length > limits.commitWritesMax) {
       return Promise.reject(new GkvError('too_large', `${writes.length} writes at once: at most ${limits.commitWritesMax} are allowed`));
     }
-    const parts = partsOfWrites(writes).map((part) => this.#ingest.submit({ kind: 'received', writes: part, peer }));
+    const parts = partsOfWrites(writes).map((part) => this.#ingest.submit({ kind: 'received', writes: part, peer, standing }));
     return Promise.all(parts).then((results) => results.flat());
+  }
+
+  /**
+   * Takes a page of a peer's feed in, and moves our place in that feed. Resolves with the results of the writes, and whether the place was
+   * moved: it is not where somebody else has moved it in the meantime.
+   */
+  async receivePage(
+    writes: readonly ReceivedWrite[],
+    peer: string,
+    move: FeedMove,
+  ): Promise<{ results: readonly BatchResult[]; isMoved: boolean }> {
+    const parts = partsOfWrites(writes);
+    const last = parts.pop() ?? [];
+    const results: BatchResult[] = [];
+    // The place moves with the last part, once all before it are committed.
+    for (const part of parts) results.push(...(await this.#ingest.submit({ kind: 'received', writes: part, peer, standing: 'plain' })));
+    results.push(...(await this.#ingest.submit({ kind: 'received', writes: last, peer, standing: 'plain', move })));
+    return { isMoved: results.pop()?.status === 'applied', results };
+  }
+
+  /** What comes behind a place in our feed, without what the reader's frontier covers. */
+  feedPage(after: Uint8Array, covered: Frontier): Promise<FeedPage> {
+    const { store, feedPartitions } = this.#deps;
+    return store.read((snapshot) => readFeedPage(snapshot, { own: this.#own, partitions: feedPartitions }, after, covered));
+  }
+
+  /** Resolves when there may be more in our feed, late or for no reason; at once when the signal aborts. */
+  feedChange(signal: AbortSignal): Promise<void> {
+    return this.#deps.store.watch(feedTailKey, signal);
+  }
+
+  frontier(): Promise<Frontier> {
+    return this.#deps.store.read((snapshot) => readFrontier(snapshot, this.#own));
+  }
+
+  cursor(peerId: Uint8Array): Promise<FeedCursor | undefined> {
+    return this.#deps.store.read((snapshot) => readCursor(snapshot, peerId));
+  }
+
+  /** False when what was accepted under the stamp, here or elsewhere, is not here after `msMax`. */
+  waitFor(accepted: Stamp, msMax: number, signal: AbortSignal): Promise<boolean> {
+    const { store, clock } = this.#deps;
+    return waitForCover({ store, clock, own: this.#own }, accepted, msMax, signal);
+  }
+
+  /** Closes the present of our slot: nothing at or below the stamp given back will come from it any more. */
+  async closePresent(): Promise<Stamp> {
+    const [result] = await this.#ingest.submit({ kind: 'closing' });
+    assert(result !== undefined, 'a closing has a result');
+    return result.stamp;
   }
 
   /** Takes in the parked writes that have come due. Returns how many. */
@@ -116,6 +186,15 @@ export class Replica {
 
   parkedCount(): Promise<{ writes: number; bytes: number }> {
     return this.#deps.store.read(readParkedCount);
+  }
+
+  floor(): Promise<Stamp> {
+    return this.#deps.store.read(readFloor);
+  }
+
+  /** Raises the floor, where it is lower. True where it was. */
+  raiseFloor(floor: Stamp): Promise<boolean> {
+    return this.#deps.store.transact((tx) => raiseFloor(tx, floor));
   }
 
   /** Takes tombstones and expired writes below `floor` away. Returns how many. */

@@ -1,6 +1,8 @@
-import { ByteReader, writeU64 } from '../core/bytes.ts';
+import { asBuffer, ByteReader, writeU64 } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
+import { type ClusterFrontier } from '../core/frontier.ts';
 import {
+  compareStamps,
   logicalMax,
   logicalOf,
   parseStamp,
@@ -13,8 +15,8 @@ import {
   parseInstance,
   type Stamp,
 } from '../core/stamp.ts';
-import { storeKey, tables } from '../store/keyspace.ts';
-import { type Store, type Transaction } from '../store/store.ts';
+import { keyWithin, storeKey, tableRange, tables } from '../store/keyspace.ts';
+import { type Snapshot, type Store, storeLimits, type Transaction } from '../store/store.ts';
 
 /**
  * The record of a slot: who holds it, up to where its stamps are closed, and the results of its last batch. Every commit
@@ -35,7 +37,7 @@ export interface BatchResult {
   readonly stamp: Stamp;
 }
 
-export const batchStatuses = ['applied', 'duplicate', 'dominated', 'parked', 'refused'] as const;
+export const batchStatuses = ['applied', 'duplicate', 'dominated', 'parked', 'refused', 'below_floor'] as const;
 type BatchStatus = (typeof batchStatuses)[number];
 
 const slotFormat = 1;
@@ -111,9 +113,37 @@ export async function acquireSlot(store: Store, slot: number): Promise<SlotRecor
 
 export async function takeOverSlot(tx: Transaction, slot: number): Promise<SlotRecord> {
   const held = await readSlot(tx, slot);
-  const record = { lease: (held?.lease ?? 0) + 1, closed: held?.closed ?? stampZero, batch: held?.batch ?? 0, results: [] };
+  const closed = held?.closed ?? (await readSlotBase(tx));
+  const record = { lease: (held?.lease ?? 0) + 1, closed, batch: held?.batch ?? 0, results: [] };
   tx.set(slotKey(slot), encodeSlot(record));
   return record;
+}
+
+const slotBaseKey = storeKey(tables.slotBase);
+
+/** What a slot that was never used is closed up to: its first holder starts above. */
+async function readSlotBase(snapshot: Snapshot): Promise<Stamp> {
+  const bytes = await snapshot.get(slotBaseKey);
+  return bytes === undefined ? stampZero : parseStamp(bytes);
+}
+
+/** Of this cluster: what its slots are closed up to. */
+export async function readClosed(snapshot: Snapshot): Promise<ClusterFrontier> {
+  const [base, rows] = await Promise.all([readSlotBase(snapshot), snapshot.range(tableRange(tables.slot), { limit: storeLimits.rowsMax })]);
+  const slots = new Map<number, Stamp>();
+  for (const { key, value } of rows) slots.set(asBuffer(keyWithin(key)).readUInt16BE(0), decodeSlot(value).closed);
+  return { base, slots };
+}
+
+/** Closes the slots that nobody holds, and those that were never used: nothing at or below `stamp` will come from there. */
+export async function closeFreeSlots(tx: Transaction, stamp: Stamp, isFree: (slot: number) => Promise<boolean>): Promise<void> {
+  // A snapshot: the commits of those who hold a slot must not make this one run again.
+  for (const { key } of await tx.range(tableRange(tables.slot), { limit: storeLimits.rowsMax, isolation: 'snapshot' })) {
+    const slot = asBuffer(keyWithin(key)).readUInt16BE(0);
+    const record = (await isFree(slot)) ? await readSlot(tx, slot) : undefined;
+    if (record !== undefined && compareStamps(record.closed, stamp) < 0) tx.set(key, encodeSlot({ ...record, closed: stamp }));
+  }
+  if (compareStamps(await readSlotBase(tx), stamp) < 0) tx.set(slotBaseKey, stamp);
 }
 
 async function readSlot(tx: Transaction, slot: number): Promise<SlotRecord | undefined> {

@@ -68,7 +68,7 @@ export class LeasedSlots implements SlotSource {
   }
 }
 
-function slotLease(slot: number): string {
+export function slotLease(slot: number): string {
   return `slot/${slot}`;
 }
 

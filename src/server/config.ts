@@ -3,6 +3,9 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GkvError } from '../core/errors.ts';
 import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
+import { realClock } from './real.ts';
+import { readTls, type TlsFiles } from './tlsFiles.ts';
+import { lackBeyondLoopback, tlsFilesOf } from './tlsOptions.ts';
 
 export type { HostPort } from '../core/hostPort.ts';
 
@@ -19,6 +22,8 @@ export interface ServerConfig {
   /** Undefined: the one that was fixed at the first start, or the public one. */
   readonly meshId: Uint8Array | undefined;
   readonly meshKey: Uint8Array | undefined;
+  /** The files were right when this was made; who serves reads them anew. Undefined: plain HTTP. */
+  readonly tls: Readonly<Record<'api' | 'mesh', TlsFiles | undefined>>;
   readonly insecurePlaintext: boolean;
   /** Names, beside its addresses, that requests may call this server by. */
   readonly hostNames: readonly string[];
@@ -69,6 +74,12 @@ const schema = z.strictObject({
   region: regionName.default('local'),
   meshId: hexId.optional(),
   meshKey: text('a file').optional(),
+  tlsCert: text('a file').optional(),
+  tlsKey: text('a file').optional(),
+  tlsClientCa: text('a file').optional(),
+  meshTlsCert: text('a file').optional(),
+  meshTlsKey: text('a file').optional(),
+  meshTlsCa: text('a file').optional(),
   insecurePlaintext: flag.default(false),
   hostNames: hostNames.default([]),
   logLevel: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
@@ -128,19 +139,23 @@ function readFile(path: string): Record<string, unknown> {
 function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, string>): ServerConfig {
   const parsed = schema.safeParse(merged);
   if (!parsed.success) throw wrong(parsed.error.issues, merged, sources);
-  const { open, meshKey, data, fdb, fdbPrefix, ...rest } = parsed.data;
+  const { open, meshKey, data, fdb, fdbPrefix, tlsCert, tlsKey, tlsClientCa, meshTlsCert, meshTlsKey, meshTlsCa, ...rest } = parsed.data;
   if (!open) throw new GkvError('bad_config', 'start with --open: a mesh whose ports anybody may use. Grants are on their way');
-  for (const name of ['listen', 'meshListen'] as const) {
+  const tlsPaths = { tlsCert, tlsKey, tlsClientCa, meshTlsCert, meshTlsKey, meshTlsCa };
+  const tls = { api: tlsFilesOf('api', tlsPaths, sources), mesh: tlsFilesOf('mesh', tlsPaths, sources) };
+  for (const [name, port] of [
+    ['listen', 'api'],
+    ['meshListen', 'mesh'],
+  ] as const) {
     const { host } = rest[name];
-    if (isLoopback(host) || rest.insecurePlaintext) continue;
-    throw new GkvError(
-      'bad_config',
-      `${sources.get(name) ?? name}: ${host} is not loopback, and this release has no authentication and no TLS; --insecure-plaintext waives both`,
-    );
+    const lack = isLoopback(host) || rest.insecurePlaintext ? undefined : lackBeyondLoopback(port, tls[port]);
+    if (lack !== undefined) throw new GkvError('bad_config', `${sources.get(name) ?? name}: ${host} ${lack}`);
   }
+  for (const files of [tls.api, tls.mesh]) if (files !== undefined) readTls(files, realClock.now());
   return {
     ...rest,
     open,
+    tls,
     store: storeOf({ data, fdb, fdbPrefix }, sources),
     meshId: rest.meshId,
     meshKey: meshKey === undefined ? undefined : readMeshKey(meshKey, sources.get('meshKey') ?? 'meshKey'),

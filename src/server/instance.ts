@@ -11,16 +11,19 @@ import { createMeshApp } from '../http/mesh.ts';
 import { Metrics } from '../http/metrics.ts';
 import { Transport } from '../mesh/transport.ts';
 import { type Replica } from '../replica/replica.ts';
-import { runJobs, type Job } from './background.ts';
+import { runJobs, type Job } from '../replica/jobs.ts';
 import { isLoopback, type HostPort, type ServerConfig } from './config.ts';
-import { settleIdentity, uuidText } from './identity.ts';
+import { settleIdentity } from './identity.ts';
+import { uuidText } from '../core/uuid.ts';
 import { requestMsMax } from './listen.ts';
+import { openMesh } from './openMesh.ts';
 import { openReplica } from './openReplica.ts';
 import { type OpenStore } from './openStore.ts';
 import { createPuller } from './puller.ts';
 import { realClock, realRandom } from './real.ts';
 import { release } from './release.ts';
-import { contentOf, statusView } from './statusView.ts';
+import { contentOf, peerStatus, peerView, statusView } from './statusView.ts';
+import { type TlsPorts } from './tlsPorts.ts';
 import { treeSummary } from './treeSummary.ts';
 
 const parkedRetryMs = 2_000;
@@ -39,7 +42,7 @@ export interface Instance {
   close(): Promise<void>;
 }
 
-export async function openInstance(opened: OpenStore, config: ServerConfig, log: Log): Promise<Instance> {
+export async function openInstance(opened: OpenStore, config: ServerConfig, log: Log, tls: TlsPorts): Promise<Instance> {
   const { store } = opened;
   const own = await settleIdentity(store, config, realRandom);
   const digests = new MeshDigests({ id: own.meshId, key: own.meshKey });
@@ -52,12 +55,18 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
       clockAheadMs: () => replica.hlc.aheadMs(),
       storeAvailable: () => opened.available(),
       storeRetries: () => opened.retries(),
+      peers: async () => (await mesh.view()).members.map(peerStatus),
+      tlsEndsInMs: () => tls.endsInMs(),
     },
     log,
   );
   const { leases, replica } = await openReplica(opened, { own, digests, tree, observer: metrics, log });
-  const shared = { store, digests, clusterId: own.clusterId, sink: replica, clock: realClock };
-  const transport = new Transport();
+  const transport = new Transport(undefined, tls.mesh?.material);
+  tls.mesh?.onChange((material) => {
+    transport.renew(material);
+  });
+  const { mesh, sink } = openMesh(opened, { own, digests, replica, transport, metrics, log, signal: stopping.signal });
+  const shared = { store, digests, clusterId: own.clusterId, sink, clock: realClock };
   const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
   const ready = (): boolean => !stopping.signal.aborted && opened.available();
   const common = {
@@ -70,19 +79,26 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   const api = createApi({
     ...common,
     store: replica,
+    entries: replica,
     puller: createPuller({ ...shared, random: realRandom }, transport, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
-    status: statusView({ opened, identity, digests, replica, ready }),
+    status: statusView({ opened, identity, digests, replica, mesh, ready }),
+    peers: { peers: () => mesh.records().map(peerView) },
     health: { live: () => true, ready },
     metrics,
     hosts: hostRule(config.listen, config.hostNames),
     release,
   });
-  const mesh = createMeshApp({ ...common, hosts: hostRule(config.meshListen, []), responder: new Responder(shared) });
-  const jobs = runJobs(jobsOf(digests, replica, log), { store, leases, clock: realClock, log });
+  const meshApp = createMeshApp({
+    ...common,
+    hosts: hostRule(config.meshListen, []),
+    responder: new Responder(shared),
+    feed: mesh.feedServer,
+  });
+  const jobs = runJobs([...jobsOf(digests, replica, log), ...mesh.jobs], { store, leases, clock: realClock, log });
   return {
-    apps: { api: api.callback(), mesh: mesh.callback() },
+    apps: { api: api.callback(), mesh: meshApp.callback() },
     identity,
     stopping,
     close: async () => {
@@ -98,20 +114,21 @@ function hostRule({ host }: HostPort, names: readonly string[]): HostRule {
   return { kind: isLoopback(host) ? 'loopback' : 'any-ip', names };
 }
 
-/** On a shared store each runs on one instance at a time. */
 function jobsOf(digests: MeshDigests, replica: Replica, log: Log): Job[] {
   return [
     {
       name: 'parked writes',
-      pauseMs: parkedRetryMs,
+      pauseMs: () => parkedRetryMs,
+      runsOn: 'one',
       work: async () => {
         await replica.retryParked();
       },
     },
-    { name: 'tree levels', pauseMs: treeKeepMs, work: (store, signal) => keepTree(store, digests, signal) },
+    { name: 'tree levels', pauseMs: () => treeKeepMs, runsOn: 'one', work: (store, signal) => keepTree(store, digests, signal) },
     {
       name: 'scrub',
-      pauseMs: scrubPauseMs,
+      pauseMs: () => scrubPauseMs,
+      runsOn: 'one',
       work: async (store, signal) => {
         await scrub(store, digests, log, signal);
       },

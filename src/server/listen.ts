@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type Server as HttpsServer } from 'node:https';
 import { type AddressInfo, type Socket } from 'node:net';
 import { type Duplex } from 'node:stream';
 import { GkvError } from '../core/errors.ts';
 import { type HostPort } from '../core/hostPort.ts';
+import { secureServer, type ListenTls } from './listenTls.ts';
 
 /** Time for the headers of a request to come in, and again for its body; slower ones are answered 408 `slow_body`. */
 export const requestMsMax = 10_000;
@@ -22,31 +24,34 @@ export interface Listener extends AsyncDisposable {
   readonly address: string;
 }
 
-/** Serves HTTP until disposed of: then takes no more, and waits for what is under way. Errors: `port_in_use`, `bad_config`. */
+/** Serves HTTP, or HTTPS, until disposed of: then takes no more, and waits for what is under way. Errors: `port_in_use`, `bad_config`. */
 export async function listen(
   handler: RequestHandler,
   { host, port }: HostPort,
   times: ListenTimes = { requestMsMax, drainMsMax: 8_000 },
+  tls?: ListenTls,
 ): Promise<Listener> {
-  const server = createServer({
+  const options = {
     headersTimeout: times.requestMsMax,
     requestTimeout: 2 * times.requestMsMax, // the body reader gives up before this, and answers better
     keepAliveTimeout: keepAliveMs,
     connectionsCheckingInterval: Math.min(1_000, times.requestMsMax / 2),
-  });
+  };
+  const secure = tls === undefined ? undefined : secureServer(options, tls, times.requestMsMax);
+  const server = secure?.server ?? createServer(options);
   server.maxConnections = connectionsMax;
   // A client may close its half after the request and is answered all the same; node has no option for it.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    answerClientError(error, socket, times.requestMsMax);
+    if (secure?.isHandshakeError(error, socket) !== true) answerClientError(error, socket, times.requestMsMax);
   });
-  const stop = serve(server, handler, times.drainMsMax);
+  const stop = serve(server, handler, times.drainMsMax, (socket) => secure?.isOutdated(socket) === true);
   await started(server, host, port);
   const taken = (server.address() as AddressInfo).port; // it listens on TCP: the address is no string
   return { address: `${host.includes(':') ? `[${host}]` : host}:${taken}`, [Symbol.asyncDispose]: stop };
 }
 
-function started(server: Server, host: string, port: number): Promise<void> {
+function started(server: Server | HttpsServer, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       if (cause.code === 'EADDRINUSE') {
@@ -60,23 +65,29 @@ function started(server: Server, host: string, port: number): Promise<void> {
 
 /**
  * Hands requests over, and knows which connections have one under way: node counts a connection that never sent anything
- * as busy, and leaves one that becomes idle while stopping open. Returns what stops the server.
+ * as busy, and leaves one that becomes idle while stopping open. Outdated connections end with the answer to their next
+ * request. Returns what stops the server.
  */
-function serve(server: Server, handler: RequestHandler, drainMsMax: number): () => Promise<void> {
-  const sockets = new Set<Socket>();
-  const busy = new Map<ServerResponse, Socket>();
+function serve(
+  server: Server | HttpsServer,
+  handler: RequestHandler,
+  drainMsMax: number,
+  isOutdated: (socket: Socket) => boolean,
+): () => Promise<void> {
+  const sockets = new Map<Socket, string>();
+  const busy = new Map<ServerResponse, string>();
   let stopping = false;
   server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
+    sockets.set(socket, nameOf(socket));
     socket.once('close', () => sockets.delete(socket));
   });
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    busy.set(response, request.socket);
+    busy.set(response, nameOf(request.socket));
     response.once('close', () => {
       busy.delete(response);
       if (stopping) request.socket.destroySoon();
     });
-    if (stopping) response.setHeader('Connection', 'close');
+    if (stopping || isOutdated(request.socket)) response.setHeader('Connection', 'close');
     void handler(request, response);
   };
   server.on('request', handle);
@@ -92,9 +103,14 @@ function serve(server: Server, handler: RequestHandler, drainMsMax: number): () 
         resolve();
       });
       const working = new Set(busy.values());
-      for (const socket of sockets) if (!working.has(socket)) socket.destroy();
+      for (const [socket, name] of sockets) if (!working.has(name)) socket.destroy();
       for (const response of busy.keys()) if (!response.headersSent) response.setHeader('Connection', 'close');
     });
+}
+
+/** A connection's ends. With TLS the socket of a request is another than the connection's, and nothing else tells which belong together. */
+function nameOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return `${remoteAddress ?? ''} ${remotePort ?? 0} ${localAddress ?? ''}`;
 }
 
 /** Bytes that are no HTTP request, or one that did not come in time: node calls no handler for these. */

@@ -9,7 +9,7 @@ import { type Transport } from '../mesh/transport.ts';
 export function createPuller(deps: DriverDeps, transport: Transport, metrics: Metrics, log: Log): Puller {
   return {
     pull: async ({ host, port, range: scope, direction, onProgress, signal }) => {
-      const driver = new Driver(deps, transport.link(host, port), { scope, direction, onProgress, signal });
+      const driver = new Driver(deps, transport.link({ host, port }, 'exchange'), { scope, direction, onProgress, signal });
       try {
         const report = await driver.run();
         metrics.exchange({ kind: 'done', report });

@@ -1,7 +1,11 @@
 import { countOf, bytesOf } from '../core/sum.ts';
 import { rootSum } from '../aae/tree.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
-import { type Identity, type StatusReport, type StatusView } from '../http/ports.ts';
+import { compareStamps, stampToHex, stampZero } from '../core/stamp.ts';
+import { uuidText } from '../core/uuid.ts';
+import { type Identity, type MeshStatus, type PeerStatus, type PeerView, type StatusReport, type StatusView } from '../http/ports.ts';
+import { type Mesh, type MemberView, type MeshView } from '../mesh/mesh.ts';
+import { type PeerRecord } from '../mesh/peers.ts';
 import { type Replica } from '../replica/replica.ts';
 import { type Store } from '../store/store.ts';
 import { type OpenStore } from './openStore.ts';
@@ -12,16 +16,21 @@ export interface StatusDeps {
   readonly identity: Identity;
   readonly digests: MeshDigests;
   readonly replica: Replica;
+  readonly mesh: Mesh;
   readonly ready: () => boolean;
 }
 
 /** Answers also while the store does not. */
-export function statusView({ opened, identity, digests, replica, ready }: StatusDeps): StatusView {
+export function statusView({ opened, identity, digests, replica, mesh, ready }: StatusDeps): StatusView {
   const known = <T>(read: () => Promise<T>): Promise<T | undefined> =>
     opened.available() ? read().catch(() => undefined) : Promise.resolve(undefined);
   const status = async (): Promise<StatusReport> => {
     const health = await opened.health();
-    const [content, parked] = await Promise.all([known(() => contentOf(opened.store, digests)), known(() => replica.parkedCount())]);
+    const [content, parked, view] = await Promise.all([
+      known(() => contentOf(opened.store, digests)),
+      known(() => replica.parkedCount()),
+      known(() => mesh.view()),
+    ]);
     return {
       ...identity,
       release,
@@ -32,9 +41,47 @@ export function statusView({ opened, identity, digests, replica, ready }: Status
       entries: content?.entries ?? null,
       bytes: content?.bytes ?? null,
       parkedWrites: parked?.writes ?? null,
+      mesh: view === undefined ? null : meshStatus(view, identity.clusterId),
     };
   };
   return { status };
+}
+
+export function peerView({ clusterId, address: { host, port }, regionName }: PeerRecord): PeerView {
+  return { clusterId: uuidText(clusterId), address: `${host.includes(':') ? `[${host}]` : host}:${port}`, regionName };
+}
+
+function meshStatus({ members, low, floor }: MeshView, own: string): MeshStatus {
+  const lows = [
+    { clusterId: own, low },
+    ...members.map((member) => ({ clusterId: uuidText(member.record.clusterId), low: member.low ?? stampZero })),
+  ];
+  const least = lows.reduce((a, b) => (compareStamps(b.low, a.low) < 0 ? b : a));
+  return {
+    peers: members.map(peerStatus),
+    low: stampToHex(low),
+    floor: stampToHex(floor),
+    floorHeldBackBy: lows.filter((each) => compareStamps(each.low, least.low) === 0).map(({ clusterId }) => clusterId),
+  };
+}
+
+export function peerStatus({ record, low, health }: MemberView): PeerStatus {
+  const at = (ms: number | undefined): number | null => (ms === undefined || ms === 0 ? null : ms);
+  return {
+    ...peerView(record),
+    followed: health !== undefined,
+    connected: health?.connected ?? false,
+    lastContactMs: at(health?.contactMs),
+    lastLevelMs: at(health?.levelMs),
+    lagMs: health?.lagMs ?? 0,
+    clockSkewMs: health?.skewMs ?? 0,
+    low: low === undefined ? null : stampToHex(low),
+    writes: health?.writes ?? 0,
+    failures: health?.failures ?? 0,
+    lastError: health?.lastError === undefined ? null : `${health.lastError.code}: ${health.lastError.message}`,
+    lastExchange: health?.lastExchange ?? null,
+    defects: health?.defects ?? 0,
+  };
 }
 
 /** Candidate writes held, and the bytes of their keys and values. */

@@ -11,20 +11,27 @@ export const tables = {
   slot: 0x02,
   lease: 0x03,
   leaseBeat: 0x04,
+  /** Up to where slots that have no record are closed. */
+  slotBase: 0x05,
   head: 0x10,
-  /** Values of writes under the zero leaf grant: value ‖ key, in key order. */
+  /** Values of writes under the zero leaf grant, where they are no part of their heads: key. */
   value: 0x11,
-  /** Values of all other writes: leaf grant 32 ‖ key. */
+  /** Such values of all other writes: leaf grant 32 ‖ key. */
   leafValue: 0x12,
   feed: 0x20,
   tombstone: 0x21,
   expiry: 0x22,
+  feedTail: 0x23,
   bound: 0x30,
   sum: 0x31,
   treeState: 0x32,
   treeLog: 0x33,
   parked: 0x40,
+  /** Of all peers and, behind the peer's name, of one. */
   parkedCount: 0x41,
+  frontier: 0x50,
+  cursor: 0x51,
+  floor: 0x52,
 } as const;
 
 export type Table = (typeof tables)[keyof typeof tables];

@@ -6,7 +6,7 @@ import { scrub, type ScrubReport } from '../../src/aae/scrub.ts';
 import { silentLog } from '../../src/core/ports.ts';
 import { isZeroSum } from '../../src/core/sum.ts';
 import { rootSum } from '../../src/aae/tree.ts';
-import { valueKey } from '../../src/replica/change.ts';
+import { headKey, valueKey } from '../../src/replica/change.ts';
 import { grantZero } from '../../src/core/write.ts';
 import { makeStamp, parseInstance, physicalMsMax } from '../../src/core/stamp.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
@@ -102,24 +102,31 @@ describe('scrub', () => {
     }
   }
 
-  it('G17: A16: a flipped bit in any byte of a stored value is reported, under its key', async () => {
-    const instance = await loaded();
-    const row = valueKey(key('k7'), grantZero);
-    const whole = Buffer.from((await instance.store.read((snapshot) => snapshot.get(row))) ?? []);
-    for (let at = 0; at < whole.length; at += 1) {
-      const flipped = Buffer.from(whole);
-      flipped[at] = (flipped[at] ?? 0) ^ (1 << (at % 8));
-      await instance.store.transact((tx) => {
-        tx.set(row, flipped);
-        return Promise.resolve();
-      });
-      const { repaired, damaged } = await scrubbed(instance);
-      assert.deepEqual([repaired, damaged.map((name) => Buffer.from(name).toString())], [0, ['k7']], `byte ${at}`);
-    }
-  });
+  for (const [where, bytes, row] of [
+    ['in its head', 254, headKey(key('k7'))],
+    ['in a row of its own', 255, valueKey(key('k7'), grantZero)],
+  ] as const) {
+    it(`G17: A16: a flipped bit in any byte of a stored value ${where} is reported, under its key`, async () => {
+      const instance = await openInstance();
+      await instance.replica.write([set('k6', 'value'), set('k7', 'v'.repeat(bytes)), set('k8', 'v'.repeat(255))]);
+      const whole = Buffer.from((await instance.store.read((snapshot) => snapshot.get(row))) ?? []);
+      const recordBytes = 2 + bytes; // at the end of either row
+      for (let at = whole.length - recordBytes; at < whole.length; at += 1) {
+        const flipped = Buffer.from(whole);
+        flipped[at] = (flipped[at] ?? 0) ^ (1 << (at % 8));
+        await instance.store.transact((tx) => {
+          tx.set(row, flipped);
+          return Promise.resolve();
+        });
+        const { repaired, damaged } = await scrubbed(instance);
+        assert.deepEqual([repaired, damaged.map((name) => Buffer.from(name).toString())], [0, ['k7']], `byte ${at}`);
+      }
+    });
+  }
 
   it('G17: A16: a value that is gone is reported', async () => {
     const instance = await loaded();
+    await instance.replica.write([set('k7', 'v'.repeat(255))]);
     await instance.store.transact((tx) => {
       tx.clear(valueKey(key('k7'), grantZero));
       return Promise.resolve();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { hasCode } from '../../src/core/errors.ts';
-import { decodeEntry, encodeEntry, type Head } from '../../src/core/entry.ts';
+import { decodeEntry, encodeEntry, inlineBytesMax, type Head } from '../../src/core/entry.ts';
 import { decodeBody, encodeBody } from '../../src/core/write.ts';
 import { bodies, entries } from './arbitraries.ts';
 import { assertNothingElse, assertStrict, refuses, shown } from './strict.ts';
@@ -98,5 +98,44 @@ describe('codecs of core', () => {
       { numRuns: 30 },
     );
     assertNothingElse(decodeEntry);
+  });
+
+  it('C8: an entry of another format, of unknown flags, or with a record outside 2 to 256 bytes is malformed', () => {
+    const headAt = 12;
+    fc.assert(
+      fc.property(entries, fc.integer({ min: 64, max: 255 }), (entry, other) => {
+        const bytes = Buffer.from(encodeEntry(entry, unplaced));
+        for (const [at, value] of [
+          [0, 1],
+          [0, other],
+          [headAt, other],
+        ] as const) {
+          const changed = Buffer.from(bytes);
+          changed[at] = value;
+          assert.ok(refuses(decodeEntry, changed), `byte ${at} is ${value}`);
+        }
+        const [first] = entry;
+        assert.ok(first !== undefined);
+        const bare = encodeEntry([{ ...first, record: undefined }], unplaced);
+        const withRecord = (length: number): Buffer => {
+          const changed = Buffer.concat([bare, Buffer.of(length >> 8, length & 0xff), Buffer.alloc(length)]);
+          changed[headAt] = (changed[headAt] ?? 0) | 32;
+          return changed;
+        };
+        for (const length of [2, inlineBytesMax]) assert.equal(decodeEntry(withRecord(length))[0]?.record?.length, length);
+        for (const length of [0, 1, inlineBytesMax + 1, 0xffff]) assert.ok(refuses(decodeEntry, withRecord(length)), `${length} bytes`);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('C8: the record of a head is a view of the entry that was decoded', () => {
+    fc.assert(
+      fc.property(entries, (entry) => {
+        const bytes = encodeEntry(entry, unplaced);
+        for (const { record } of decodeEntry(bytes)) assert.ok(record === undefined || record.buffer === bytes.buffer);
+      }),
+      { numRuns: 30 },
+    );
   });
 });

@@ -14,7 +14,8 @@ const heads: fc.Arbitrary<Head> = fc
     const id = Buffer.alloc(32, salt);
     id.set(version, 8);
     id.set(leaf.subarray(0, 4), 28);
-    return { version, id: parseWriteId(id), tombstone: salt === 0, expiresAt: 0, leaf, length: 1, accepted: version, position: undefined };
+    const rest = { expiresAt: 0, leaf, length: 1, accepted: version, position: undefined, record: undefined };
+    return { version, id: parseWriteId(id), tombstone: salt === 0, ...rest };
   });
 const histories = fc.array(heads, { maxLength: 12 });
 
@@ -112,7 +113,7 @@ describe('visible head', () => {
   const stampAt = (ms: number): Head['version'] => makeStamp(ms, 0, parseInstance(new Uint8Array(8)));
   const head = (ms: number, more: Partial<Head>): Head => ({
     ...{ version: stampAt(ms), id: parseWriteId(new Uint8Array(32)), tombstone: false, expiresAt: 0, leaf: grantZero, length: 1 },
-    ...{ accepted: stampAt(ms), position: undefined },
+    ...{ accepted: stampAt(ms), position: undefined, record: undefined },
     ...more,
   });
 

@@ -178,7 +178,7 @@ function parsed(text: string): unknown {
   }
 }
 
-const readyLine = /^gkvmesh ready api=(http:\/\/\S+:\d+) mesh=(\S+:\d+) cluster=([0-9a-f-]{36}) mesh-id=([0-9a-f]{64})\n/;
+const readyLine = /^gkvmesh ready api=(https?:\/\/\S+:\d+) mesh=(\S+:\d+) cluster=([0-9a-f-]{36}) mesh-id=([0-9a-f]{64})\n/;
 
 /** What one test starts and makes; everything ends and goes away with it. */
 export class Scene {

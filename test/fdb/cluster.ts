@@ -27,9 +27,12 @@ export function clusterFile(): string {
   return testCluster;
 }
 
+/** FoundationDB's client fails now and then on purpose. */
+export const isBuggified: boolean = process.env['GKVMESH_TEST_BUGGIFY'] !== undefined;
+
 /** With GKVMESH_TEST_BUGGIFY, FoundationDB's client fails now and then on purpose. Before the first store is opened. */
 export async function buggify(): Promise<void> {
-  if (process.env['GKVMESH_TEST_BUGGIFY'] === undefined) return;
+  if (!isBuggified) return;
   const driver = await loadDriver();
   driver.configNetwork({
     client_buggify_enable: true,

@@ -2,7 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { type Process, type Scene } from '../e2e/server.ts';
+import { MeshDigests, openMesh } from '../../src/crypto/mesh.ts';
+import { realClock, realRandom } from '../../src/server/real.ts';
+import { openFdbStore } from '../../src/store/fdb/store.ts';
+import { assertTree } from '../aae/oracle.ts';
+import { type Process, type RunningServer, type Scene } from '../e2e/server.ts';
+import { command } from '../region.ts';
+
+export const instanceFlags = ['--listen', '127.0.0.1:0', '--mesh-listen', '127.0.0.1:0', '--log-level', 'warn'];
 
 /** A FoundationDB of one process and of our own, so that tests may kill and stop it. */
 export class OwnFdb {
@@ -31,6 +38,26 @@ export class OwnFdb {
 
   static isInstalled(): boolean {
     return spawnSync('fdbserver', ['--version']).status === 0 && spawnSync('fdbcli', ['--version']).status === 0;
+  }
+
+  /** A gkvmesh instance of the cluster under a prefix, given in hex. */
+  instance(scene: Scene, prefix: string): Promise<RunningServer> {
+    return scene.wrapped(
+      process.execPath,
+      [command, 'serve', '--open', '--fdb', this.clusterFile, '--fdb-prefix', prefix, ...instanceFlags],
+      prefix,
+    );
+  }
+
+  /** The tree under a prefix, given in hex, is the one that its heads make. */
+  async assertSound(prefix: string): Promise<void> {
+    await using store = await openFdbStore({
+      clusterFile: this.clusterFile,
+      prefix: Buffer.from(prefix, 'hex'),
+      clock: realClock,
+      random: realRandom,
+    });
+    await assertTree(store, new MeshDigests(openMesh));
   }
 
   async killAndRestart(): Promise<void> {

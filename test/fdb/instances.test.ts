@@ -1,19 +1,13 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, it } from 'mocha';
-import { MeshDigests, openMesh } from '../../src/crypto/mesh.ts';
 import { statusAnswer } from '../../src/http/schema.ts';
-import { realClock, realRandom } from '../../src/server/real.ts';
-import { openFdbStore } from '../../src/store/fdb/store.ts';
-import { assertTree } from '../aae/oracle.ts';
 import { Scene, type RunningServer } from '../e2e/server.ts';
 import { Writers } from '../e2e/writers.ts';
 import { command } from '../region.ts';
 import { until } from '../support.ts';
 import { testCluster } from './cluster.ts';
-import { OwnFdb } from './fdbserver.ts';
-
-const flags = ['--listen', '127.0.0.1:0', '--mesh-listen', '127.0.0.1:0', '--log-level', 'warn'];
+import { instanceFlags, OwnFdb } from './fdbserver.ts';
 
 if (testCluster !== undefined) {
   describe('instances in processes of their own, on a FoundationDB of their own', function () {
@@ -32,20 +26,8 @@ if (testCluster !== undefined) {
       return Buffer.from(`cluster ${prefixes}/`).toString('hex');
     }
 
-    function start(prefix: string): Promise<RunningServer> {
-      const args = [command, 'serve', '--open', '--fdb', fdb.clusterFile, '--fdb-prefix', prefix, ...flags];
-      return scene.wrapped(process.execPath, args, prefix);
-    }
-
-    async function assertSound(prefix: string): Promise<void> {
-      await using store = await openFdbStore({
-        clusterFile: fdb.clusterFile,
-        prefix: Buffer.from(prefix, 'hex'),
-        clock: realClock,
-        random: realRandom,
-      });
-      await assertTree(store, new MeshDigests(openMesh));
-    }
+    const start = (prefix: string): Promise<RunningServer> => fdb.instance(scene, prefix);
+    const assertSound = (prefix: string): Promise<void> => fdb.assertSound(prefix);
 
     async function slotOf(server: RunningServer): Promise<number> {
       return statusAnswer.parse((await server.get('/control/status')).json).slot;
@@ -168,7 +150,7 @@ if (testCluster !== undefined) {
     it('without its FoundationDB an instance does not start, and says what to do', async () => {
       const away = await OwnFdb.start(scene);
       await away.kill();
-      const args = ['serve', '--open', '--fdb', away.clusterFile, ...flags];
+      const args = ['serve', '--open', '--fdb', away.clusterFile, ...instanceFlags];
       const { code, stderr } = await scene.run(args);
       assert.equal(code, 1);
       assert.match(stderr, /has not answered within 30000 ms.*coordinators cannot be reached: check the cluster file/s);

@@ -23,7 +23,9 @@ if (testCluster !== undefined) {
       };
       for (const [bytes, expected] of [
         [1_048_576, 11],
-        [10, 0],
+        [300, 0],
+        [200_000, 2],
+        [10, 0], // part of the head
         [500_000, 5],
         [100_000, 1],
         [89_997, 0], // with the signature block's three bytes: a first part that is full

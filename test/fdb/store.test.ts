@@ -1,5 +1,5 @@
 import { describeStore, type Stores } from '../store/suite.ts';
-import { freshPrefix, openTestStore, testCluster } from './cluster.ts';
+import { freshPrefix, isBuggified, openTestStore, testCluster } from './cluster.ts';
 
 async function open(): Promise<Stores> {
   const prefix = freshPrefix();
@@ -8,7 +8,7 @@ async function open(): Promise<Stores> {
     await store[Symbol.asyncDispose]();
     await other[Symbol.asyncDispose]();
   };
-  return { store, other, [Symbol.asyncDispose]: close };
+  return { store, other, failsOnPurpose: isBuggified, [Symbol.asyncDispose]: close };
 }
 
 if (testCluster !== undefined) describeStore('fdb', open);

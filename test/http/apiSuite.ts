@@ -275,6 +275,7 @@ function surroundings(url: (path: string) => string): void {
     assert.deepEqual(Object.keys(description.paths).sort(), [
       '/cluster_id',
       '/control/aae/pull',
+      '/control/key',
       '/control/status',
       '/control/tree',
       '/data/batch',

@@ -37,6 +37,24 @@ function recordingLog(lines: TestApi['lines']): Log {
   return { ...silentLog, error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
 }
 
+const peer = {
+  clusterId: '00000000-0000-4000-8000-000000000001',
+  address: 'us:6200',
+  regionName: 'us',
+  followed: true,
+  connected: true,
+  lastContactMs: 1,
+  lastLevelMs: 1,
+  lagMs: 250,
+  clockSkewMs: -2_000,
+  low: null,
+  writes: 3,
+  failures: 4,
+  lastError: null,
+  lastExchange: null,
+  defects: 5,
+};
+
 /** The API over a stub store, on a free port of loopback. */
 export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTimes): Promise<TestApi> {
   const store = new StubStore();
@@ -48,6 +66,8 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     clockAheadMs: () => 1_500,
     storeAvailable: () => true,
     storeRetries: () => 0,
+    peers: () => Promise.resolve([peer]),
+    tlsEndsInMs: () => [{ port: 'mesh', ms: 2_500 }],
   };
   const identity = { clusterId: '6f1c1f2e-58d5-4d0e-9d7b-0f6f3a1e2b3c', meshId: '00'.repeat(32), region: 'test' };
   const app = createApi({
@@ -66,9 +86,12 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
           entries: store.held.size,
           bytes: 7,
           parkedWrites: 2,
+          mesh: null,
         }),
     },
     identity,
+    peers: { peers: () => [] },
+    entries: { candidates: () => Promise.resolve([]) },
     health: { live: () => true, ready: () => true },
     metrics: new Metrics(readings, log),
     hosts: { kind: 'loopback', names: [] },

@@ -22,6 +22,10 @@ export class StubStore implements DataStore {
   writes = 0;
   readonly #instance = parseInstance(new Uint8Array(8));
 
+  waitFor(accepted: Stamp): Promise<boolean> {
+    return Promise.resolve([...this.held.values()].some(({ version }) => compareBytes(version, accepted) >= 0));
+  }
+
   get(key: Key): Promise<ReadResult> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     const found = this.held.get(toHex(key));

@@ -33,7 +33,7 @@ describe('Transport', () => {
     it(`a peer that ${name} is peer_timeout`, async () => {
       await using transport = new Transport(100);
       const port = await peer(answer);
-      const asking = transport.link('127.0.0.1', port).ask(Buffer.from('frame'), new AbortController().signal);
+      const asking = transport.link({ host: '127.0.0.1', port }, 'exchange').ask(Buffer.from('frame'), new AbortController().signal);
       await assert.rejects(asking, (error) => hasCode(error, 'peer_timeout') && error.message.includes('100 ms'));
     });
   }
@@ -42,7 +42,7 @@ describe('Transport', () => {
     await using transport = new Transport();
     const port = await peer('');
     const stop = new AbortController();
-    const asking = transport.link('127.0.0.1', port).ask(Buffer.from('frame'), stop.signal);
+    const asking = transport.link({ host: '127.0.0.1', port }, 'exchange').ask(Buffer.from('frame'), stop.signal);
     stop.abort();
     await assert.rejects(asking);
   });
@@ -57,7 +57,7 @@ describe('Transport', () => {
     ] as const) {
       const body = JSON.stringify({ error: { code, message: 'why' } });
       const port = await peer(`HTTP/1.1 ${status} X\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
-      const asking = transport.link('127.0.0.1', port).ask(Buffer.from('frame'), new AbortController().signal);
+      const asking = transport.link({ host: '127.0.0.1', port }, 'exchange').ask(Buffer.from('frame'), new AbortController().signal);
       await assert.rejects(asking, (error) => hasCode(error, ours) && error.message.includes(`${status} ${code}: why`));
     }
   });

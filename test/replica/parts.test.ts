@@ -14,7 +14,8 @@ describe('parts of what is received', () => {
       });
       const parts = partsOfWrites(writes);
       assert.deepEqual(parts.flat(), writes);
-      for (const part of parts) assert(costOfSubmission({ kind: 'received', writes: part, peer: 'p' }) <= limits.commitCostMax);
+      for (const part of parts)
+        assert(costOfSubmission({ kind: 'received', writes: part, peer: 'p', standing: 'plain' }) <= limits.commitCostMax);
       assert.equal(parts.length, keyLength > 250 ? Math.ceil((500 * (65 * keyLength + 100)) / limits.commitCostMax) : 1);
     }
     assert.deepEqual(partsOfWrites([]), []);

@@ -3,7 +3,7 @@ import { parseStamp } from '../../src/core/stamp.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { hasCode } from '../../src/core/errors.ts';
 import { limits } from '../../src/core/limits.ts';
-import { valueKey } from '../../src/replica/change.ts';
+import { headKey, valueKey } from '../../src/replica/change.ts';
 import { grantZero } from '../../src/core/write.ts';
 import { scrub } from '../../src/aae/scrub.ts';
 import { silentLog } from '../../src/core/ports.ts';
@@ -64,7 +64,7 @@ describe('what the review of the replica found', () => {
   it('G17: a stored value that is cut off, or whose signature block is not its own, is reported and read as corrupt', async () => {
     for (const record of [[], [0], [0, 1], [0xff, 0xff]]) {
       const instance = await openInstance();
-      await instance.replica.write([set('k', '')]);
+      await instance.replica.write([set('k', 'v'.repeat(255))]);
       await instance.store.transact((tx) => {
         tx.set(valueKey(key('k'), grantZero), Uint8Array.from(record));
         return Promise.resolve();
@@ -72,6 +72,27 @@ describe('what the review of the replica found', () => {
       const report = await scrub(instance.store, instance.digests, silentLog, new AbortController().signal);
       assert.deepEqual([report.damaged.length, report.repaired], [1, 0]);
       await assert.rejects(instance.replica.get(key('k')), (error) => hasCode(error, 'corrupt'));
+    }
+  });
+
+  it('G17: a value in its head whose signature block is not its own is reported, read as corrupt, and can be written again', async () => {
+    for (const block of [
+      [0, 2],
+      [0xff, 0xff],
+    ]) {
+      const instance = await openInstance();
+      await instance.replica.write([set('k', 'v')]);
+      const head = Buffer.from((await instance.store.read((snapshot) => snapshot.get(headKey(key('k'))))) ?? []);
+      head.set(block, head.length - 3); // signature block 2 | value 1
+      await instance.store.transact((tx) => {
+        tx.set(headKey(key('k')), head);
+        return Promise.resolve();
+      });
+      const report = await scrub(instance.store, instance.digests, silentLog, new AbortController().signal);
+      assert.deepEqual([report.damaged.length, report.repaired], [1, 0]);
+      await assert.rejects(instance.replica.get(key('k')), (error) => hasCode(error, 'corrupt'));
+      await instance.replica.write([set('k', 'again')]);
+      assert.equal(Buffer.from((await instance.replica.get(key('k'))).value).toString(), 'again');
     }
   });
 });

@@ -1,5 +1,6 @@
+import assert from 'node:assert/strict';
 import { toHex } from '../../src/core/bytes.ts';
-import { decodeEntry, encodePosition } from '../../src/core/entry.ts';
+import { decodeEntry, encodePosition, inlineBytesMax } from '../../src/core/entry.ts';
 import { parseKey } from '../../src/core/key.ts';
 import { valueKey } from '../../src/replica/change.ts';
 import { expiryRow, tombstoneRow } from '../../src/replica/derived.ts';
@@ -24,13 +25,14 @@ export async function rowsOf(store: Store, what: 'content' | 'derived'): Promise
     content.set(
       name,
       JSON.stringify(
-        entry.map(({ version, id, leaf, length, tombstone, expiresAt }) => [
+        entry.map(({ version, id, leaf, length, tombstone, expiresAt, record }) => [
           toHex(version),
           toHex(id),
           toHex(leaf),
           length,
           tombstone,
           expiresAt,
+          record === undefined ? 'in a row of its own' : toHex(record),
         ]),
       ),
     );
@@ -38,7 +40,7 @@ export async function rowsOf(store: Store, what: 'content' | 'derived'): Promise
   return content;
 }
 
-/** What the derived rows should be, from the heads alone; the values themselves as they are stored. */
+/** What the derived rows should be, from the heads alone; the values themselves as they are stored. Checks which of them are inline. */
 export async function expectedRows(store: Store): Promise<Map<string, string>> {
   const stored = await rowsOf(store, 'derived');
   const expected = new Map<string, string>();
@@ -49,8 +51,12 @@ export async function expectedRows(store: Store): Promise<Map<string, string>> {
       expected.set(toHex(storeKey(tables.feed, Uint8Array.of(0), encodePosition(head.position))), toHex(Buffer.concat([head.leaf, key])));
       if (head.tombstone) expected.set(toHex(tombstoneRow(head)), toHex(key));
       if (head.expiresAt !== 0) expected.set(toHex(expiryRow(head)), toHex(key));
+      const recordBytes = 2 + head.length - key.length; // an empty signature block and the value
+      assert.equal(head.record?.length, recordBytes <= inlineBytesMax ? recordBytes : undefined);
+      if (head.record !== undefined) continue;
       const place = toHex(valueKey(key, head.leaf));
-      if (!head.tombstone) expected.set(place, stored.get(place) ?? 'no value');
+      const value = stored.get(place);
+      expected.set(place, value?.length === recordBytes * 2 ? value : 'no value of its length');
     }
   }
   return new Map([...expected].sort());

@@ -32,6 +32,7 @@ describe('configuration', () => {
       region: 'local',
       meshId: undefined,
       meshKey: undefined,
+      tls: { api: undefined, mesh: undefined },
       insecurePlaintext: false,
       hostNames: [],
       logLevel: 'info',
@@ -110,7 +111,7 @@ describe('configuration', () => {
     }
   });
 
-  it('beyond loopback it wants --insecure-plaintext', () => {
+  it('beyond loopback it wants --insecure-plaintext, where there is no TLS that asks for certificates', () => {
     for (const listen of ['0.0.0.0:1', '[::]:1', '10.0.0.1:1', 'example.org:1']) {
       assert.throws(() => loadConfig({ open: true, listen }, {}), refused(/^--listen: .*--insecure-plaintext/), listen);
       assert.throws(() => loadConfig({ open: true, meshListen: listen }, {}), refused(/^--mesh-listen: /), listen);

@@ -34,11 +34,11 @@ function boundLevels(): Record<string, number> {
   return Object.fromEntries([...found].map(([level, key]) => [text(key).toString('hex'), level]));
 }
 
-/** format | commit stamp, filled in by the store | count | heads: flags | place | version | id | length | accepted? | expiresAt? | leaf? | commit? */
+/** format | commit stamp, filled in by the store | count | heads: flags | place | version | id | length | accepted? | expiresAt? | leaf? | commit? | record? */
 function entryRecord(): Buffer {
   const { expiring, tombstone } = statements;
   const placed = cat(
-    u8(2 | 4 | 8 | 16),
+    u8(2 | 4 | 8 | 16 | 32),
     u16(3),
     version,
     writeIdOf(expiring),
@@ -47,10 +47,21 @@ function entryRecord(): Buffer {
     u64(expiring.expiresAt),
     leaf,
     hex('00000000000000050000'),
+    inline(expiring),
   );
-  const fresh = cat(u8(1), u16(9), version, writeIdOf(tombstone), u32(2));
+  const fresh = cat(u8(1 | 32), u16(9), version, writeIdOf(tombstone), u32(2), inline(tombstone));
   const greatestFirst = Buffer.compare(writeIdOf(expiring), writeIdOf(tombstone)) > 0 ? [placed, fresh] : [fresh, placed];
-  return cat(u8(1), Buffer.alloc(10), u8(2), ...greatestFirst);
+  return cat(u8(2), Buffer.alloc(10), u8(2), ...greatestFirst);
+}
+
+/** The same of one head whose value of 255 bytes lies in a row of its own. */
+function entryOfLargeValue(): Buffer {
+  return cat(u8(2), Buffer.alloc(10), u8(1), u8(0), u16(9), version, writeIdOf(statements.set), u32(2 + 255));
+}
+
+/** Length u16 | signature block, empty but for its length | value. */
+function inline({ value }: Statement): Buffer {
+  return cat(u16(2 + value.length), u16(0), value);
 }
 
 export function coreVectors(): object {
@@ -67,5 +78,6 @@ export function coreVectors(): object {
     writes: Object.fromEntries(writes) as object,
     boundLevels: boundLevels(),
     entry: entryRecord().toString('hex'),
+    entryOfLargeValue: entryOfLargeValue().toString('hex'),
   };
 }

@@ -26,6 +26,7 @@ interface Core {
   writes: Record<keyof typeof statements, { body: string; writeId: string; element: string }>;
   boundLevels: Record<string, number>;
   entry: string;
+  entryOfLargeValue: string;
 }
 
 function load(name: string): unknown {
@@ -100,6 +101,11 @@ describe('vectors', () => {
       [expiring.expiresAt, expiring.length, hexOf(expiring.accepted), hexOf(expiring.leaf)],
       [expiresAt, 18, hexOf(accepted), hexOf(leaf)],
     );
+    assert.deepEqual(expiring.record, Buffer.from('\0\0Berlin'));
+    const [large] = decodeEntry(Buffer.from(core.entryOfLargeValue, 'hex'));
+    assert.ok(large !== undefined);
+    assert.deepEqual([large.length, large.record, hexOf(large.id)], [257, undefined, core.writes.set.writeId]);
+    assert.equal(hexOf(encodeEntry([{ ...large, position: undefined }], () => 9)), core.entryOfLargeValue);
   });
 
   it('R1: slot record', () => {

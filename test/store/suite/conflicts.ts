@@ -220,8 +220,10 @@ export function describeConflicts(open: OpenStores): void {
         name,
         withStores(open, async (stores) => {
           await put(stores.store, { a: '1', b: '2', c: '3' });
-          assert.equal(await runsOf(stores, first, then), runs);
-          assert.equal(await getText(stores.store, '~end'), String(runs));
+          const did = await runsOf(stores, first, then);
+          if (stores.failsOnPurpose === true) assert.ok(did >= runs, `${did} runs`);
+          else assert.equal(did, runs);
+          assert.equal(await getText(stores.store, '~end'), String(did));
         }),
       );
     }
@@ -236,7 +238,7 @@ export function describeConflicts(open: OpenStores): void {
           if (seen.length === 1) await put(other, { a: '2' });
           tx.set(bytes('b'), bytes(`after ${seen.at(-1) ?? ''}`));
         });
-        assert.deepEqual(seen, ['1', '2']);
+        assert.deepEqual([seen[0], seen.at(-1)], ['1', '2']);
         assert.deepEqual(await content(store), ['a=2', 'b=after 2']);
       }),
     );

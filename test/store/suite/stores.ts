@@ -6,6 +6,8 @@ import assert from 'node:assert/strict';
 export interface Stores extends AsyncDisposable {
   readonly store: Store;
   readonly other: Store;
+  /** Commits fail now and then on purpose: work may run more often than it has to. */
+  readonly failsOnPurpose?: boolean;
 }
 
 export type OpenStores = () => Promise<Stores>;

@@ -1,17 +1,20 @@
 import { type Clock, type Log } from '../core/ports.ts';
-import { fencedStore, type HeldLease, type Leases } from '../replica/lease.ts';
 import { type Store } from '../store/store.ts';
+import { fencedStore, type HeldLease, type Leases } from './lease.ts';
 
-/** A job that runs again and again: `work`, then a pause. A failure is logged, and the next run comes all the same. */
+/** A job that runs again and again: a pause, then `work`. A failure is logged, and the next run comes all the same. */
 export interface Job {
   readonly name: string;
-  readonly pauseMs: number;
+  /** Before each run; asked anew each time. */
+  readonly pauseMs: () => number;
+  /** Whether, on a store that others share, one instance runs it at a time, or each. */
+  readonly runsOn: 'one' | 'each';
   readonly work: (store: Store, signal: AbortSignal) => Promise<void>;
 }
 
 export interface JobsDeps {
   readonly store: Store;
-  /** On a store that others share: a job runs only where its lease is held, and each of its transactions checks that. */
+  /** On a store that others share: a job of one runs only where its lease is held, and each of its transactions checks that. */
   readonly leases: Leases | undefined;
   readonly clock: Clock;
   readonly log: Log;
@@ -31,12 +34,13 @@ export function runJobs(jobs: readonly Job[], deps: JobsDeps): AsyncDisposable {
 
 async function repeat(job: Job, { store, leases, clock, log }: JobsDeps, signal: AbortSignal): Promise<void> {
   const leaseName = `job/${job.name}`;
-  leases?.want(leaseName);
+  const leased = job.runsOn === 'one' ? leases : undefined;
+  leased?.want(leaseName);
   for (;;) {
-    await clock.sleep(job.pauseMs, signal);
+    await clock.sleep(job.pauseMs(), signal);
     if (signal.aborted) return;
-    const lease = leases?.held(leaseName);
-    if (leases !== undefined && lease === undefined) continue;
+    const lease = leased?.held(leaseName);
+    if (leased !== undefined && lease === undefined) continue;
     try {
       await run(job, store, lease, signal);
     } catch (error) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { silentLog } from '../../src/core/ports.ts';
-import { runJobs } from '../../src/server/background.ts';
+import { runJobs } from '../../src/replica/jobs.ts';
 import { realClock } from '../../src/server/real.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { openMemoryStore } from '../../src/store/memory/store.ts';
@@ -21,7 +21,12 @@ describe('background jobs', () => {
       runs += 1;
       return runs === 2 ? Promise.reject(new Error('once')) : Promise.resolve();
     };
-    const jobs = runJobs([{ name: 'job', pauseMs: 1, work }], { store: memory(), leases: undefined, clock: realClock, log });
+    const jobs = runJobs([{ name: 'job', pauseMs: () => 1, runsOn: 'one', work }], {
+      store: memory(),
+      leases: undefined,
+      clock: realClock,
+      log,
+    });
     await until(() => runs >= 4);
     await jobs[Symbol.asyncDispose]();
     const after = runs;
@@ -44,7 +49,12 @@ describe('background jobs', () => {
         });
       });
     };
-    const jobs = runJobs([{ name: 'job', pauseMs: 1, work }], { store: memory(), leases: undefined, clock: realClock, log: silentLog });
+    const jobs = runJobs([{ name: 'job', pauseMs: () => 1, runsOn: 'one', work }], {
+      store: memory(),
+      leases: undefined,
+      clock: realClock,
+      log: silentLog,
+    });
     await until(() => begun);
     await jobs[Symbol.asyncDispose]();
     assert.equal(ended, true);

@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { Option, type Command } from 'commander';
+import { Client } from '../client/client.ts';
+import { type ClientTls } from '../client/tls.ts';
+import { GkvError } from '../core/errors.ts';
+
+/** Which instance a command talks to, and how. */
+export interface InstanceOptions {
+  readonly url: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** Adds the options. */
+export function withInstance(command: Command): Command {
+  return command
+    .addOption(new Option('--url <url>', 'the instance').default('http://localhost:6300').env('GKVMESH_URL'))
+    .addOption(new Option('--ca <file>', 'with an https URL: CAs of its certificate, PEM; the well-known ones if absent').env('GKVMESH_CA'))
+    .addOption(new Option('--cert <file>', 'with an https URL: our certificate, PEM').env('GKVMESH_CERT'))
+    .addOption(new Option('--key <file>', 'with an https URL: its private key, PEM').env('GKVMESH_KEY'));
+}
+
+/** Error: `bad_config`. */
+export function clientOf({ url, ca, cert, key }: InstanceOptions): Client {
+  const tls: ClientTls = { ...contentOf('ca', ca), ...contentOf('cert', cert), ...contentOf('key', key) };
+  return new Client(url, tls);
+}
+
+function contentOf<Name extends string>(name: Name, path: string | undefined): Partial<Record<Name, string>> {
+  if (path === undefined) return {};
+  try {
+    return { [name]: readFileSync(path, 'utf8') } as Record<Name, string>; // TypeScript widens a computed name
+  } catch (cause) {
+    throw new GkvError('bad_config', `--${name}: ${path} cannot be read`, { cause });
+  }
+}

@@ -1,0 +1,87 @@
+import { decodeRequest, encodeAnswer } from '../aae/frame.ts';
+import { equalBytes } from '../core/bytes.ts';
+import { type Frontier } from '../core/frontier.ts';
+import { type Clock } from '../core/ports.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { type FeedPage } from '../replica/feedPage.ts';
+import { positionPastAll, positionZero } from '../replica/cursor.ts';
+import { encodeWrites } from '../replica/wire.ts';
+import { decodeFeedAsk, encodeFeedAnswer } from './feedMessage.ts';
+import { type OwnCluster } from './ports.ts';
+import { type Statement } from './statement.ts';
+
+/** A feed as it is served; the replica has one. */
+export interface Feed {
+  feedPage(after: Uint8Array, covered: Frontier): Promise<FeedPage>;
+  /** Resolves when there may be more. */
+  feedChange(signal: AbortSignal): Promise<void>;
+}
+
+export interface FeedServerDeps {
+  readonly feed: Feed;
+  readonly digests: MeshDigests;
+  readonly own: OwnCluster;
+  readonly clock: Clock;
+  /** Ends waiting. */
+  readonly signal: AbortSignal;
+  readonly hear: (from: Uint8Array, statement: Statement) => void;
+  readonly state: () => Promise<Statement>;
+}
+
+/** Readers that wait for changes at a time; one more is answered at once. */
+const waitingMax = 256;
+
+/** The answering side of feeds: keeps nothing of its readers between two requests. */
+export class FeedServer {
+  readonly #deps: FeedServerDeps;
+  #waiting = 0;
+
+  constructor(deps: FeedServerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Answers one frame. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, and what the store reports. */
+  async answer(frame: Uint8Array): Promise<Uint8Array> {
+    const { digests, own, hear, state } = this.#deps;
+    const request = decodeRequest(frame, digests, 'feed');
+    const { waitMs, cursor, frontier, statement } = decodeFeedAsk(request.body);
+    hear(request.header.clusterId, statement);
+    const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
+    const after = isPlaced ? cursor.position : positionZero;
+    const page = await this.#page(after, frontier, waitMs);
+    const body = encodeFeedAnswer({
+      cursor: { incarnation: own.incarnation, position: page.position },
+      end: page.end,
+      statement: await state(),
+      writes: encodeWrites(page.writes),
+    });
+    return encodeAnswer({ clusterId: own.clusterId, body }, request, digests, 'feed');
+  }
+
+  /** Waits where there is nothing that the reader lacks. */
+  async #page(after: Uint8Array, covered: Frontier, waitMs: number): Promise<FeedPage> {
+    const { feed, clock, signal } = this.#deps;
+    const startedMs = clock.monotonic();
+    for (let position = after; ;) {
+      const enough = new AbortController();
+      const either = AbortSignal.any([signal, enough.signal]);
+      const changed = feed.feedChange(either); // from before the page is read, so that nothing is missed
+      changed.catch(() => undefined);
+      try {
+        const page = await feed.feedPage(position, covered);
+        const leftMs = waitMs - (clock.monotonic() - startedMs);
+        if (page.writes.length > 0 || page.end === undefined || leftMs <= 0 || signal.aborted) return page;
+        if (this.#waiting >= waitingMax) return page;
+        position = page.position;
+        this.#waiting += 1;
+        try {
+          await Promise.race([changed, clock.sleep(leftMs, either)]);
+        } finally {
+          this.#waiting -= 1;
+        }
+      } finally {
+        enough.abort();
+      }
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import { compareStamps, makeStamp, parseInstance, physicalMsOf, stampZero, type Stamp } from '../core/stamp.ts';
+
+/** Between a version and the stamp under which it was accepted lies less than this. */
+const horizonSlackMs = 15_000;
+/** The floor moves in steps of this part of a day, so that members collect the same at about the same time. */
+const stepsPerDay = 24;
+
+const noInstance = parseInstance(new Uint8Array(8));
+
+/**
+ * horizon = least low − 15 s; floor = (horizon − 1 day) rounded down to the hour. `dayMs` is the mesh's day; tests shorten it. Undefined where
+ * that is before the beginning of time.
+ */
+export function floorOf(lows: readonly Stamp[], dayMs: number): Stamp | undefined {
+  const [least] = [...lows].sort(compareStamps);
+  if (least === undefined) return undefined;
+  const stepMs = Math.max(1, Math.floor(dayMs / stepsPerDay));
+  const ms = Math.floor((horizonOf(least) - dayMs) / stepMs) * stepMs;
+  return ms <= 0 ? undefined : makeStamp(ms, 0, noInstance);
+}
+
+/** True where a cluster that has everything up to `low` lacks nothing that a floor counts on. */
+export function isAboveFloor(low: Stamp, floor: Stamp): boolean {
+  return compareStamps(floor, stampZero) === 0 || horizonOf(low) >= physicalMsOf(floor);
+}
+
+function horizonOf(low: Stamp): number {
+  return physicalMsOf(low) - horizonSlackMs;
+}

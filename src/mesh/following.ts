@@ -1,0 +1,128 @@
+import { type DriverDeps } from '../aae/driver.ts';
+import { toHex } from '../core/bytes.ts';
+import { type Log } from '../core/ports.ts';
+import { type Replica } from '../replica/replica.ts';
+import { Backoff } from './backoff.ts';
+import { Follower } from './follower.ts';
+import { newHealth, type PeerHealth } from './health.ts';
+import { type PeerRecord } from './peers.ts';
+import { type Links, type OwnCluster } from './ports.ts';
+import { repair } from './repair.ts';
+import { type Statement } from './statement.ts';
+import { Upstream } from './upstream.ts';
+
+export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
+  readonly own: OwnCluster;
+  readonly replica: Replica;
+  readonly links: Links;
+  readonly log: Log;
+  readonly times: { readonly waitMs: number; readonly membersMs: number; readonly repairMs: number };
+  readonly observer: { page(page: { readonly writes: number; readonly lagMs: number }): void };
+  readonly state: () => Promise<Statement>;
+  readonly hear: (from: Uint8Array, statement: Statement) => void;
+  /** Whom to pull from now. */
+  readonly upstreams: () => readonly PeerRecord[];
+}
+
+interface Followed {
+  readonly address: string;
+  readonly stop: AbortController;
+  readonly done: Promise<unknown>;
+}
+
+/** Follows each upstream, and repairs what that leaves out by exchanges: begins and ends with the list of upstreams. */
+export class Following {
+  readonly #deps: FollowingDeps;
+  readonly #healths = new Map<string, PeerHealth>();
+
+  constructor(deps: FollowingDeps) {
+    this.#deps = deps;
+  }
+
+  /** By the cluster id in hex. */
+  healthOf(name: string): PeerHealth | undefined {
+    return this.#healths.get(name);
+  }
+
+  /** Until the signal aborts; then waits for what is under way. */
+  async run(signal: AbortSignal): Promise<void> {
+    const followed = new Map<string, Followed>();
+    const { clock, times } = this.#deps;
+    try {
+      while (!signal.aborted) {
+        await this.#reconcile(followed, signal);
+        await clock.sleep(times.membersMs, signal);
+      }
+    } finally {
+      for (const name of followed.keys()) await this.#end(followed, name);
+    }
+  }
+
+  async #reconcile(followed: Map<string, Followed>, signal: AbortSignal): Promise<void> {
+    const wanted = new Map(this.#deps.upstreams().map((record) => [toHex(record.clusterId), record]));
+    for (const [name, { address }] of followed) {
+      const record = wanted.get(name);
+      if (record === undefined || addressOf(record) !== address) await this.#end(followed, name);
+    }
+    for (const [name, record] of wanted) if (!followed.has(name)) followed.set(name, this.#begin(record, signal));
+  }
+
+  #begin(record: PeerRecord, signal: AbortSignal): Followed {
+    const { log } = this.#deps;
+    const stop = new AbortController();
+    const either = AbortSignal.any([signal, stop.signal]);
+    const health = newHealth();
+    this.#healths.set(toHex(record.clusterId), health);
+    log.info({ peer: toHex(record.clusterId), address: addressOf(record) }, 'following');
+    const done = Promise.all([this.#follow(record, health, either), this.#repairs(record, health, either)]);
+    done.catch((error: unknown) => {
+      log.error({ peer: toHex(record.clusterId), err: error }, 'following ended');
+    });
+    return { address: addressOf(record), stop, done };
+  }
+
+  async #end(followed: Map<string, Followed>, name: string): Promise<void> {
+    const ended = followed.get(name);
+    followed.delete(name);
+    this.#healths.delete(name);
+    ended?.stop.abort();
+    await ended?.done.catch(() => undefined); // it was logged
+  }
+
+  #upstream({ clusterId, address }: PeerRecord): Upstream {
+    const { links, digests, own, random } = this.#deps;
+    return new Upstream(links.link(address, 'feed'), clusterId, { digests, clusterId: own.clusterId, random });
+  }
+
+  #follow(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {
+    const { observer, times } = this.#deps;
+    const onPage = (page: { writes: number; lagMs: number }): void => {
+      observer.page(page);
+    };
+    const deps = { ...this.#deps, waitMs: times.waitMs, onPage };
+    return new Follower(record.clusterId, this.#upstream(record), health, deps).run(signal);
+  }
+
+  /** At once, then every minute or so. */
+  async #repairs(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {
+    const { links, own, clock, random, times, log } = this.#deps;
+    const link = links.link(record.address, 'exchange');
+    const backoff = new Backoff(clock, random);
+    const isOver = (): boolean => signal.aborted;
+    while (!isOver()) {
+      try {
+        await repair(record.clusterId, this.#upstream(record), link, health, { ...this.#deps, clusterId: own.clusterId }, signal);
+        backoff.succeeded();
+        await clock.sleep(times.repairMs * (0.75 + random.fraction() / 2), signal);
+      } catch (error) {
+        if (isOver()) return;
+        log.debug({ peer: toHex(record.clusterId), err: error }, 'exchange failed; it is tried again');
+        await backoff.failed(signal);
+      }
+    }
+  }
+}
+
+function addressOf({ address: { host, port } }: PeerRecord): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,57 @@
+import { GkvError, type ErrorCode } from '../core/errors.ts';
+
+/** How it goes with one upstream; what status and metrics tell. Times are of the wall clock, in ms. */
+export interface PeerHealth {
+  connected: boolean;
+  /** When it last answered; 0: not yet. */
+  contactMs: number;
+  /** When everything that it had was here last; 0: not yet. */
+  levelMs: number;
+  /** From being accepted anywhere to being taken in here: of the last write that came. */
+  lagMs: number;
+  /** Its wall clock less ours, at its last answer; the network's delay is in it. */
+  skewMs: number;
+  pages: number;
+  writes: number;
+  applied: number;
+  bytesIn: number;
+  bytesOut: number;
+  failures: number;
+  lastError: { readonly code: ErrorCode; readonly message: string } | undefined;
+  /** Writes that an exchange had to repair though our frontier covered them: a defect. */
+  defects: number;
+  exchanges: number;
+  lastExchange:
+    | { readonly atMs: number; readonly result: 'converged' | 'partial' | ErrorCode; readonly received: number; readonly sent: number }
+    | undefined;
+}
+
+export function newHealth(): PeerHealth {
+  return {
+    connected: false,
+    contactMs: 0,
+    levelMs: 0,
+    lagMs: 0,
+    skewMs: 0,
+    pages: 0,
+    writes: 0,
+    applied: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    failures: 0,
+    lastError: undefined,
+    defects: 0,
+    exchanges: 0,
+    lastExchange: undefined,
+  };
+}
+
+export function noteFailure(health: PeerHealth, error: unknown): void {
+  health.connected = false;
+  health.failures += 1;
+  health.lastError = { code: codeOf(error), message: error instanceof Error ? error.message : String(error) };
+}
+
+export function codeOf(error: unknown): ErrorCode {
+  return error instanceof GkvError ? error.code : 'internal';
+}

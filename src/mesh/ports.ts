@@ -1,0 +1,16 @@
+import { type PeerLink } from '../aae/checkedPeer.ts';
+import { type FrameService } from '../aae/frame.ts';
+import { type HostPort } from '../core/hostPort.ts';
+
+/** The network, as the mesh needs it. */
+export interface Links {
+  /** Errors of the link's requests: `peer_unreachable`, `peer_timeout`, `peer_protocol`, `mesh_mismatch`. */
+  link(address: HostPort, service: FrameService): PeerLink;
+}
+
+/** Who this cluster is. */
+export interface OwnCluster {
+  /** A UUID's 16 bytes. */
+  readonly clusterId: Uint8Array;
+  readonly incarnation: number;
+}

@@ -1,0 +1,88 @@
+import { Driver, type DriverDeps, type PullReport } from '../aae/driver.ts';
+import { type PeerLink } from '../aae/checkedPeer.ts';
+import { toHex } from '../core/bytes.ts';
+import { covers, type Frontier } from '../core/frontier.ts';
+import { allKeys } from '../core/key.ts';
+import { type Log } from '../core/ports.ts';
+import { type ReceivedWrite } from '../replica/proposal.ts';
+import { type Replica } from '../replica/replica.ts';
+import { codeOf, type PeerHealth } from './health.ts';
+import { type Statement } from './statement.ts';
+import { cursorPastAll, type Upstream } from './upstream.ts';
+
+export interface RepairDeps extends Omit<DriverDeps, 'sink'> {
+  readonly replica: Pick<Replica, 'receive' | 'receivePage' | 'frontier'>;
+  readonly log: Log;
+  readonly state: () => Promise<Statement>;
+}
+
+/** Keys that one line of the log names. */
+const namedMax = 10;
+
+/**
+ * One exchange over all keys with a member, and the join of its frontier, read before the first sum: once the exchange is through, all
+ * that the peer had then is here. What is repaired although our frontier covered it is a defect, counted and logged with its keys.
+ */
+export async function repair(
+  peerId: Uint8Array,
+  upstream: Upstream,
+  link: PeerLink,
+  health: PeerHealth,
+  deps: RepairDeps,
+  signal: AbortSignal,
+): Promise<PullReport> {
+  const { replica, clock, log } = deps;
+  try {
+    const [before, statement] = await Promise.all([replica.frontier(), deps.state()]);
+    const { end } = await upstream.page({ waitMs: 0, cursor: cursorPastAll, frontier: before, statement }, signal);
+    const sink = new RepairSink(replica, before);
+    const report = await new Driver({ ...deps, sink }, link, {
+      scope: allKeys,
+      direction: 'both',
+      onProgress: () => undefined,
+      signal,
+    }).run();
+    if (report.parked === 0 && end !== undefined) await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, joins: end });
+    if (sink.defects > 0)
+      log.error({ peer: toHex(peerId), defects: sink.defects, keys: sink.keys }, 'an exchange repaired what the feed should have brought');
+    health.defects += sink.defects;
+    note(health, clock.now(), report.converged ? 'converged' : 'partial', report);
+    return report;
+  } catch (error) {
+    note(health, clock.now(), codeOf(error), { received: 0, sent: 0 });
+    throw error;
+  }
+}
+
+function note(
+  health: PeerHealth,
+  atMs: number,
+  result: NonNullable<PeerHealth['lastExchange']>['result'],
+  report: { received: number; sent: number },
+): void {
+  health.exchanges += 1;
+  health.lastExchange = { atMs, result, received: report.received, sent: report.sent };
+}
+
+/** Takes in what the exchange brings, and sees what of it should have been here. */
+class RepairSink {
+  defects = 0;
+  readonly keys: string[] = [];
+  readonly #replica: Pick<Replica, 'receive'>;
+  readonly #covered: Frontier;
+
+  constructor(replica: Pick<Replica, 'receive'>, covered: Frontier) {
+    this.#replica = replica;
+    this.#covered = covered;
+  }
+
+  async receive(writes: readonly ReceivedWrite[], peer: string): ReturnType<Replica['receive']> {
+    const results = await this.#replica.receive(writes, peer, 'repairs');
+    for (const [index, { write, accepted }] of writes.entries()) {
+      if (results[index]?.status !== 'applied' || !covers(this.#covered, accepted)) continue;
+      this.defects += 1;
+      if (this.keys.length < namedMax) this.keys.push(toHex(write.key));
+    }
+    return results;
+  }
+}

@@ -1,0 +1,84 @@
+import { type PeerLink } from '../aae/checkedPeer.ts';
+import { decodeAnswer, encodeRequest, nonceBytes, protocolError } from '../aae/frame.ts';
+import { compareBytes, equalBytes, toHex } from '../core/bytes.ts';
+import { hasCode } from '../core/errors.ts';
+import { type Frontier } from '../core/frontier.ts';
+import { limits } from '../core/limits.ts';
+import { type Random } from '../core/ports.ts';
+import { stampZero } from '../core/stamp.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { positionPastAll, type FeedCursor } from '../replica/cursor.ts';
+import { type ReceivedWrite } from '../replica/proposal.ts';
+import { decodeWrites } from '../replica/wire.ts';
+import { decodeFeedAnswer, encodeFeedAsk, type FeedAsk } from './feedMessage.ts';
+import { type Statement } from './statement.ts';
+
+/** A page of a peer's feed that fits what was asked. */
+export interface UpstreamPage {
+  readonly writes: readonly ReceivedWrite[];
+  readonly cursor: FeedCursor;
+  readonly end: Frontier | undefined;
+  readonly statement: Statement;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+export interface UpstreamDeps {
+  readonly digests: MeshDigests;
+  /** Ours, a UUID's 16 bytes. */
+  readonly clusterId: Uint8Array;
+  readonly random: Random;
+}
+
+/** For the peer's frontier alone, whatever its incarnation. */
+export const cursorPastAll: FeedCursor = { incarnation: 0, position: positionPastAll };
+
+/** The other side of a feed: what is asked goes there, and what fits comes back. Decides nothing. */
+export class Upstream {
+  readonly #link: PeerLink;
+  readonly #peerId: Uint8Array;
+  readonly #deps: UpstreamDeps;
+
+  /** `peerId`: who must answer. */
+  constructor(link: PeerLink, peerId: Uint8Array, deps: UpstreamDeps) {
+    this.#link = link;
+    this.#peerId = peerId;
+    this.#deps = deps;
+  }
+
+  /** Errors: those of the link; `mesh_mismatch`; `peer_protocol` for an answer that does not fit. */
+  async page(ask: FeedAsk, signal: AbortSignal): Promise<UpstreamPage> {
+    const { digests, clusterId, random } = this.#deps;
+    const header = { clusterId, nonce: random.bytes(nonceBytes), floor: stampZero };
+    const request = encodeRequest(header, encodeFeedAsk(ask), digests, 'feed');
+    const frame = await this.#link.ask(request, signal);
+    const page = fromPeer(() => {
+      const answer = decodeAnswer(frame, request, digests, 'feed');
+      if (!equalBytes(answer.clusterId, this.#peerId))
+        throw protocolError(`cluster ${toHex(answer.clusterId)} answers where ${toHex(this.#peerId)} should be`);
+      const { writes, ...rest } = decodeFeedAnswer(answer.body);
+      return { ...rest, writes: decodeWrites(writes, digests) };
+    });
+    check(ask, page);
+    return { ...page, bytesIn: frame.length, bytesOut: request.length };
+  }
+}
+
+function fromPeer<T>(decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (hasCode(error, 'malformed', 'too_large')) throw protocolError(`the answer is wrong: ${error.message}`, error);
+    throw error;
+  }
+}
+
+function check(ask: FeedAsk, { cursor, end, writes }: Omit<UpstreamPage, 'bytesIn' | 'bytesOut'>): void {
+  if (writes.length > limits.commitWritesMax) throw protocolError(`a page of ${writes.length} writes`);
+  const bytes = writes.reduce((total, { write }) => total + write.key.length + write.value.length, 0);
+  if (writes.length > 1 && bytes > limits.feedPageBytesMax) throw protocolError(`a page of ${bytes} bytes`);
+  if (cursor.incarnation < ask.cursor.incarnation) throw protocolError('a feed of an incarnation that has ended');
+  if (cursor.incarnation > ask.cursor.incarnation) return;
+  const order = compareBytes(cursor.position, ask.cursor.position);
+  if (order < 0 || (order === 0 && (writes.length > 0 || end === undefined))) throw protocolError('a page that does not go on');
+}

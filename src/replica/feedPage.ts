@@ -1,0 +1,124 @@
+import { compareBytes, equalBytes } from '../core/bytes.ts';
+import { decodeEntry, encodePosition, type Head } from '../core/entry.ts';
+import { covers, type ClusterPart, type Frontier } from '../core/frontier.ts';
+import { parseKey, successorKey, type Key } from '../core/key.ts';
+import { limits } from '../core/limits.ts';
+import { digestBytes } from '../core/write.ts';
+import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
+import { type Row, type Snapshot } from '../store/store.ts';
+import { headKey } from './change.ts';
+import { readFrontier } from './frontier.ts';
+import { type ReceivedWrite } from './proposal.ts';
+import { readWrite } from './read.ts';
+import { wireLength } from './wire.ts';
+
+/** Rows that one page looks at; those that the reader has already are passed over. */
+const rowsMax = 4_000;
+
+/** Changes of a cluster in the order of its commits, from a place on. */
+export interface FeedPage {
+  readonly writes: readonly ReceivedWrite[];
+  /** The place behind what was looked at. */
+  readonly position: Uint8Array;
+  /** At the feed's end, and only there: what is here as of the same snapshot. */
+  readonly end: Frontier | undefined;
+}
+
+/** Whose feed it is. */
+export interface FeedSource {
+  readonly own: ClusterPart;
+  readonly partitions: 1 | 16;
+}
+
+/**
+ * What comes behind `after` in the feed, without what `covered`, the reader's frontier, covers: at most 500 writes and 512 KiB, but one
+ * write whatever its size.
+ */
+export async function readFeedPage(snapshot: Snapshot, source: FeedSource, after: Uint8Array, covered: Frontier): Promise<FeedPage> {
+  const page = new Page(snapshot, covered, after);
+  for (let looked = 0; looked < rowsMax;) {
+    const { rows, isEnd } = await nextRows(snapshot, source.partitions, page.position);
+    looked += rows.length;
+    if (!(await page.takeAll(rows))) break;
+    if (isEnd) return { writes: await page.writes(), position: page.position, end: await readFrontier(snapshot, source.own) };
+  }
+  return { writes: await page.writes(), position: page.position, end: undefined };
+}
+
+interface FeedRow {
+  readonly position: Uint8Array;
+  readonly leaf: Uint8Array;
+  readonly key: Key;
+}
+
+/** Rows of all partitions behind a place, in the order of commits, without a gap; `isEnd` where none is left behind them. */
+async function nextRows(snapshot: Snapshot, partitions: number, after: Uint8Array): Promise<{ rows: FeedRow[]; isEnd: boolean }> {
+  const limit = Math.ceil(limits.commitWritesMax / partitions);
+  const lanes = await Promise.all(
+    Array.from({ length: partitions }, (_, partition) =>
+      snapshot.range(tableKeys(tables.feed, { start: successorKey(after), end: null }, Uint8Array.of(partition)), { limit }),
+    ),
+  );
+  const rows = lanes.flat().map(feedRow);
+  // Of a partition that has more rows nothing is known behind its last one.
+  const knownTo = lanes.filter((lane) => lane.length === limit).map((lane) => positionOf(lane[limit - 1]));
+  const isEnd = knownTo.length === 0;
+  const known = isEnd ? rows : rows.filter(({ position }) => knownTo.every((to) => compareBytes(position, to) <= 0));
+  return { rows: known.sort((a, b) => compareBytes(a.position, b.position)), isEnd };
+}
+
+function positionOf(row: Row | undefined): Uint8Array {
+  return row === undefined ? new Uint8Array(0) : keyWithin(row.key, 1);
+}
+
+function feedRow(row: Row): FeedRow {
+  return { position: positionOf(row), leaf: row.value.subarray(0, digestBytes), key: parseKey(row.value.subarray(digestBytes)) };
+}
+
+class Page {
+  position: Uint8Array;
+  readonly #snapshot: Snapshot;
+  readonly #covered: Frontier;
+  readonly #writes: Promise<ReceivedWrite>[] = [];
+  #bytes = 0;
+
+  constructor(snapshot: Snapshot, covered: Frontier, after: Uint8Array) {
+    this.#snapshot = snapshot;
+    this.#covered = covered;
+    this.position = after;
+  }
+
+  /** False when the page was full before all were taken. */
+  async takeAll(rows: readonly FeedRow[]): Promise<boolean> {
+    const heads = await Promise.all(rows.map((row) => this.#head(row)));
+    for (const [index, row] of rows.entries()) {
+      const head = heads[index];
+      if (head !== undefined && !covers(this.#covered, head.accepted) && !this.#add(row.key, head)) return false;
+      this.position = row.position;
+    }
+    return true;
+  }
+
+  writes(): Promise<ReceivedWrite[]> {
+    return Promise.all(this.#writes);
+  }
+
+  /** The candidate that stands at this place; undefined where there is none, which only a damaged store shows. */
+  async #head({ key, leaf, position }: FeedRow): Promise<Head | undefined> {
+    const bytes = await this.#snapshot.get(headKey(key));
+    const entry = bytes === undefined ? [] : decodeEntry(bytes);
+    return entry.find(
+      (head) => equalBytes(head.leaf, leaf) && head.position !== undefined && equalBytes(encodePosition(head.position), position),
+    );
+  }
+
+  #add(key: Key, head: Head): boolean {
+    const bytes = this.#bytes + wireLength(key.length, head.length - key.length);
+    if (this.#writes.length > 0 && (bytes > limits.feedPageBytesMax || this.#writes.length === limits.commitWritesMax)) return false;
+    const reading = readWrite(this.#snapshot, key, head);
+    reading.catch(() => undefined); // `writes` tells
+    this.#writes.push(reading);
+    this.#bytes = bytes;
+    return true;
+  }
+}
