@@ -1,10 +1,13 @@
-import { makeStamp, parseInstance, type Stamp } from '../../src/core/stamp.ts';
+import { physicalMsOf } from '../../src/core/stamp.ts';
+import { readFloor } from '../../src/replica/floor.ts';
 import { epochMs } from './kernel/clock.ts';
 import { Violation } from './kernel/kernel.ts';
 import { withBans } from './kernel/bans.ts';
+import { operate } from './cluster/operator.ts';
 import { Client } from './load/client.ts';
 import { nemesis } from './nemesis/nemesis.ts';
 import { type SimOptions } from './options.ts';
+import { checkFrontier } from './oracle/frontier.ts';
 import { checkHealed, checkTree, difference } from './oracle/final.ts';
 import { type Plant } from './plants/plant.ts';
 import { type RunReport } from './report.ts';
@@ -12,11 +15,10 @@ import { World } from './world.ts';
 
 const startMs = 4_000;
 const treeCheckMs = 15_000;
+const frontierCheckMs = 1_000;
 /** Within this, a whole world without faults must have become one again. */
 const healMsMax = 120_000;
 const pollMs = 1_000;
-/** After this nothing that was sent during the faults is still on its way. */
-const quietMs = 45_000;
 const clientsPerInstance = 1;
 
 /** Runs one seed to its end. Never rejects: what goes wrong is the report's violation. */
@@ -55,7 +57,8 @@ async function phases(world: World, options: SimOptions): Promise<number> {
   const { kernel } = world;
   for (const host of world.hosts()) host.start();
   await kernel.sleep(startMs, 'safety phase');
-  const faultsEnd = new AbortController();
+  const [faultsEnd, end] = [new AbortController(), new AbortController()];
+  const looked = [checkFrontiers(world, end.signal), operate(world, end.signal)];
   const harm = nemesis(world, options, faultsEnd.signal);
   const looking = checkTreesNowAndThen(world, faultsEnd.signal);
   await load(world, options.operations, 'safety');
@@ -65,6 +68,8 @@ async function phases(world: World, options: SimOptions): Promise<number> {
   const [healedMs] = await Promise.all([untilEqual(world), harm, looking]);
   await checkHealed(world.regions, world);
   await collection(world, Math.ceil(options.operations / 10));
+  end.abort();
+  await Promise.all(looked);
   return healedMs;
 }
 
@@ -104,32 +109,41 @@ async function checkTreesNowAndThen(world: World, signal: AbortSignal): Promise<
   }
 }
 
-/**
- * Collects under one floor in all clusters while clients go on. Nothing from before the floor may be under way: until the exchange knows floors
- * of its own, exchanges rest meanwhile.
- */
+/** I7, again and again. */
+async function checkFrontiers(world: World, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    for (const region of world.regions) await checkFrontier(region, world);
+    await world.kernel.sleep(frontierCheckMs, '');
+  }
+}
+
+/** Clients go on while floors pass what was deleted, and clusters collect it. */
 async function collection(world: World, operations: number): Promise<void> {
-  const { kernel, commits, settings } = world;
-  await kernel.sleep(quietMs, 'collection phase');
-  settings.isQuiet = true;
-  await kernel.sleep(quietMs, '');
-  await checkHealed(world.regions, world);
-  commits.floor = makeStamp(epochMs + kernel.nowMs + world.besidesMs - 1_000, 0, parseInstance(new Uint8Array(8)));
-  const working = load(world, operations, 'collection');
-  await collect(world, commits.floor);
-  await working;
-  settings.isQuiet = false;
+  const { kernel } = world;
+  await load(world, operations, 'collection');
+  if (world.collects) {
+    const untilMs = epochMs + kernel.nowMs + world.besidesMs;
+    await floorsPass(world, untilMs);
+  }
   await untilEqual(world);
   await checkHealed(world.regions, world);
 }
 
-/** Every cluster collects under the floor, at one of its instances, again where that fails. */
-async function collect(world: World, floor: Stamp): Promise<void> {
-  await Promise.all(
-    world.regions.map(async ({ hosts: [host] }) => {
-      await host?.collect(floor);
-    }),
-  );
+/** Every floor passes a time; within a day, what it takes to close and tell, and the horizon. */
+async function floorsPass({ kernel, regions, settings, counts }: World, untilMs: number): Promise<void> {
+  const beganMs = kernel.nowMs;
+  for (;;) {
+    const floors = await Promise.all(regions.map((region) => region.openQuietly().read(readFloor)));
+    if (floors.every((floor) => physicalMsOf(floor) > untilMs)) break;
+    if (kernel.nowMs - beganMs > settings.mesh.dayMs * 2 + healMsMax) {
+      throw new Violation(
+        'liveness',
+        `floors are at ${floors.map((floor) => physicalMsOf(floor) - untilMs).join(', ')} ms of what they must pass`,
+      );
+    }
+    await kernel.sleep(pollMs, 'have all floors passed?');
+  }
+  counts.add('floors have passed everything');
 }
 
 function described(error: unknown): RunReport['violation'] {

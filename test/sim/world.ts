@@ -3,7 +3,9 @@ import { type DatabaseCopy } from './cluster/database.ts';
 import { Host } from './cluster/host.ts';
 import { type JobSettings } from './cluster/jobs.ts';
 import { readParkedCount } from '../../src/replica/park.ts';
+import { addressOf } from './cluster/operator.ts';
 import { Region } from './cluster/region.ts';
+import { type Stream } from './kernel/streams.ts';
 import { epochMs, MachineClock } from './kernel/clock.ts';
 import { Counts } from './kernel/counts.ts';
 import { Kernel } from './kernel/kernel.ts';
@@ -24,18 +26,28 @@ export class World {
   readonly regions: readonly Region[];
   readonly digests: DenseDigests;
   readonly settings: JobSettings;
+  readonly #balancer: Stream;
+  readonly #mayCollect: boolean;
 
   constructor(options: SimOptions, plant: Plant = noPlant) {
     this.kernel = new Kernel(options.seed, options.print);
     this.network = new Network(this.kernel, this.counts);
     this.commits = new CommitOracle(this.kernel, this.ledger);
     const random = this.kernel.streams.of('world');
+    this.#balancer = this.kernel.streams.of('balancer');
+    // A cluster that begins anew takes writes at once here, and holds the floor back for ever under its old name: no floor moves in such runs.
+    this.#mayCollect = options.without.includes('diskLost') || random.chance(0.5);
     this.digests = new DenseDigests(random.chance(0.5) ? 3 : 4);
     const max = 2 + random.below(6);
     this.settings = {
       counts: this.counts,
-      antiEntropyMs: random.between(2_000, 8_000),
-      isQuiet: false,
+      mesh: {
+        waitMs: random.between(1_000, 10_000),
+        membersMs: 1_000,
+        repairMs: random.between(4_000, 60_000),
+        closingMs: { least: random.between(300, 1_000), most: random.between(1_000, 8_000) },
+        dayMs: this.#mayCollect ? random.between(2_000, 30_000) : 86_400_000,
+      },
       topBranches: { max, min: 1 + random.below(2) },
       stepBranches: 1 + random.below(5),
       logRowsKept: 1 + random.below(20),
@@ -87,6 +99,11 @@ export class World {
     return this.#operations;
   }
 
+  /** Floors move in this run; no disk may be lost then. */
+  get collects(): boolean {
+    return this.#mayCollect;
+  }
+
   isAllUp(): boolean {
     return this.hosts().every(({ front }) => front !== undefined);
   }
@@ -95,6 +112,12 @@ export class World {
   async parkedCount(): Promise<number> {
     const counts = await Promise.all(this.regions.map((region) => region.openQuietly().read(readParkedCount)));
     return counts.reduce((sum, { writes }) => sum + writes, 0);
+  }
+
+  /** One of a cluster's instances, as a load balancer would: any, also one that is down. */
+  #resolve(cluster: string): string {
+    const region = this.regions.find((each) => addressOf(each) === cluster);
+    return region === undefined ? cluster : this.#balancer.pick(region.hosts).address;
   }
 
   #region(index: number, instances: number, plant: Plant): Region {
@@ -106,9 +129,8 @@ export class World {
       const rate = this.kernel.streams.of(`machine ${address}`).between(0.9, 1.1);
       const machine = new MachineClock(this.kernel, rate);
       const { kernel, network, counts, digests, settings } = this;
-      const peers = (): string[] =>
-        this.regions.filter((other) => other !== region).flatMap(({ hosts }) => hosts.map((host) => host.address));
-      region.hosts.push(new Host({ kernel, network, counts, digests, settings, peers, region, address, machine, plant }));
+      const resolve = (cluster: string): string => this.#resolve(cluster);
+      region.hosts.push(new Host({ kernel, network, counts, digests, settings, resolve, region, address, machine, plant }));
     }
     return region;
   }

@@ -10,6 +10,7 @@ export function answers(parts: Parts): Handler {
   const responder = new Responder({ store, digests, clusterId: own.clusterId, sink: sinkOf(parts), clock });
   const byPath: Readonly<Record<string, (frame: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>>> = {
     '/exchange': (frame) => responder.answer(frame),
+    '/feed': (frame) => parts.mesh.feedServer.answer(frame),
   };
   return (path, frame, signal) => {
     const answer = byPath[path];

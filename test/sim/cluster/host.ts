@@ -1,5 +1,4 @@
 import { hasCode } from '../../../src/core/errors.ts';
-import { type Stamp } from '../../../src/core/stamp.ts';
 import { clockOf, type MachineClock } from '../kernel/clock.ts';
 import { type Counts } from '../kernel/counts.ts';
 import { type Kernel } from '../kernel/kernel.ts';
@@ -11,7 +10,7 @@ import { asBug, simLog } from './log.ts';
 import { noTrouble, openSimStore, type StoreTrouble } from './store.ts';
 import { type Region } from './region.ts';
 
-export interface HostDeps extends Pick<InstanceDeps, 'digests' | 'settings' | 'peers'> {
+export interface HostDeps extends Pick<InstanceDeps, 'digests' | 'settings' | 'resolve'> {
   readonly kernel: Kernel;
   readonly network: Network;
   readonly counts: Counts;
@@ -129,25 +128,6 @@ export class Host {
     });
   }
 
-  /** Takes what is below the floor away in this process, under whatever trouble its store has. Resolves when it is done. */
-  collect(floor: Stamp): Promise<void> {
-    const { kernel, counts } = this.#deps;
-    return new Promise((resolve) => {
-      this.#life.after(0, 'collects', () => {
-        const collected = this.#instance?.collect(floor) ?? Promise.resolve(0);
-        collected.then(
-          (count) => {
-            counts.add('collected', count);
-            resolve();
-          },
-          (error: unknown) => {
-            kernel.fail(error);
-          },
-        );
-      });
-    });
-  }
-
   /** Once a second: what the server does where its store is known to be away. */
   refuseWaiting(): void {
     const instance = this.#instance;
@@ -158,7 +138,7 @@ export class Host {
   }
 
   #open(life: Life): Promise<Instance> {
-    const { kernel, network, counts, region, machine, digests, settings, plant, peers } = this.#deps;
+    const { kernel, network, counts, region, machine, digests, settings, plant, resolve } = this.#deps;
     const clock = clockOf(machine, life);
     const random = kernel.streams.of(`${life.name} own`);
     const store = openSimStore(region.database, {
@@ -173,7 +153,7 @@ export class Host {
     const log = simLog(kernel, counts, life.name);
     const link = (address: string, path: string): ReturnType<Network['linkTo']> =>
       network.linkTo({ life, region: region.index }, address, path);
-    return openInstance({ store, clock, random, log, digests, link, peers, settings, plant });
+    return openInstance({ store, clock, random, log, digests, link, resolve, settings, plant });
   }
 
   #listen(life: Life, instance: Instance): void {

@@ -1,19 +1,20 @@
 import { type PeerLink } from '../../../src/aae/checkedPeer.ts';
 import { Tree } from '../../../src/aae/tree.ts';
 import { type Clock, type Log } from '../../../src/core/ports.ts';
-import { type Stamp } from '../../../src/core/stamp.ts';
 import { instanceOf, type MeshDigests } from '../../../src/crypto/mesh.ts';
+import { Mesh } from '../../../src/mesh/mesh.ts';
+import { type Links } from '../../../src/mesh/ports.ts';
 import { Leases } from '../../../src/replica/lease.ts';
 import { Replica } from '../../../src/replica/replica.ts';
 import { fenceSlot, LeasedSlots } from '../../../src/replica/slots.ts';
-import { runJobs } from '../../../src/server/background.ts';
+import { runJobs } from '../../../src/replica/jobs.ts';
 import { settleIdentity, type ClusterIdentity } from '../../../src/server/identity.ts';
 import { type Store } from '../../../src/store/store.ts';
 import { type Handler } from '../network/network.ts';
 import { type Stream } from '../kernel/streams.ts';
 import { type Plant } from '../plants/plant.ts';
 import { answers } from './answers.ts';
-import { clusterJobs, instanceJobs, type JobSettings } from './jobs.ts';
+import { clusterJobs, type JobSettings } from './jobs.ts';
 
 /** What a process has to work with; everything of the world that it touches. */
 export interface InstanceDeps {
@@ -23,8 +24,8 @@ export interface InstanceDeps {
   readonly log: Log;
   readonly digests: MeshDigests;
   readonly link: (address: string, path: string) => PeerLink;
-  /** Addresses of the instances of other clusters. */
-  readonly peers: () => readonly string[];
+  /** The instance that a cluster's address leads to at the moment. */
+  readonly resolve: (cluster: string) => string;
   readonly settings: JobSettings;
   readonly plant: Plant;
 }
@@ -35,6 +36,7 @@ export interface Parts extends InstanceDeps {
   readonly tree: Tree;
   readonly leases: Leases;
   readonly replica: Replica;
+  readonly mesh: Mesh;
 }
 
 /** What clients use of an instance. */
@@ -47,8 +49,6 @@ export interface Instance {
   readonly answer: Handler;
   /** While the store is away, once a second. */
   refuseWaiting(): void;
-  /** Takes what is below the floor away; until members agree on floors, the run says when. */
-  collect(floor: Stamp): Promise<number>;
   /** The clean stop. */
   close(): Promise<void>;
 }
@@ -72,9 +72,10 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
     feedPartitions: 1,
     observer: { commit: () => undefined },
   });
-  const parts: Parts = { ...deps, store, own, tree, leases, replica };
-  const shared = runJobs(clusterJobs(parts), { store: plant.jobStore?.(store, leases) ?? store, leases, clock, log });
-  const each = runJobs(instanceJobs(parts), { store, leases: undefined, clock, log });
+  const stopping = new AbortController();
+  const mesh = openMesh({ ...deps, store }, own, replica, stopping.signal);
+  const parts: Parts = { ...deps, store, own, tree, leases, replica, mesh };
+  const jobs = runJobs([...clusterJobs(parts), ...mesh.jobs], { store: plant.jobStore?.(store, leases) ?? store, leases, clock, log });
   return {
     own,
     front: plant.front?.(replica) ?? replica,
@@ -82,12 +83,29 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
     refuseWaiting: () => {
       replica.refuseWaiting();
     },
-    collect: (floor) => replica.collect(floor, new AbortController().signal),
     close: async () => {
-      await shared[Symbol.asyncDispose]();
-      await each[Symbol.asyncDispose]();
+      stopping.abort();
+      await jobs[Symbol.asyncDispose]();
       await replica.close();
       await leases[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Its part in the mesh, as `server/openMesh.ts` makes it. */
+function openMesh(
+  { store, digests, link, resolve, clock, random, log, settings, plant }: InstanceDeps,
+  own: ClusterIdentity,
+  replica: Replica,
+  signal: AbortSignal,
+): Mesh {
+  const links: Links = { link: ({ host }, service) => ({ ask: (frame, until) => link(resolve(host), `/${service}`).ask(frame, until) }) };
+  const observer = {
+    page: ({ writes }: { writes: number }): void => {
+      settings.counts.add('feed: pages');
+      settings.counts.add('feed: writes', writes);
+    },
+  };
+  const deps = { store, digests, own, replica, links, clock, random, log, observer, times: settings.mesh, isShared: true, signal };
+  return new Mesh(plant.mesh?.(deps) ?? deps);
 }

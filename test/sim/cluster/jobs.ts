@@ -1,10 +1,8 @@
 import { trimLog } from '../../../src/aae/bounds.ts';
-import { Driver } from '../../../src/aae/driver.ts';
 import { growStep } from '../../../src/aae/grow.ts';
 import { type WriteSink } from '../../../src/aae/responder.ts';
-import { allKeys } from '../../../src/core/key.ts';
-import { hasCode } from '../../../src/core/errors.ts';
-import { type Job } from '../../../src/server/background.ts';
+import { type MeshTimes } from '../../../src/mesh/mesh.ts';
+import { type Job } from '../../../src/replica/jobs.ts';
 import { storeKey } from '../../../src/store/keyspace.ts';
 import { type Counts } from '../kernel/counts.ts';
 import { type Parts } from './instance.ts';
@@ -12,61 +10,32 @@ import { type Parts } from './instance.ts';
 /** Sizes and paces, small enough that a short run sees everything happen. */
 export interface JobSettings {
   readonly counts: Counts;
-  readonly antiEntropyMs: number;
-  /** While true no exchange is begun. */
-  isQuiet: boolean;
+  readonly mesh: MeshTimes;
   readonly topBranches: { readonly max: number; readonly min: number };
   readonly stepBranches: number;
   readonly logRowsKept: number;
 }
 
-/** Where received writes go. */
-export function sinkOf({ replica, plant }: Pick<Parts, 'replica' | 'plant'>): WriteSink {
-  return plant.sink?.(replica) ?? replica;
+/** Where writes go that exchanges bring. */
+export function sinkOf({ replica, plant, mesh }: Pick<Parts, 'replica' | 'plant' | 'mesh'>): WriteSink {
+  const standing: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.isMember(peer) ? 'repairs' : 'plain') };
+  return plant.sink?.(replica) ?? standing;
 }
 
-/** Jobs that one instance of a cluster runs, under leases. */
+/** Jobs beside those of the mesh. */
 export function clusterJobs(parts: Parts): Job[] {
   return [
     {
       name: 'parked writes',
-      pauseMs: 2_000,
+      pauseMs: () => 2_000,
+      runsOn: 'one',
       work: async () => {
         parts.settings.counts.add('parked writes taken in', await parts.replica.retryParked());
       },
     },
-    { name: 'tree levels', pauseMs: 1_000, work: (store, signal) => keepTree({ ...parts, store }, signal) },
-    { name: 'fence', pauseMs: 500, work: (store) => witness({ ...parts, store }) },
+    { name: 'tree levels', pauseMs: () => 1_000, runsOn: 'one', work: (store, signal) => keepTree({ ...parts, store }, signal) },
+    { name: 'fence', pauseMs: () => 500, runsOn: 'one', work: (store) => witness({ ...parts, store }) },
   ];
-}
-
-/** Jobs that every instance runs. The loops of another layer join here, or beside it in `openInstance`. */
-export function instanceJobs(parts: Parts): Job[] {
-  return [{ name: 'anti-entropy', pauseMs: parts.settings.antiEntropyMs / 2, work: (_store, signal) => antiEntropy(parts, signal) }];
-}
-
-async function antiEntropy(parts: Parts, signal: AbortSignal): Promise<void> {
-  const { store, digests, own, clock, random, settings, link } = parts;
-  await clock.sleep(random.around(settings.antiEntropyMs / 2), signal);
-  const peers = parts.peers();
-  if (settings.isQuiet || peers.length === 0 || signal.aborted) return;
-  const deps = { store, digests, clusterId: own.clusterId, sink: sinkOf(parts), clock, random };
-  const direction = random.chance(0.8) ? 'both' : 'pull';
-  const driver = new Driver(deps, link(random.pick(peers), '/exchange'), {
-    scope: allKeys,
-    direction,
-    onProgress: () => undefined,
-    signal,
-  });
-  try {
-    const { converged, applied, parked } = await driver.run();
-    settings.counts.add(converged ? 'exchange: converged' : 'exchange: did not converge');
-    settings.counts.add('exchange: writes applied', applied);
-    settings.counts.add('exchange: writes parked', parked);
-  } catch (error) {
-    if (!hasCode(error, 'peer_timeout', 'peer_unreachable', 'unavailable', 'disk_full')) throw error;
-    settings.counts.add(`exchange: ${error.code}`);
-  }
 }
 
 /** As `keepTree` of `aae/grow.ts`, with small sizes. */

@@ -1,3 +1,4 @@
+import { isSystemKey } from '../cluster/operator.ts';
 import { allKeys } from '../../../src/core/key.ts';
 import { hasCode } from '../../../src/core/errors.ts';
 import { stampToHex } from '../../../src/core/stamp.ts';
@@ -68,11 +69,13 @@ export class Client {
       case 'list':
         return this.#reading(host, this.#world.ledger.keys(), async () => {
           const { entries } = await front.list({ range: allKeys, limit: listLimit, order: ask.order, values: 'with' });
-          return entries.map(({ key, value, version }) => ({
-            key: nameOf(key),
-            value: Buffer.from(value).toString(),
-            version: stampToHex(version),
-          }));
+          return entries
+            .filter(({ key }) => !isSystemKey(nameOf(key)))
+            .map(({ key, value, version }) => ({
+              key: nameOf(key),
+              value: Buffer.from(value).toString(),
+              version: stampToHex(version),
+            }));
         });
     }
   }

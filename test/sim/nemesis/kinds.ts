@@ -166,6 +166,7 @@ export const faults: Readonly<Record<FaultKind, Fault>> = {
     });
   },
   diskLost: (world, random) => {
+    if (world.collects) return;
     world.loseDisk(random.pick(world.regions), random.around(3_000));
   },
   diskRestored: (world, random) => {

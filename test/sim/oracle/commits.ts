@@ -2,11 +2,13 @@ import { fromLatin1, toHex, toLatin1 } from '../../../src/core/bytes.ts';
 import { decodeEntry, type Entry } from '../../../src/core/entry.ts';
 import { parseKey } from '../../../src/core/key.ts';
 import { limits } from '../../../src/core/limits.ts';
-import { physicalMsOf, stampToHex, type Stamp } from '../../../src/core/stamp.ts';
-import { splitValueRecord } from '../../../src/replica/batch.ts';
+import { parseStamp, physicalMsOf, stampToHex, type Stamp } from '../../../src/core/stamp.ts';
+import { splitRecord } from '../../../src/replica/value.ts';
 import { headKey, valueKey } from '../../../src/replica/change.ts';
+import { floorKey } from '../../../src/replica/floor.ts';
 import { keyWithin, tableRange, tables } from '../../../src/store/keyspace.ts';
 import { type Committed } from '../cluster/database.ts';
+import { isSystemKey } from '../cluster/operator.ts';
 import { type Region } from '../cluster/region.ts';
 import { Violation, type Kernel } from '../kernel/kernel.ts';
 import { RegionHistory, seenOf, type Seen } from './history.ts';
@@ -25,8 +27,6 @@ export class CommitOracle {
   readonly #histories = new Map<number, RegionHistory>();
   /** Ranks that some cluster has held. */
   readonly #known = new Set<string>();
-  /** What may be collected; nothing while undefined. */
-  floor: Stamp | undefined;
 
   constructor(kernel: Kernel, ledger: Ledger) {
     this.#kernel = kernel;
@@ -50,6 +50,7 @@ export class CommitOracle {
     const view = region.database.view();
     for (const row of view.range(tableRange(tables.head).start, tableRange(tables.head).end, Infinity, 'forward')) {
       const key = toLatin1(keyWithin(row.key));
+      if (isSystemKey(key)) continue;
       const seen = stateOf(key, (name) => view.get(name), 'before');
       if (seen !== undefined) history.add(key, seen);
     }
@@ -60,7 +61,9 @@ export class CommitOracle {
       const minted = this.#slots.observe(region, committed, this.#kernel.running);
       if (minted !== undefined) this.#checkClock(region, minted.closed, minted.before);
       for (const text of committed.keys) {
-        if (text.charCodeAt(0) === tables.head) this.#observeHead(region, committed, toLatin1(keyWithin(fromLatin1(text))), minted);
+        if (text.charCodeAt(0) !== tables.head) continue;
+        const key = toLatin1(keyWithin(fromLatin1(text)));
+        if (!isSystemKey(key)) this.#observeHead(region, committed, key, minted);
       }
     } catch (error) {
       this.#kernel.fail(error);
@@ -72,7 +75,7 @@ export class CommitOracle {
     const after = stateOf(key, committed.after, 'after');
     const history = this.history(region.index);
     if (after === undefined) {
-      if (before !== undefined) this.#checkCollected(region, key, before);
+      if (before !== undefined) this.#checkCollected(region, key, before, committed);
       return;
     }
     if (before !== undefined && after.rank < before.rank) {
@@ -101,9 +104,10 @@ export class CommitOracle {
     if (problem !== undefined) throw new Violation('I8', `${where(region, key)}: version ${seen.version} ${problem}`);
   }
 
-  #checkCollected(region: Region, key: string, before: Seen): void {
-    const floor = this.floor === undefined ? '' : stampToHex(this.floor);
-    const floorMs = this.floor === undefined ? 0 : physicalMsOf(this.floor);
+  #checkCollected(region: Region, key: string, before: Seen, committed: Committed): void {
+    const row = committed.before(floorKey);
+    const floor = row === undefined ? '' : stampToHex(parseStamp(row));
+    const floorMs = row === undefined ? 0 : physicalMsOf(parseStamp(row));
     const isGone = before.tombstone || (before.expiresAt !== 0 && before.expiresAt < floorMs);
     if (!isGone || before.version >= floor) throw new Violation('I6', `${where(region, key)}: ${before.version} was taken away`);
     this.history(region.index).collected(key, before.rank);
@@ -132,8 +136,8 @@ function stateOf(key: string, read: Committed['before'], when: string): Seen | u
   const entry: Entry = decodeEntry(bytes);
   const [head] = entry;
   if (head === undefined || entry.length > 1) throw new Violation('C9', `key ${key} has ${entry.length} candidates ${when} a commit`);
-  const record = read(valueKey(name, head.leaf));
+  const record = head.record ?? read(valueKey(name, head.leaf));
   if (record === undefined && !head.tombstone)
     throw new Violation('R11', `key ${key} has no value ${when} a commit, at ${toHex(head.version)}`);
-  return seenOf(head, record === undefined ? '' : Buffer.from(splitValueRecord(record).value).toString());
+  return seenOf(head, record === undefined ? '' : Buffer.from(splitRecord(record).value).toString());
 }

@@ -1,8 +1,9 @@
 import { fromLatin1, toLatin1 } from '../../../src/core/bytes.ts';
 import { compareStamps, stampToHex, type Stamp } from '../../../src/core/stamp.ts';
-import { decodeLease } from '../../../src/replica/lease.ts';
-import { decodeSlot } from '../../../src/replica/slot.ts';
-import { tables } from '../../../src/store/keyspace.ts';
+import { decodeLease, isFree } from '../../../src/replica/lease.ts';
+import { decodeSlot, type SlotRecord } from '../../../src/replica/slot.ts';
+import { slotLease } from '../../../src/replica/slots.ts';
+import { storeKey, tables } from '../../../src/store/keyspace.ts';
 import { type Committed } from '../cluster/database.ts';
 import { witnessKey } from '../cluster/jobs.ts';
 import { type Region } from '../cluster/region.ts';
@@ -50,6 +51,10 @@ export class SlotOracle {
       this.#holders.set(name, running);
       return undefined;
     }
+    if (isClosing(before, after)) {
+      checkFree(where, committed, text);
+      return undefined;
+    }
     const holder = this.#holders.get(name);
     const problem =
       after.lease < before.lease
@@ -62,6 +67,18 @@ export class SlotOracle {
     if (problem !== undefined) throw new Violation('I8', `${where}: ${problem}`);
     return { before: before.closed, closed: after.closed };
   }
+}
+
+/** Nothing but the closed stamp has moved: an instance that does not hold the slot may do that, where nobody holds it. */
+function isClosing(before: SlotRecord, after: SlotRecord): boolean {
+  return before.lease === after.lease && before.batch === after.batch;
+}
+
+function checkFree(where: string, committed: Committed, text: string): void {
+  const slot = (text.charCodeAt(1) << 8) | text.charCodeAt(2);
+  const lease = committed.before(storeKey(tables.lease, Buffer.from(slotLease(slot))));
+  if (lease === undefined || !isFree(decodeLease(lease)))
+    throw new Violation('I8', `${where} was closed by who does not hold it, while it is held`);
 }
 
 function checkLease(region: Region, committed: Committed, text: string): void {

@@ -1,5 +1,6 @@
 import { type WriteSink } from '../../../src/aae/responder.ts';
 import { type Tree } from '../../../src/aae/tree.ts';
+import { type MeshDeps } from '../../../src/mesh/mesh.ts';
 import { type Follower } from '../../../src/replica/follower.ts';
 import { type Leases } from '../../../src/replica/lease.ts';
 import { type Replica } from '../../../src/replica/replica.ts';
@@ -19,6 +20,8 @@ export interface Plant {
   readonly follower?: (tree: Tree) => Follower;
   /** Where received writes go. */
   readonly sink?: (replica: Replica) => WriteSink;
+  /** What the mesh is made of. */
+  readonly mesh?: (deps: MeshDeps) => MeshDeps;
   /** What clients use. */
   readonly front?: (replica: Replica) => Front;
 }

@@ -4,7 +4,7 @@ import { type Plant } from './plant.ts';
 
 /** Something happens to what a peer sent before it is taken in. */
 function receiving(take: (replica: Replica, writes: readonly ReceivedWrite[]) => readonly ReceivedWrite[]): Plant {
-  return { sink: (replica) => ({ receive: (writes, peer) => replica.receive(take(replica, writes), peer) }) };
+  return { sink: (replica) => ({ receive: (writes, peer) => replica.receive(take(replica, writes), peer, 'repairs') }) };
 }
 
 /** The clock follows every stamp that a peer sends, also those that are parked for being in the future. */
