@@ -57,22 +57,21 @@ export class Follower {
   async #whileItGoes(signal: AbortSignal): Promise<void> {
     const { replica } = this.#deps;
     let from = await replica.cursor(this.#peerId);
-    let asked = this.#ask(from ?? nowhere, signal);
+    let next: Promise<UpstreamPage> | undefined;
     while (!signal.aborted) {
-      const page = await asked;
+      const page = await (next ?? this.#ask(from ?? nowhere, signal));
       this.#backoff.succeeded();
       this.#deps.hear(this.#peerId, page.statement);
       noteAnswer(this.#health, page, this.#deps.clock.now());
       // Where there is more, it comes while this page is taken in.
-      const next = page.end === undefined ? this.#ask(page.cursor, signal) : undefined;
-      next?.catch(() => undefined); // it is awaited above, unless what comes now fails first
+      next = page.end === undefined ? this.#ask(page.cursor, signal) : undefined;
+      next?.catch(() => undefined); // it is awaited above, unless what comes now fails first, or we stop
       const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, joins: page.end };
       const { results, isMoved } = await replica.receivePage(page.writes, toHex(this.#peerId), move);
       this.#health.applied += results.filter(({ status }) => status === 'applied').length;
       notePage(this.#health, page, this.#deps);
       if (!isMoved) return;
       from = page.cursor;
-      asked = next ?? this.#ask(from, signal);
     }
   }
 

@@ -24,6 +24,9 @@ export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
   readonly upstreams: () => readonly PeerRecord[];
 }
 
+/** Between two looks at whether the feed has come to its end. */
+const levelLookMs = 200;
+
 interface Followed {
   readonly address: string;
   readonly stop: AbortController;
@@ -103,12 +106,13 @@ export class Following {
     return new Follower(record.clusterId, this.#upstream(record), health, deps).run(signal);
   }
 
-  /** At once, then every minute or so. */
+  /** Once the feed has come to its end, or soon at the latest, then every minute or so. */
   async #repairs(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {
     const { links, own, clock, random, times, log } = this.#deps;
     const link = links.link(record.address, 'exchange');
     const backoff = new Backoff(clock, random);
     const isOver = (): boolean => signal.aborted;
+    await this.#untilLevel(health, signal);
     while (!isOver()) {
       try {
         await repair(record.clusterId, this.#upstream(record), link, health, { ...this.#deps, clusterId: own.clusterId }, signal);
@@ -120,6 +124,14 @@ export class Following {
         await backoff.failed(signal);
       }
     }
+  }
+
+  /** What the feed is about to bring an exchange need not bring too. Where the feed does not get there, the exchange is not kept from it. */
+  async #untilLevel(health: PeerHealth, signal: AbortSignal): Promise<void> {
+    const { clock, times } = this.#deps;
+    const startedMs = clock.monotonic();
+    while (health.levelMs === 0 && clock.monotonic() - startedMs < times.repairMs && !signal.aborted)
+      await clock.sleep(levelLookMs, signal);
   }
 }
 

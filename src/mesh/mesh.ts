@@ -135,12 +135,10 @@ export class Mesh {
           this.#records = await this.#peers.read();
         },
       ),
-      job(
-        'follow',
-        'one',
-        () => times.membersMs,
-        (_store, signal) => this.#following.run(signal),
-      ),
+      job('follow', 'one', firstAtOnce(times.membersMs), async (_store, signal) => {
+        this.#records = await this.#peers.read();
+        await this.#following.run(signal);
+      }),
       job(
         'closing',
         'each',
@@ -223,4 +221,14 @@ export class Mesh {
     if (floor !== undefined) await replica.raiseFloor(floor);
     await replica.collect(await replica.floor(), signal);
   }
+}
+
+/** A region that starts lacks what was written meanwhile: it does not wait before it follows. */
+function firstAtOnce(pauseMs: number): () => number {
+  let nextMs = 0;
+  return () => {
+    const ms = nextMs;
+    nextMs = pauseMs;
+    return ms;
+  };
 }
