@@ -19,6 +19,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   peer_unreachable: 502,
   peer_timeout: 504,
   peer_protocol: 502,
+  wrong_peer: 502,
   unavailable: 503,
   disk_full: 507,
   read_only: 503,
