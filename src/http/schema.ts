@@ -69,6 +69,7 @@ export const pullAnswer = z.object({
   sent: count,
   applied: count,
   parked: count,
+  missed: count,
   bytesIn: count,
   bytesOut: count,
   writeBytes: count,
