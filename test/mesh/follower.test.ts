@@ -72,8 +72,6 @@ describe('M4: an upstream that does not keep to the protocol is refused, counted
     '501 writes': { cursor: { incarnation: 1, position: position(1) }, writes: page(501) },
     'more than 512 KiB in two writes': { cursor: { incarnation: 1, position: position(1) }, writes: page(2, 'x'.repeat(300_000)) },
     'writes that are none': { cursor: { incarnation: 1, position: position(1) }, writes: Buffer.of(77) },
-    'K13: a frontier more than an hour ahead': ahead(3_700_000),
-    'G39: a frontier a year ahead': ahead(yearMs),
   };
   const links: Record<string, { link: PeerLink; code: ErrorCode }> = {
     garbage: { link: raw(() => Buffer.from('HTTP/1.1 200 OK')), code: 'peer_protocol' },
