@@ -45,7 +45,7 @@ async function follow(instance: Instance, link: PeerLink, sleepsMax: number, wai
   const health = newHealth();
   const lines: Cluster['lines'] = [];
   const random = { ...seededRandom(1), fraction: () => 0.5 };
-  const upstream = new Upstream(link, liarId, { digests, clusterId: instance.clusterId, random, clock });
+  const upstream = new Upstream(link, liarId, { digests, clusterId: instance.clusterId, random });
   const deps = {
     ...{ replica: instance.replica, clock, random, log: recordingLog(lines), waitMs },
     ...{ state: () => Promise.resolve(saysNothing), hear: () => undefined, onPage: () => undefined },
@@ -54,7 +54,6 @@ async function follow(instance: Instance, link: PeerLink, sleepsMax: number, wai
   return { health, slept, lines };
 }
 
-const yearMs = 365 * 86_400_000;
 const nowMs = new FakeClock().now();
 const soon = makeStamp(nowMs, 0, parseInstance(new Uint8Array(8).fill(3)));
 const page = (count: number, value = 'v'): Uint8Array =>
