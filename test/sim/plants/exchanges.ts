@@ -70,18 +70,6 @@ export const joinedAtFirstAnswer = joining((link, _deps, join) => ({
   },
 }));
 
-/** A peer's frontier is joined though the exchange with it was cut. */
-export const joinedAfterCut = joining((link, _deps, join) => ({
-  ask: async (frame, signal) => {
-    try {
-      return await link.ask(frame, signal);
-    } catch (error) {
-      await join().catch(() => undefined);
-      throw error;
-    }
-  },
-}));
-
 const takenInMs = 300;
 
 /** A peer's frontier is joined after an exchange with it, whatever of that did not come or is not taken in yet. */

@@ -1,4 +1,4 @@
-import { joinedAfterCut, joinedAtFirstAnswer, joinedThoughMissed } from './exchanges.ts';
+import { joinedAtFirstAnswer, joinedThoughMissed } from './exchanges.ts';
 import {
   cursorByVersions,
   endReadLater,
@@ -57,7 +57,6 @@ export const plants: Readonly<Record<string, Planted>> = {
   movedBeforeTaken: { plant: movedBeforeTaken, breaks: ['I7'], seed: 1 },
   joinedWhileParked: { plant: joinedWhileParked, breaks: ['I7'], seed: 2 },
   joinedAtFirstAnswer: { plant: joinedAtFirstAnswer, breaks: ['I7'], seed: 3 },
-  joinedAfterCut: { plant: joinedAfterCut, breaks: ['I7'], seed: 19 },
   joinedThoughMissed: { plant: joinedThoughMissed, breaks: ['I7'], seed: 3 },
   slotBaseIgnored: {
     plant: slotBaseIgnored,
