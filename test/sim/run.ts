@@ -7,7 +7,6 @@ import { operate } from './cluster/operator.ts';
 import { Client } from './load/client.ts';
 import { nemesis } from './nemesis/nemesis.ts';
 import { type SimOptions } from './options.ts';
-import { checkFrontier } from './oracle/frontier.ts';
 import { checkHealed, checkTree, difference } from './oracle/final.ts';
 import { type Plant } from './plants/plant.ts';
 import { type RunReport } from './report.ts';
@@ -30,6 +29,9 @@ export async function runSeed(options: SimOptions, plant?: Plant): Promise<RunRe
     kernel.fail(error);
   };
   process.on('unhandledRejection', failed);
+  const { stackTraceLimit } = Error;
+  // Where an error was made is told by a replay; to find it out for each that a run makes takes a good part of its time.
+  if (options.print === undefined) Error.stackTraceLimit = 0;
   let violation: RunReport['violation'] = null;
   try {
     await withBans(() =>
@@ -40,6 +42,7 @@ export async function runSeed(options: SimOptions, plant?: Plant): Promise<RunRe
   } catch (error) {
     violation = described(error);
   } finally {
+    Error.stackTraceLimit = stackTraceLimit;
     process.off('unhandledRejection', failed);
   }
   return {
@@ -112,7 +115,7 @@ async function checkTreesNowAndThen(world: World, signal: AbortSignal): Promise<
 /** I7, again and again. */
 async function checkFrontiers(world: World, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    for (const region of world.regions) await checkFrontier(region, world);
+    for (const region of world.regions) await world.frontiers.check(region);
     await world.kernel.sleep(frontierCheckMs, '');
   }
 }

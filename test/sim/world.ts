@@ -12,6 +12,7 @@ import { Kernel } from './kernel/kernel.ts';
 import { heal } from './network/link.ts';
 import { Network } from './network/network.ts';
 import { CommitOracle } from './oracle/commits.ts';
+import { FrontierOracle } from './oracle/frontier.ts';
 import { Ledger } from './oracle/ledger.ts';
 import { type SimOptions } from './options.ts';
 import { noPlant, type Plant } from './plants/plant.ts';
@@ -23,6 +24,7 @@ export class World {
   readonly network: Network;
   readonly ledger = new Ledger();
   readonly commits: CommitOracle;
+  readonly frontiers: FrontierOracle;
   readonly regions: readonly Region[];
   readonly digests: DenseDigests;
   readonly settings: JobSettings;
@@ -33,6 +35,7 @@ export class World {
     this.kernel = new Kernel(options.seed, options.print);
     this.network = new Network(this.kernel, this.counts);
     this.commits = new CommitOracle(this.kernel, this.ledger);
+    this.frontiers = new FrontierOracle(this.ledger, this.commits);
     const random = this.kernel.streams.of('world');
     this.#balancer = this.kernel.streams.of('balancer');
     // A cluster that begins anew takes writes at once here, and holds the floor back for ever under its old name: no floor moves in such runs.
@@ -46,11 +49,12 @@ export class World {
         membersMs: 1_000,
         repairMs: random.between(4_000, 60_000),
         closingMs: { least: random.between(300, 1_000), most: random.between(1_000, 8_000) },
-        dayMs: this.#mayCollect ? random.between(2_000, 30_000) : 86_400_000,
+        dayMs: this.#mayCollect ? random.between(6_000, 30_000) : 86_400_000,
       },
       topBranches: { max, min: 1 + random.below(2) },
       stepBranches: 1 + random.below(5),
       logRowsKept: 1 + random.below(20),
+      pageWrites: 1 + random.below(20),
     };
     this.regions = Array.from({ length: options.regions }, (_, index) => this.#region(index, options.instances, plant));
   }

@@ -1,6 +1,8 @@
 import { type PeerLink } from '../../../src/aae/checkedPeer.ts';
 import { Tree } from '../../../src/aae/tree.ts';
+import { clusterPartOf } from '../../../src/core/frontier.ts';
 import { type Clock, type Log } from '../../../src/core/ports.ts';
+import { makeStamp } from '../../../src/core/stamp.ts';
 import { instanceOf, type MeshDigests } from '../../../src/crypto/mesh.ts';
 import { Mesh } from '../../../src/mesh/mesh.ts';
 import { type Links } from '../../../src/mesh/ports.ts';
@@ -15,6 +17,7 @@ import { type Stream } from '../kernel/streams.ts';
 import { type Plant } from '../plants/plant.ts';
 import { answers } from './answers.ts';
 import { clusterJobs, type JobSettings } from './jobs.ts';
+import { shortPages } from './pages.ts';
 
 /** What a process has to work with; everything of the world that it touches. */
 export interface InstanceDeps {
@@ -111,6 +114,8 @@ function openMesh(
       settings.counts.add('feed: writes', writes);
     },
   };
-  const deps = { store, digests, own, replica, links, clock, random, log, observer, times: settings.mesh, isShared: true, signal };
+  const part = clusterPartOf(makeStamp(0, 0, instanceOf(own.clusterId, own.incarnation, 0)));
+  const short = shortPages(replica, store, part, settings.pageWrites);
+  const deps = { store, digests, own, replica: short, links, clock, random, log, observer, times: settings.mesh, isShared: true, signal };
   return new Mesh(plant.mesh?.(deps) ?? deps);
 }

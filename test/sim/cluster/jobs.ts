@@ -14,6 +14,8 @@ export interface JobSettings {
   readonly topBranches: { readonly max: number; readonly min: number };
   readonly stepBranches: number;
   readonly logRowsKept: number;
+  /** Writes of a page of a feed. */
+  readonly pageWrites: number;
 }
 
 /** Where writes go that exchanges bring. */

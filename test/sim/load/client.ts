@@ -11,7 +11,7 @@ import { type World } from '../world.ts';
 import { nextAsk, writeOp, type Ask } from './asks.ts';
 import { keyOf, nameOf } from './keys.ts';
 
-const thinkMs = 1_200;
+const thinkMs = 800;
 const answerMsMax = 15_000;
 const listLimit = 100;
 

@@ -2,7 +2,7 @@ import { type World } from '../world.ts';
 import { type SimOptions } from '../options.ts';
 import { faultKinds, faults, notYet } from './kinds.ts';
 
-const gapMs = 2_500;
+const gapMs = 1_700;
 const kindChance = 0.55;
 
 /**

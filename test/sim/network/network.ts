@@ -68,20 +68,23 @@ export class Network {
     if (signal.aborted) return Promise.reject(reasonOf(signal));
     return new Promise((resolve, reject) => {
       const gone = new AbortController();
+      let isOver = false;
       const end = (settle: () => void): void => {
-        if (gone.signal.aborted) return;
+        if (isOver) return;
+        isOver = true;
         timeout.cancel();
         signal.removeEventListener('abort', leave);
-        gone.abort();
         settle();
       };
       const leave = (): void => {
         end(() => {
+          gone.abort();
           reject(reasonOf(signal));
         });
       };
       const fail = (code: ErrorCode, why: string): void => {
         end(() => {
+          gone.abort();
           reject(new GkvError(code, `peer ${address}: ${why}`));
         });
       };

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { decodeEntry } from '../../../src/core/entry.ts';
+import { parseKey } from '../../../src/core/key.ts';
 import { compareStamps } from '../../../src/core/stamp.ts';
+import { valueKey } from '../../../src/replica/change.ts';
 import { isGone, readFloor } from '../../../src/replica/floor.ts';
-import { tableRange, tables } from '../../../src/store/keyspace.ts';
+import { keyWithin, tableRange, tables } from '../../../src/store/keyspace.ts';
 import { storeLimits } from '../../../src/store/store.ts';
 import { toHex } from '../../../src/core/bytes.ts';
 import { type MeshDigests } from '../../../src/crypto/mesh.ts';
@@ -46,7 +48,9 @@ async function contents(regions: readonly Region[]): Promise<Map<string, string>
         snapshot.range(tableRange(tables.head), { limit: storeLimits.rowsMax }),
       )) {
         const entry = decodeEntry(value);
-        if (entry.every((head) => isGone(head, floor))) content.delete(toHex(key));
+        if (!entry.every((head) => isGone(head, floor))) continue;
+        content.delete(toHex(key));
+        for (const { leaf } of entry) content.delete(toHex(valueKey(parseKey(keyWithin(key)), leaf)));
       }
       return content;
     }),

@@ -19,12 +19,15 @@ export function seenOf({ version, id, tombstone, expiresAt }: Head, value: strin
 /** Everything that one cluster ever held, key by key, in the order of its commits. */
 export class RegionHistory {
   readonly #states = new Map<string, Seen[]>();
+  readonly #greatest = new Map<string, Seen>();
   readonly #collected = new Map<string, string>();
 
   add(key: string, seen: Seen): void {
     const states = this.#states.get(key);
     if (states === undefined) this.#states.set(key, [seen]);
     else states.push(seen);
+    const greatest = this.#greatest.get(key);
+    if (greatest === undefined || seen.rank > greatest.rank) this.#greatest.set(key, seen);
   }
 
   /** A key is gone by collection: its last write, as a rank. */
@@ -38,10 +41,7 @@ export class RegionHistory {
 
   /** The greatest that the cluster ever held. */
   greatest(key: string): Seen | undefined {
-    return this.of(key).reduce<Seen | undefined>(
-      (great, seen) => (great === undefined || seen.rank > great.rank ? seen : great),
-      undefined,
-    );
+    return this.#greatest.get(key);
   }
 
   wasCollected(key: string, rank: string): boolean {
@@ -55,6 +55,7 @@ export class RegionHistory {
   /** What was on the disk is gone. */
   forget(): void {
     this.#states.clear();
+    this.#greatest.clear();
     this.#collected.clear();
   }
 }

@@ -5,6 +5,8 @@ import { type AcknowledgedWrite, type AskedWrite, type Operation } from './opera
 /** What clients asked for and were told, and what of it was ever stored anywhere. */
 export class Ledger {
   readonly operations: Operation[] = [];
+  /** In the order of their answers. */
+  readonly allAcknowledged: AcknowledgedWrite[] = [];
   readonly #byValue = new Map<string, { readonly operation: Operation; readonly write: AskedWrite }>();
   /** value → the one version that it was stored under. */
   readonly #versions = new Map<string, string>();
@@ -46,7 +48,9 @@ export class Ledger {
       if (twin !== undefined) {
         throw new Violation('I8', `key ${write.key}: version ${version} was given to operations ${twin.operation.id} and ${operation.id}`);
       }
-      this.#acknowledged.set(write.key, [...earlier, { ...write, version, operation, lost: false }]);
+      const acknowledged = { ...write, version, operation, lost: false };
+      this.#acknowledged.set(write.key, [...earlier, acknowledged]);
+      this.allAcknowledged.push(acknowledged);
     }
   }
 
@@ -64,7 +68,7 @@ export class Ledger {
   /** A disk is gone: what was acknowledged, and no cluster holds or has in a greater one, need not be anywhere any more. */
   diskLost(isSomewhere: (key: string, version: string) => boolean): number {
     let lost = 0;
-    for (const write of [...this.#acknowledged.values()].flat()) {
+    for (const write of this.allAcknowledged) {
       if (write.lost || isSomewhere(write.key, write.version)) continue;
       write.lost = true;
       lost += 1;

@@ -61,3 +61,19 @@ export const unfencedJobs: Plant = {
     }));
   },
 };
+
+/** A slot that was never used begins at nothing, though its cluster has told others that it is closed. */
+export const slotBaseIgnored: Plant = {
+  store: (store) =>
+    withTransactions(store, (tx) => {
+      let isClosing = false;
+      return {
+        ...forwardedTransaction(tx),
+        range: (range, options) => {
+          isClosing ||= range.start[0] === tables.slot;
+          return tx.range(range, options);
+        },
+        get: (key, isolation) => (key[0] === tables.slotBase && !isClosing ? Promise.resolve(undefined) : tx.get(key, isolation)),
+      };
+    }),
+};
