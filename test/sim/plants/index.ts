@@ -64,7 +64,7 @@ export const plants: Readonly<Record<string, Planted>> = {
     seed: 33,
     run: { regions: 2, instances: 3, also: ['clockJump', 'crash'], without: ['diskLost', 'clockDay', 'storeAway'] },
   },
-  floorOfOwnLow: { plant: floorOfOwnLow, breaks: ['I3', 'I7'], seed: 17 },
+  floorOfOwnLow: { plant: floorOfOwnLow, breaks: ['I3', 'I7'], seed: 35 },
   floorByClock: { plant: floorByClock, breaks: ['I3', 'I7'], seed: 2 },
   takenBelowFloor: {
     plant: takenBelowFloor,
