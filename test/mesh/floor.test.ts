@@ -94,7 +94,8 @@ describe('M10: collection in a mesh', () => {
     await cluster.replica.write([memberOp(cluster), set('k', 'v')]);
     await cluster.replica.closePresent();
     assert.deepEqual((await cluster.mesh.view()).low, stampZero);
-    for (const { name, work } of [...cluster.mesh.jobs, ...cluster.mesh.memberJobs]) if (name === 'floor') await work(cluster.store, new AbortController().signal);
+    for (const { name, work } of [...cluster.mesh.jobs, ...cluster.mesh.memberJobs])
+      if (name === 'floor') await work(cluster.store, new AbortController().signal);
     assert.deepEqual(await cluster.replica.floor(), stampZero);
   });
 
@@ -122,7 +123,8 @@ describe('M10: collection in a mesh', () => {
 describe('M10: floors that are heard', () => {
   const floorJob = async (cluster: Cluster): Promise<void> => {
     for (const name of ['members', 'floor'])
-      for (const job of [...cluster.mesh.jobs, ...cluster.mesh.memberJobs]) if (job.name === name) await job.work(cluster.store, new AbortController().signal);
+      for (const job of [...cluster.mesh.jobs, ...cluster.mesh.memberJobs])
+        if (job.name === name) await job.work(cluster.store, new AbortController().signal);
   };
   const hear = (cluster: Cluster, floor: number): Promise<Uint8Array> =>
     cluster.mesh.feedServer.answer(askFrame({ statement: { ...saysNothing, floor: stampAt(floor) } }));
