@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'peer_unreachable'
   | 'peer_timeout'
   | 'peer_protocol'
+  | 'wrong_peer'
   // what this process, its store or its machine cannot do
   | 'not_advertised'
   | 'unavailable'

@@ -82,6 +82,7 @@ export const pullAnswer = z.object({
   sent: count,
   applied: count,
   parked: count,
+  missed: count,
   bytesIn: count,
   bytesOut: count,
   writeBytes: count,

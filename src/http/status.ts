@@ -20,6 +20,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   peer_timeout: 504,
   peer_protocol: 502,
   not_advertised: 409,
+  wrong_peer: 502,
   unavailable: 503,
   disk_full: 507,
   read_only: 503,

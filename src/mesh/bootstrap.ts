@@ -36,8 +36,8 @@ export async function bootstrap(
   onProgress: (progress: JoinProgress) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { links, own, digests, random, clock } = deps;
-  const asking = { digests, random, clock, clusterId: own.clusterId };
+  const { links, own, digests, random } = deps;
+  const asking = { digests, random, clusterId: own.clusterId };
   const donor = await whileUnreachable(address, deps, signal, () => identify(links.link(address, 'identity'), asking, signal));
   if (equalBytes(donor.clusterId, own.clusterId))
     throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);

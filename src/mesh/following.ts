@@ -94,8 +94,8 @@ export class Following {
   }
 
   #upstream({ clusterId, address }: PeerRecord): Upstream {
-    const { links, digests, own, random, clock } = this.#deps;
-    return new Upstream(links.link(address, 'feed'), clusterId, { digests, clusterId: own.clusterId, random, clock });
+    const { links, digests, own, random } = this.#deps;
+    return new Upstream(links.link(address, 'feed'), clusterId, { digests, clusterId: own.clusterId, random });
   }
 
   #follow(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {

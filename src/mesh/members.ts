@@ -35,8 +35,8 @@ export class Members {
    * Errors: those of the link; `mesh_mismatch`; `malformed` for our own address; `not_advertised`.
    */
   async add(address: HostPort, regionName: string | undefined, signal: AbortSignal): Promise<PeerRecord> {
-    const { links, digests, random, clock, own, replica } = this.#deps;
-    const found = await identify(links.link(address, 'identity'), { digests, random, clock, clusterId: own.clusterId }, signal);
+    const { links, digests, random, own, replica } = this.#deps;
+    const found = await identify(links.link(address, 'identity'), { digests, random, clusterId: own.clusterId }, signal);
     if (equalBytes(found.clusterId, own.clusterId))
       throw new GkvError('malformed', `peer: ${hostPortText(address)} is this cluster itself; name another one`, {
         details: { field: 'peer' },

@@ -1,11 +1,11 @@
 import { type PeerLink } from '../aae/checkedPeer.ts';
 import { decodeAnswer, encodeRequest, nonceBytes, protocolError } from '../aae/frame.ts';
 import { compareBytes, equalBytes, toHex } from '../core/bytes.ts';
-import { hasCode } from '../core/errors.ts';
-import { latestOf, type Frontier } from '../core/frontier.ts';
+import { GkvError, hasCode } from '../core/errors.ts';
+import { type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
-import { type Clock, type Random } from '../core/ports.ts';
-import { physicalMsOf, stampZero } from '../core/stamp.ts';
+import { type Random } from '../core/ports.ts';
+import { stampZero } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { positionPastAll, type FeedCursor } from '../replica/cursor.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
@@ -28,7 +28,6 @@ export interface UpstreamDeps {
   /** Ours, a UUID's 16 bytes. */
   readonly clusterId: Uint8Array;
   readonly random: Random;
-  readonly clock: Clock;
 }
 
 /** For the peer's frontier alone, whatever its incarnation. */
@@ -49,19 +48,21 @@ export class Upstream {
 
   /** Errors: those of the link; `mesh_mismatch`; `peer_protocol` for an answer that does not fit. */
   async page(ask: FeedAsk, signal: AbortSignal): Promise<UpstreamPage> {
-    const { digests, clusterId, random, clock } = this.#deps;
+    const { digests, clusterId, random } = this.#deps;
     const header = { clusterId, nonce: random.bytes(nonceBytes), floor: stampZero };
     const request = encodeRequest(header, encodeFeedAsk(ask), digests, 'feed');
     const frame = await this.#link.ask(request, signal);
     const page = fromPeer(() => {
       const answer = decodeAnswer(frame, request, digests, 'feed');
       if (!equalBytes(answer.clusterId, this.#peerId))
-        throw protocolError(`cluster ${toHex(answer.clusterId)} answers where ${toHex(this.#peerId)} should be`);
+        throw new GkvError(
+          'wrong_peer',
+          `cluster ${toHex(answer.clusterId)} answers where ${toHex(this.#peerId)} should be: its record names another's address`,
+        );
       const { writes, ...rest } = decodeFeedAnswer(answer.body);
       return { ...rest, writes: decodeWrites(writes, digests) };
     });
     check(ask, page);
-    checkEnd(page, clock.now());
     return { ...page, bytesIn: frame.length, bytesOut: request.length };
   }
 }
@@ -83,12 +84,4 @@ function check(ask: FeedAsk, { cursor, end, writes }: Omit<UpstreamPage, 'bytesI
   if (cursor.incarnation > ask.cursor.incarnation) return;
   const order = compareBytes(cursor.position, ask.cursor.position);
   if (order < 0 || (order === 0 && (writes.length > 0 || end === undefined))) throw protocolError('a page that does not go on');
-}
-
-/** No clock is that wrong and still worth following: what is joined of the frontier decides what is passed over. */
-const hourMs = 3_600_000;
-
-function checkEnd({ end }: Pick<UpstreamPage, 'end'>, nowMs: number): void {
-  const aheadMs = end === undefined ? 0 : physicalMsOf(latestOf(end)) - nowMs;
-  if (aheadMs > hourMs) throw protocolError('its frontier is more than an hour ahead of our clock: one of the two clocks is wrong');
 }

@@ -73,11 +73,8 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
     if (stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? joining?.unready() : 'its store does not answer';
   };
-  const apps = createApps({
-    ...{ opened, config, own, digests, replica, transport, metrics, log, unready },
-    ...inMesh,
-    signal: stopping.signal,
-  });
+  const shared = { opened, config, own, digests, replica, transport, metrics, log, unready };
+  const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });
   const jobDeps = { store, leases, clock: realClock, log };
   const jobs = [runJobs([...jobsOf(digests, replica, log), ...mesh.jobs], jobDeps)];
   let beginning: Promise<void> = Promise.resolve();

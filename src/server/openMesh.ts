@@ -59,7 +59,6 @@ export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
     links: transport,
     digests,
     random: realRandom,
-    clock: realClock,
     own: self,
     advertised: deps.advertised,
     changed: () => mesh.readMembers(),

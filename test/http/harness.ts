@@ -16,6 +16,7 @@ export const report: PullReport = {
   sent: 4,
   applied: 3,
   parked: 0,
+  missed: 0,
   bytesIn: 5,
   bytesOut: 6,
   writeBytes: 7,

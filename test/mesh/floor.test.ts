@@ -49,6 +49,15 @@ async function holds({ store }: Instance, name: string): Promise<boolean> {
   return (await store.read((snapshot) => snapshot.get(headKey(key(name))))) !== undefined;
 }
 
+/** What never used slots are closed up to: its low, once its own slot has closed the present. */
+async function closedUpTo({ store, replica }: Cluster, ms: number): Promise<void> {
+  await replica.closePresent();
+  await store.transact((tx) => {
+    tx.set(storeKey(tables.slotBase), stampAt(ms));
+    return Promise.resolve();
+  });
+}
+
 describe('M10: collection in a mesh', () => {
   it('G22: S18: a tombstone is collected everywhere once all have been level for a day, and the trees stay right', async () => {
     await using world = await openWorld(3);
@@ -92,7 +101,7 @@ describe('M10: collection in a mesh', () => {
     const network = new Network();
     const cluster = await openCluster(network, 1);
     await cluster.replica.write([memberOp(cluster), set('k', 'v')]);
-    await cluster.replica.closePresent();
+    await closedUpTo(cluster, cluster.clock.now());
     assert.deepEqual((await cluster.mesh.view()).low, stampZero);
     for (const { name, work } of [...cluster.mesh.jobs, ...cluster.mesh.memberJobs])
       if (name === 'floor') await work(cluster.store, new AbortController().signal);
@@ -128,15 +137,6 @@ describe('M10: floors that are heard', () => {
   };
   const hear = (cluster: Cluster, floor: number): Promise<Uint8Array> =>
     cluster.mesh.feedServer.answer(askFrame({ statement: { ...saysNothing, floor: stampAt(floor) } }));
-
-  /** What never used slots are closed up to: its low, once its own slot has closed the present. */
-  const closedUpTo = async ({ store, replica }: Cluster, ms: number): Promise<void> => {
-    await replica.closePresent();
-    await store.transact((tx) => {
-      tx.set(storeKey(tables.slotBase), stampAt(ms));
-      return Promise.resolve();
-    });
-  };
 
   it('one that is known to the mesh is adopted by who has everything up to it', async () => {
     const clock = new TestClock();

@@ -45,7 +45,7 @@ async function follow(instance: Instance, link: PeerLink, sleepsMax: number, wai
   const health = newHealth();
   const lines: Cluster['lines'] = [];
   const random = { ...seededRandom(1), fraction: () => 0.5 };
-  const upstream = new Upstream(link, liarId, { digests, clusterId: instance.clusterId, random, clock });
+  const upstream = new Upstream(link, liarId, { digests, clusterId: instance.clusterId, random });
   const deps = {
     ...{ replica: instance.replica, clock, random, log: recordingLog(lines), waitMs },
     ...{ state: () => Promise.resolve(saysNothing), hear: () => undefined, onPage: () => undefined },
@@ -54,7 +54,6 @@ async function follow(instance: Instance, link: PeerLink, sleepsMax: number, wai
   return { health, slept, lines };
 }
 
-const yearMs = 365 * 86_400_000;
 const nowMs = new FakeClock().now();
 const soon = makeStamp(nowMs, 0, parseInstance(new Uint8Array(8).fill(3)));
 const page = (count: number, value = 'v'): Uint8Array =>
@@ -72,8 +71,6 @@ describe('M4: an upstream that does not keep to the protocol is refused, counted
     '501 writes': { cursor: { incarnation: 1, position: position(1) }, writes: page(501) },
     'more than 512 KiB in two writes': { cursor: { incarnation: 1, position: position(1) }, writes: page(2, 'x'.repeat(300_000)) },
     'writes that are none': { cursor: { incarnation: 1, position: position(1) }, writes: Buffer.of(77) },
-    'K13: a frontier more than an hour ahead': ahead(3_700_000),
-    'G39: a frontier a year ahead': ahead(yearMs),
   };
   const links: Record<string, { link: PeerLink; code: ErrorCode }> = {
     garbage: { link: raw(() => Buffer.from('HTTP/1.1 200 OK')), code: 'peer_protocol' },
