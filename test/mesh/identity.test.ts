@@ -5,11 +5,11 @@ import { type PeerLink } from '../../src/aae/checkedPeer.ts';
 import { hasCode } from '../../src/core/errors.ts';
 import { MeshDigests } from '../../src/crypto/mesh.ts';
 import { answerIdentity, identify } from '../../src/mesh/identity.ts';
-import { FakeClock, seededRandom } from '../support.ts';
+import { seededRandom } from '../support.ts';
 import { digests, readerHeader } from './hostile.ts';
 
 const clusterId = new Uint8Array(16).fill(3);
-const asker = { digests, clusterId: new Uint8Array(16).fill(4), random: seededRandom(1), clock: new FakeClock() };
+const asker = { digests, clusterId: new Uint8Array(16).fill(4), random: seededRandom(1) };
 const signal = new AbortController().signal;
 
 function answering(answer: (frame: Uint8Array) => Uint8Array): PeerLink {
@@ -24,7 +24,7 @@ describe('M16: identity', () => {
     }
   });
 
-  it('is asked and answered only by who has the mesh key and is of this mesh', async () => {
+  it('is asked and answered only by who has the mesh key and is of this mesh', () => {
     const others = [
       new MeshDigests({ id: digests.meshId, key: new Uint8Array(32).fill(9) }),
       new MeshDigests({ id: new Uint8Array(32), key: new Uint8Array(32).fill(2) }),
