@@ -67,7 +67,6 @@ describe('M4: an upstream that does not keep to the protocol is refused, counted
   const otherMesh = new MeshDigests({ id: new Uint8Array(32).fill(7), key: new Uint8Array(32).fill(2) });
   const raw = (answer: (frame: Uint8Array) => Uint8Array): PeerLink => ({ ask: (frame) => Promise.resolve(answer(frame)) });
   const lies: Record<string, Lie> = {
-    'another cluster answers': { clusterId: new Uint8Array(16).fill(8) },
     '501 writes': { cursor: { incarnation: 1, position: position(1) }, writes: page(501) },
     'more than 512 KiB in two writes': { cursor: { incarnation: 1, position: position(1) }, writes: page(2, 'x'.repeat(300_000)) },
     'writes that are none': { cursor: { incarnation: 1, position: position(1) }, writes: Buffer.of(77) },
@@ -85,6 +84,7 @@ describe('M4: an upstream that does not keep to the protocol is refused, counted
     ...Object.fromEntries(
       Object.entries(lies).map(([name, lie]) => [name, { link: lyingUpstream(() => lie).link, code: 'peer_protocol' }]),
     ),
+    'another cluster answers': { link: lyingUpstream(() => ({ clusterId: new Uint8Array(16).fill(8) })).link, code: 'wrong_peer' },
   };
   for (const [name, { link, code }] of Object.entries(links)) {
     it(`${name}: ${code}`, async () => {

@@ -66,7 +66,7 @@ describe('M8: exchanges of a mesh', () => {
 
   it('an answer of another cluster than the feed named is refused, and nothing is joined', async () => {
     const network = new Network();
-    await using a = await openCluster(network, 1, { jobs: 'run', times: { repairMs: 100 } }); // it waits no longer for a feed that never ends
+    await using a = await openCluster(network, 1, { jobs: 'run', times: { repairMs: 50 } });
     await using b = await openCluster(network, 2);
     await using c = await openCluster(network, 3);
     const [write] = await b.replica.write([set('k', 'v')]);
