@@ -24,6 +24,7 @@ export interface Region {
   readonly name: string;
   readonly api: string;
   readonly mesh: string;
+  readonly clusterId: string;
   readonly service: Service;
 }
 
@@ -33,18 +34,25 @@ export interface RegionOptions {
   /** Ports of loopback; 0 for any free one. */
   readonly apiPort: number;
   readonly meshPort: number;
+  /** More for the command line. */
+  readonly flags?: readonly string[];
 }
 
 /** `start` starts a program; resolves with the first line that matches. */
 export async function startRegion(
-  { name, data, apiPort, meshPort }: RegionOptions,
+  { name, data, apiPort, meshPort, flags = [] }: RegionOptions,
   start: (program: string, args: readonly string[], ready: RegExp) => Promise<Service>,
 ): Promise<Region> {
   const listen = ['--listen', `127.0.0.1:${apiPort}`, '--mesh-listen', `127.0.0.1:${meshPort}`];
-  const args = [command, 'serve', '--open', '--data', data, '--region', name, ...listen, '--log-level', 'warn'];
+  const args = [command, 'serve', '--open', '--data', data, '--region', name, ...listen, '--log-level', 'warn', ...flags];
   const service = await start(process.execPath, args, /^gkvmesh ready /);
-  const [, api = '', mesh = ''] = /api=(\S+) mesh=(\S+)/.exec(service.ready) ?? [];
-  return { name, api, mesh, service };
+  return regionOf(name, service);
+}
+
+/** By the line that says that it is ready. */
+export function regionOf(name: string, service: Service): Region {
+  const [, api = '', mesh = '', clusterId = ''] = /api=(\S+) mesh=(\S+) cluster=(\S+)/.exec(service.ready) ?? [];
+  return { name, api, mesh, clusterId, service };
 }
 
 /** A process whose lines of standard output are read; its errors are ours. */
@@ -52,8 +60,8 @@ export function spawned(program: string, args: readonly string[]): ChildProcess 
   return spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
-/** Resolves with the first line that matches; throws when the process ends before, or is not ready in time. */
-export async function serviceOf(child: ChildProcess, ready: RegExp): Promise<Service> {
+/** Resolves with the first line that matches; throws when the process ends before, or is not ready in time. `onLine` is told of those before it. */
+export async function serviceOf(child: ChildProcess, ready: RegExp, onLine: (line: string) => void = () => undefined): Promise<Service> {
   const ended = exitOf(child);
   const stop = async (): Promise<void> => {
     const timer = setTimeout(() => child.kill('SIGKILL'), stopMsMax);
@@ -63,7 +71,10 @@ export async function serviceOf(child: ChildProcess, ready: RegExp): Promise<Ser
   };
   const late = setTimeout(() => child.kill('SIGKILL'), readyMsMax);
   for await (const line of linesOf(child)) {
-    if (!ready.test(line)) continue;
+    if (!ready.test(line)) {
+      onLine(line);
+      continue;
+    }
     clearTimeout(late);
     child.stdout?.resume();
     return { pid: child.pid ?? 0, ready: line, stop };

@@ -6,13 +6,19 @@ import { realClock } from '../src/server/real.ts';
 /** The machine's clock, but tests may let it jump ahead. */
 export class TestClock implements Clock {
   #aheadMs = 0;
+  #backMs = 0;
 
   advance(ms: number): void {
     this.#aheadMs += ms;
   }
 
+  /** The wall clock alone. */
+  setBack(ms: number): void {
+    this.#backMs += ms;
+  }
+
   now(): number {
-    return realClock.now() + this.#aheadMs;
+    return realClock.now() + this.#aheadMs - this.#backMs;
   }
 
   monotonic(): number {

@@ -32,6 +32,8 @@ export interface PeerDeps {
   readonly clusterId: Uint8Array;
   readonly nonce: Uint8Array;
   readonly prints: Fingerprints;
+  /** The cluster id of who must answer, in hex; undefined: anybody of the mesh. */
+  readonly peer: string | undefined;
 }
 
 /** Requests in a row that bring no write either way; more is a peer that leads us in circles. */
@@ -50,7 +52,7 @@ export class CheckedPeer {
 
   /** Errors: those of the link; `mesh_mismatch`; `peer_protocol` for an answer that does not fit. */
   async ask(ask: Ask, signal: AbortSignal): Promise<CheckedAnswer> {
-    const { digests, clusterId, nonce, prints } = this.#deps;
+    const { digests, clusterId, nonce, prints, peer: expected } = this.#deps;
     const request = encodeRequest({ clusterId, nonce, floor: stampZero }, encodeAsk(ask), digests);
     if (request.length > frameBytesMax) throw new GkvError('internal', `a request of ${request.length} bytes`);
     const frame = await this.#link.ask(request, signal);
@@ -59,6 +61,7 @@ export class CheckedPeer {
       const reply = decodeReply(answer.body);
       return { peer: toHex(answer.clusterId), reply, writes: decodeWrites(reply.writes, digests) };
     });
+    if (expected !== undefined && peer !== expected) throw protocolError(`cluster ${peer} answers where ${expected} should be`);
     this.#countIdle(ask, reply);
     checkCounts(ask, reply);
     checkFindings(ask, reply);

@@ -24,6 +24,8 @@ export interface PullReport {
   readonly applied: number;
   /** Of those received, how many wait for the clock to reach them. */
   readonly parked: number;
+  /** Writes that the peer had listed and no longer had when they were asked for: something greater may be there that did not come. */
+  readonly missed: number;
   /** Bytes of message bodies; of these, writes. */
   readonly bytesIn: number;
   readonly bytesOut: number;
@@ -50,6 +52,8 @@ export interface ExchangeOptions {
   readonly direction: 'both' | 'pull';
   readonly onProgress: (report: PullReport) => void;
   readonly signal: AbortSignal;
+  /** The cluster id of who must answer, in hex; left out: anybody of the mesh. */
+  readonly peer?: string;
 }
 
 /** Pushes that are looked up at a time: a page one by one, over a network, would take longer than a snapshot lasts. */
@@ -70,6 +74,7 @@ export class Driver {
     sent: 0,
     applied: 0,
     parked: 0,
+    missed: 0,
     bytesIn: 0,
     bytesOut: 0,
     writeBytes: 0,
@@ -85,7 +90,7 @@ export class Driver {
     const { digests, clusterId } = deps;
     const nonce = deps.random.bytes(nonceBytes);
     this.#prints = new Fingerprints(digests, nonce);
-    this.#peer = new CheckedPeer(link, { digests, clusterId, nonce, prints: this.#prints });
+    this.#peer = new CheckedPeer(link, { digests, clusterId, nonce, prints: this.#prints, peer: options.peer });
     this.#tasks = new Tasks(this.#prints, options.direction);
     this.#started = deps.clock.monotonic();
     this.#breathed = this.#started;
@@ -193,9 +198,9 @@ export class Driver {
   }
 
   async #takeWrites(ask: Ask, { reply, writes, peer }: CheckedAnswer): Promise<void> {
-    this.#tasks.settleWants(ask.wants, reply.wantsDone, writes);
+    const missed = this.#tasks.settleWants(ask.wants, reply.wantsDone, writes);
     const { applied, parked } = await takeIn(this.#deps.sink, writes, peer);
-    this.#note({ received: writes.length, applied, parked });
+    this.#note({ received: writes.length, applied, parked, missed });
   }
 
   async #view<T>(look: (view: RangeView) => Promise<T>): Promise<T> {
@@ -217,6 +222,7 @@ export class Driver {
       sent: before.sent + (more.sent ?? 0),
       applied: before.applied + (more.applied ?? 0),
       parked: before.parked + (more.parked ?? 0),
+      missed: before.missed + (more.missed ?? 0),
       bytesIn: before.bytesIn + (more.bytesIn ?? 0),
       bytesOut: before.bytesOut + (more.bytesOut ?? 0),
       writeBytes: before.writeBytes + (more.writeBytes ?? 0),

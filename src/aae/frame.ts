@@ -12,10 +12,10 @@ export const nonceBytes = 16;
 
 const macBytes = 16;
 /** What a frame is for: one of another service is not authentic. */
-export type FrameService = 'exchange' | 'feed';
+export type FrameService = 'exchange' | 'feed' | 'identity';
 
-const requestLabels = { exchange: Buffer.from('gkvmesh/exchange/request/v1\0'), feed: Buffer.from('gkvmesh/feed/request/v1\0') };
-const answerLabels = { exchange: Buffer.from('gkvmesh/exchange/answer/v1\0'), feed: Buffer.from('gkvmesh/feed/answer/v1\0') };
+const requestLabels = labels('request');
+const answerLabels = labels('answer');
 
 /** What stands in front of every request. `floor` is zero until floors are served. */
 export interface RequestHeader {
@@ -79,6 +79,11 @@ export function decodeAnswer(frame: Uint8Array, request: Uint8Array, digests: Me
   if (!equalBytes(mac, expected)) throw keyMismatch();
   const [, clusterId, body] = decodeArray(payload, 3);
   return { clusterId: bytesField(clusterId, 'cluster id', 16), body: bytesField(body, 'body') };
+}
+
+function labels(direction: 'request' | 'answer'): Readonly<Record<FrameService, Uint8Array>> {
+  const label = (service: FrameService): Uint8Array => Buffer.from(`gkvmesh/${service}/${direction}/v1\0`);
+  return { exchange: label('exchange'), feed: label('feed'), identity: label('identity') };
 }
 
 /** CBOR's first byte of an array of so many. */

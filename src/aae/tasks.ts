@@ -145,13 +145,19 @@ export class Tasks {
     if (this.#direction === 'both') this.#pushes.push({ kind: 'range', range });
   }
 
-  /** Asks again for what was wanted and neither came nor was looked for. */
-  settleWants(asked: readonly RangeIds[], done: number, came: readonly ReceivedWrite[]): void {
-    if (done === asked.length) return;
+  /**
+   * Asks again for what was wanted and neither came nor was looked for. Returns how much was looked for and is there no more: something greater
+   * has taken its place since it was listed, and this exchange may not bring that.
+   */
+  settleWants(asked: readonly RangeIds[], done: number, came: readonly ReceivedWrite[]): number {
+    if (asked.length === 0) return 0;
     const here = new Set(came.map(({ id }) => this.#prints.idOf(id)));
-    for (const { range, ids } of asked.slice(done)) {
+    let missed = 0;
+    for (const [index, { range, ids }] of asked.entries()) {
       const left = splitIds(ids).filter((id) => !here.has(id));
-      if (left.length > 0) this.#wants.push({ range, ids: joinIds(left) });
+      if (index < done) missed += left.length;
+      else if (left.length > 0) this.#wants.push({ range, ids: joinIds(left) });
     }
+    return missed;
   }
 }

@@ -7,6 +7,7 @@ import { controlCommands } from './control.ts';
 import { dataCommands } from './data.ts';
 import { exitCodes } from './io.ts';
 import { offlineCommands } from './offline.ts';
+import { memberCommands } from './members.ts';
 import { serveCommands } from './serve.ts';
 import { transferCommands } from './transfer.ts';
 
@@ -31,6 +32,7 @@ program.configureOutput({
 serveCommands(program);
 dataCommands(program);
 controlCommands(program);
+memberCommands(program);
 transferCommands(program);
 backupCommands(program);
 offlineCommands(program);

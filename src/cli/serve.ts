@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { type Command } from 'commander';
 import { configNames, flagOf, loadConfig, type ServerConfig } from '../server/config.ts';
 import { exitCodes, print } from './io.ts';
+import { JoinLines } from './joinLines.ts';
 
 const descriptions: Readonly<Record<string, string>> = {
   open: 'a mesh without grants: whoever reaches the ports may read and write',
@@ -10,6 +11,9 @@ const descriptions: Readonly<Record<string, string>> = {
   fdbPrefix: 'what FoundationDB’s keys begin with, in hex (default 676b766d6573682f, gkvmesh/)',
   listen: 'HTTP API (default 127.0.0.1:6300; port 0 takes a free one)',
   meshListen: 'for other regions (default 127.0.0.1:6200)',
+  advertise: 'where other regions reach the mesh port (default: where it listens)',
+  join: 'mesh port of a member: an empty store is filled from it before this instance is ready',
+  dayMs: 'deletes are remembered at least this long, in ms (default 86400000); every region of a mesh must have the same',
   region: 'shown to operators (default local)',
   meshId: '64 hex digits; fixed at the first start',
   meshKey: 'a file with 64 hex digits; fixed at the first start',
@@ -29,6 +33,9 @@ const placeholders: Readonly<Record<string, string>> = {
   fdbPrefix: ' <hex>',
   listen: ' <host:port>',
   meshListen: ' <host:port>',
+  advertise: ' <host:port>',
+  join: ' <host:port>',
+  dayMs: ' <ms>',
   region: ' <name>',
   meshId: ' <hex>',
   meshKey: ' <file>',
@@ -55,6 +62,11 @@ const noPretenuring = '--no-allocation-site-pretenuring';
 export function serveCommands(program: Command): void {
   withConfigFlags(program.command('serve').description('serve a region until SIGTERM')).action(async (flags: Record<string, unknown>) => {
     await serve(flags);
+  });
+  withConfigFlags(
+    program.command('join <donor>').description('as serve --join: fill an empty store from a member, HOST:PORT of its mesh port'),
+  ).action(async (donor: string, flags: Record<string, unknown>) => {
+    await serve({ ...flags, join: donor });
   });
   withConfigFlags(program.command('check-config').description('check flags, environment and file, and say what holds')).action(
     (flags: Record<string, unknown>) => {
@@ -83,9 +95,22 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
   const config = loadConfig(flags, process.env);
   setFlagsFromString(noPretenuring);
   const { start } = await import('../server/start.ts'); // the other commands do without the store
-  const server = await start(config);
+  const lines = new JoinLines();
+  const server = await start(config, (progress) => {
+    lines.update(progress);
+  });
   const stop = signalled(); // before anybody can know that we are ready
-  print(`gkvmesh ready api=${server.apiUrl} mesh=${server.meshAddress} cluster=${server.clusterId} mesh-id=${server.meshId}`);
+  const where = `api=${server.apiUrl} mesh=${server.meshAddress} cluster=${server.clusterId} mesh-id=${server.meshId}`;
+  if (server.donor !== undefined) print(`gkvmesh joining ${server.donor} ${where}`);
+  let isReady: boolean;
+  try {
+    isReady = await Promise.race([server.ready.then(() => true), stop.then(() => false)]);
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+  if (isReady && server.donor !== undefined) lines.finish();
+  if (isReady) print(`gkvmesh ready ${where}`);
   await stop;
   const hurry = (): void => {
     process.exit(exitCodes.failed);

@@ -118,6 +118,11 @@ export class Client implements AsyncDisposable {
     return brokenOff(await this.#send('POST', path, JSON.stringify(request), {}, pullMsMax));
   }
 
+  /** Any POST whose answer is an object. */
+  async post(path: string, body: JsonObject): Promise<JsonObject> {
+    return this.#post(path, body, jsonObject);
+  }
+
   async json(path: string): Promise<JsonObject> {
     return parseAnswer(await this.text(path), jsonObject);
   }

@@ -24,7 +24,9 @@ export type ErrorCode =
   | 'peer_protocol'
   | 'rollback_detected'
   | 'must_bootstrap'
+  | 'wrong_peer'
   // what this process, its store or its machine cannot do
+  | 'not_advertised'
   | 'unavailable'
   | 'disk_full'
   | 'read_only'

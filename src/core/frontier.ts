@@ -27,7 +27,7 @@ export function clusterPartOf(stamp: Stamp): ClusterPart {
   return toHex(stamp.subarray(stampBytes - instanceBytes, stampBytes - instanceBytes + clusterPartBytes));
 }
 
-function slotOf(stamp: Stamp): number {
+export function slotOf(stamp: Stamp): number {
   return ((stamp[stampBytes - 2] ?? 0) << 8) | (stamp[stampBytes - 1] ?? 0);
 }
 
@@ -61,6 +61,23 @@ function greater(a: Stamp, b: Stamp): Stamp {
   return compareStamps(a, b) >= 0 ? a : b;
 }
 
+/** The same where no stamp is above `latest`; a weaker claim, so it holds where the frontier does. */
+export function cappedFrontier(frontier: Frontier, latest: Stamp): Frontier {
+  const lesser = (stamp: Stamp): Stamp => (compareStamps(stamp, latest) <= 0 ? stamp : latest);
+  const capped = new Map<ClusterPart, ClusterFrontier>();
+  for (const [part, { base, slots }] of frontier) {
+    capped.set(part, { base: lesser(base), slots: new Map([...slots].map(([slot, stamp]) => [slot, lesser(stamp)])) });
+  }
+  return capped;
+}
+
+/** The greatest stamp in it. */
+export function latestOf(frontier: Frontier): Stamp {
+  let latest = stampZero;
+  for (const { base, slots } of frontier.values()) for (const stamp of [base, ...slots.values()]) latest = greater(latest, stamp);
+  return latest;
+}
+
 /** The stamp up to which everything of these clusters is here, whatever its slot; zero where one of them is not known. */
 export function lowOf(frontier: Frontier, parts: Iterable<ClusterPart>): Stamp {
   let low: Stamp | undefined;
@@ -72,8 +89,10 @@ export function lowOf(frontier: Frontier, parts: Iterable<ClusterPart>): Stamp {
   return low ?? stampZero;
 }
 
-const clustersMax = 1_000;
-const slotsMax = 256;
+/** Of a frontier; clusters in each of their incarnations. */
+export const clustersMax = 1_000;
+/** Instances of one cluster at a time, those that died lately among them: numbers of slots are below it. */
+export const slotsMax = 256;
 
 /** count u16 | clusters, rising, each: part 6 | base 16 | count u16 | slots, rising, each: slot u16 | stamp 16. */
 export function writeFrontier(out: ByteWriter, frontier: Frontier): void {
@@ -113,6 +132,7 @@ function readSlots(reader: ByteReader): Map<number, Stamp> {
   for (let i = 0; i < count; i += 1) {
     const slot = reader.u16();
     if (slot <= before) throw reader.fail('a frontier whose slots do not rise');
+    if (slot >= slotsMax) throw reader.fail(`a frontier with slot ${slot}: a cluster has ${slotsMax}`);
     before = slot;
     slots.set(slot, readStamp(reader));
   }

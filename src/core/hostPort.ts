@@ -16,3 +16,8 @@ export function parseHostPort(text: string): HostPort | undefined {
   const port = Number(match?.[3]);
   return host === undefined || port > 65_535 ? undefined : { host, port };
 }
+
+/** What `parseHostPort` reads. */
+export function hostPortText({ host, port }: HostPort): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

@@ -6,12 +6,15 @@ import { controlRoutes } from './control.ts';
 import { dataRoutes } from './data.ts';
 import { type HostRule } from './gate.ts';
 import { type Metrics } from './metrics.ts';
+import { memberRoutes } from './members.ts';
 import { opsRoutes } from './ops.ts';
 import {
   type Backups,
   type DataStore,
+  type EntryView,
   type Health,
   type Identity,
+  type MembersControl,
   type PeersView,
   type Puller,
   type StatusView,
@@ -25,8 +28,10 @@ export interface ApiDeps {
   readonly tree: TreeView;
   readonly status: StatusView;
   readonly backups: Backups;
+  readonly entries: EntryView;
   readonly identity: Identity;
   readonly peers: PeersView;
+  readonly members: MembersControl;
   readonly health: Health;
   readonly metrics: Metrics;
   readonly hosts: HostRule;
@@ -48,7 +53,8 @@ export function createApi(deps: ApiDeps): Koa {
   };
   return createShell({ ...deps, observe }, [
     ...dataRoutes(deps.store, bodies, deps.signal),
-    ...controlRoutes({ puller: deps.puller, tree: deps.tree, status: deps.status, backups: deps.backups, bodies, signal: deps.signal }),
+    ...controlRoutes({ ...deps, bodies }),
+    ...memberRoutes(deps.members, bodies, deps.signal),
     ...opsRoutes(deps),
   ]);
 }

@@ -1,12 +1,15 @@
 import { PassThrough, Readable } from 'node:stream';
 import { type Context } from 'koa';
 import { type PullReport } from '../aae/driver.ts';
+import { toHex } from '../core/bytes.ts';
+import { encodePosition, type Head } from '../core/entry.ts';
 import { GkvError } from '../core/errors.ts';
-import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
+import { clusterPartOf, slotOf } from '../core/frontier.ts';
+import { stampToHex } from '../core/stamp.ts';
 import { type BodyReader } from './body.ts';
-import { parseBody, toBackupResume, toRange } from './parse.ts';
-import { type Backups, type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
 import { backupRequest, pullRequest } from './schema.ts';
+import { decodeAddress, decodeQueryKey, parseBody, toBackupResume, toRange } from './parse.ts';
+import { type Backups, type EntryView, type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
 import { answerJson, type Route } from './shell.ts';
 import { errorAnswer } from './status.ts';
 
@@ -15,6 +18,7 @@ export interface ControlDeps {
   readonly tree: TreeView;
   readonly status: StatusView;
   readonly backups: Backups;
+  readonly entries: EntryView;
   readonly bodies: BodyReader;
   /** Ends the pulls and backups under way. */
   readonly signal: AbortSignal;
@@ -27,7 +31,7 @@ const unreadBytesMax = 65_536;
 export function controlRoutes(deps: ControlDeps): Route[] {
   const pull = async (ctx: Context): Promise<void> => {
     const fields = parseBody(pullRequest, await deps.bodies.read(ctx.req, ctx.res));
-    const { host, port } = peerAddress(fields.peer);
+    const { host, port } = decodeAddress(fields.peer, 'peer');
     const signal = AbortSignal.any([deps.signal, clientGone(ctx)]);
     const request = { host, port, range: toRange(fields), direction: fields.direction, signal };
     if (ctx.req.headers.accept?.includes(ndjson) === true) await pullWithProgress(ctx, deps.puller, request);
@@ -44,19 +48,32 @@ export function controlRoutes(deps: ControlDeps): Route[] {
     const records = deps.backups.open(resume === undefined ? undefined : toBackupResume(resume), deps.signal);
     await streamRecords(ctx, records);
   };
+  const key = async (ctx: Context): Promise<void> => {
+    const candidates = await deps.entries.candidates(decodeQueryKey(ctx.query['key']));
+    answerJson(ctx, JSON.stringify({ candidates: candidates.map(candidateJson) }));
+  };
   return [
     { method: 'POST', path: '/control/backup', handle: backup },
+    { method: 'GET', path: '/control/key', handle: key },
     { method: 'GET', path: '/control/status', handle: status },
     { method: 'POST', path: '/control/aae/pull', handle: pull },
     { method: 'GET', path: '/control/tree', handle: tree },
   ];
 }
 
-function peerAddress(text: string): HostPort {
-  const address = parseHostPort(text);
-  if (address !== undefined && address.port !== 0) return address;
-  const why = address === undefined ? `${JSON.stringify(text.slice(0, 100))} is not ${hostPortIs}` : 'nobody listens on port 0';
-  throw new GkvError('malformed', `peer: ${why}`, { details: { field: 'peer' } });
+/** `origin` names the instance that took the write in: its cluster's 12 hex digits, and its slot. */
+function candidateJson(head: Head): object {
+  return {
+    version: stampToHex(head.version),
+    accepted: stampToHex(head.accepted),
+    origin: { cluster: clusterPartOf(head.accepted), slot: slotOf(head.accepted) },
+    writeId: toHex(head.id),
+    leafGrant: toHex(head.leaf),
+    tombstone: head.tombstone,
+    expiresAt: head.expiresAt === 0 ? null : head.expiresAt,
+    bytes: head.length,
+    feedPosition: head.position === undefined ? null : toHex(encodePosition(head.position)),
+  };
 }
 
 /** Aborts when the connection ends, and also when the client closes its half: who goes away in silence is seen by that alone. */

@@ -10,9 +10,10 @@ import { type FrameResponder } from './ports.ts';
 import { createShell } from './shell.ts';
 
 export interface MeshDeps {
-  /** Of exchanges, and of the feed. */
+  /** Of exchanges, of the feed, and of who we are. */
   readonly responder: FrameResponder;
   readonly feed: FrameResponder;
+  readonly identity: FrameResponder;
   readonly hosts: HostRule;
   readonly clock: Clock;
   readonly log: Log;
@@ -31,7 +32,7 @@ function meshHosts(hosts: HostRule): HostRule {
   return hosts.kind === 'loopback' ? hosts : { kind: 'any', names: [] };
 }
 
-/** The mesh port: peers post frames of exchanges and feeds, and nobody else anything. */
+/** The mesh port: peers post frames, and nobody else anything. */
 export function createMeshApp(deps: MeshDeps): Koa {
   const bodies = new BodyReader({ bytesMax: frameBytesMax, arrivalMsMax: deps.bodyArrivalMsMax }, deps.clock, deps.signal);
   const answer =
@@ -47,5 +48,6 @@ export function createMeshApp(deps: MeshDeps): Koa {
   return createShell({ ...deps, hosts: meshHosts(deps.hosts), observe: () => undefined }, [
     { method: 'POST', path: '/exchange', handle: answer(deps.responder) },
     { method: 'POST', path: '/feed', handle: answer(deps.feed) },
+    { method: 'POST', path: '/identity', handle: answer(deps.identity) },
   ]);
 }

@@ -2,6 +2,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { type PullReport } from '../aae/driver.ts';
 import { type ErrorCode } from '../core/errors.ts';
 import { type Log } from '../core/ports.ts';
+import { registerPeerGauges } from './peerMetrics.ts';
+import { type PeerStatus } from './ports.ts';
 
 /** What is read when metrics are asked for. One that fails is left out of that answer. */
 export interface Readings {
@@ -14,6 +16,8 @@ export interface Readings {
   storeRetries(): number;
   /** Clusters of the mesh, ours among them, that may not go on as they are. */
   faults(): number;
+  /** How it goes with each member. */
+  peers(): Promise<readonly PeerStatus[]>;
   /** Of each port that speaks TLS, how long until its certificate ends. */
   tlsEndsInMs(): readonly { readonly port: string; readonly ms: number }[];
 }
@@ -64,6 +68,7 @@ export class Metrics {
       secondsBuckets,
     );
     this.#gauges(readings);
+    registerPeerGauges(this.#registry, () => readings.peers(), log);
     collectDefaultMetrics({ register: this.#registry });
   }
 

@@ -17,9 +17,14 @@ export interface OpsDeps {
 /** What operators and their machines ask. */
 export function opsRoutes({ identity, health, metrics, peers, release }: OpsDeps): Route[] {
   const description = JSON.stringify(openApi(release));
-  const probe = (name: 'live' | 'ready', why: string) => (ctx: Context) => {
-    if (!health[name]()) throw new GkvError('unavailable', why);
-    answerJson(ctx, `{"${name}":true}`);
+  const live = (ctx: Context): void => {
+    if (!health.live()) throw new GkvError('unavailable', 'this instance cannot go on and must be started again');
+    answerJson(ctx, '{"live":true}');
+  };
+  const ready = (ctx: Context): void => {
+    const why = health.unready();
+    if (why !== undefined) throw new GkvError('unavailable', `this instance takes no requests: ${why}`);
+    answerJson(ctx, '{"ready":true}');
   };
   const clusterId = (ctx: Context): void => {
     ctx.set('Content-Type', 'text/plain; charset=utf-8');
@@ -39,8 +44,8 @@ export function opsRoutes({ identity, health, metrics, peers, release }: OpsDeps
         answerJson(ctx, JSON.stringify({ peers: peers.peers() }));
       },
     },
-    { method: 'GET', path: '/livez', handle: probe('live', 'this instance cannot go on and must be started again') },
-    { method: 'GET', path: '/readyz', handle: probe('ready', 'this instance takes no requests: it is starting or stopping') },
+    { method: 'GET', path: '/livez', handle: live },
+    { method: 'GET', path: '/readyz', handle: ready },
     { method: 'GET', path: '/metrics', handle: scrape },
     {
       method: 'GET',

@@ -3,10 +3,12 @@ import { decodeHeader } from '../backup/content.ts';
 import { digestBytes } from '../backup/record.ts';
 import { type BackupResume } from '../backup/source.ts';
 import { GkvError } from '../core/errors.ts';
+import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
 import { parseKey, prefixRange, type Key, type KeyRange } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { stampFromHex, type Stamp } from '../core/stamp.ts';
 import { positionBytes } from '../replica/cursor.ts';
+import { parseUuid } from '../core/uuid.ts';
 import { type Expected, type WriteOp } from '../replica/proposal.ts';
 import { type backupRequest, type batchRequest, type setRequest } from './schema.ts';
 
@@ -52,6 +54,19 @@ function decodeBase64(text: string, field: string): Buffer {
   return bytes;
 }
 
+/** A key in base64url without padding, as it stands in a query. */
+export function decodeQueryKey(text: unknown): Key {
+  const bytes = Buffer.from(typeof text === 'string' ? text : '', 'base64url');
+  if (typeof text !== 'string' || bytes.toString('base64url') !== text) {
+    throw new GkvError('malformed', 'key: must be in the query once, in base64url without padding', { details: { field: 'key' } });
+  }
+  try {
+    return parseKey(bytes);
+  } catch (error) {
+    throw inField(error, 'key');
+  }
+}
+
 export function decodeKey(text: string, field: string): Key {
   const bytes = decodeBase64(text, field);
   try {
@@ -59,6 +74,21 @@ export function decodeKey(text: string, field: string): Key {
   } catch (error) {
     throw inField(error, field);
   }
+}
+
+/** HOST:PORT where somebody may listen. Error: `malformed`. */
+export function decodeAddress(text: string, field: string): HostPort {
+  const address = parseHostPort(text);
+  if (address !== undefined && address.port !== 0) return address;
+  const why = address === undefined ? `${JSON.stringify(text.slice(0, 100))} is not ${hostPortIs}` : 'nobody listens on port 0';
+  throw new GkvError('malformed', `${field}: ${why}`, { details: { field } });
+}
+
+/** The 16 bytes. Error: `malformed`. */
+export function decodeUuid(text: string, field: string): Uint8Array {
+  const bytes = parseUuid(text);
+  if (bytes !== undefined) return bytes;
+  throw new GkvError('malformed', `${field}: ${JSON.stringify(text.slice(0, 100))} is no UUID in lower case`, { details: { field } });
 }
 
 function inField(error: unknown, field: string): unknown {

@@ -1,5 +1,7 @@
 import { type PullReport } from '../aae/driver.ts';
 import { type BackupResume } from '../backup/source.ts';
+import { type Head } from '../core/entry.ts';
+import { type HostPort } from '../core/hostPort.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
 import { type Stamp } from '../core/stamp.ts';
@@ -115,11 +117,24 @@ export interface MeshStatus {
   readonly fault: string | null;
 }
 
+/** All that is held for one key. */
+export interface EntryView {
+  candidates(key: Key): Promise<readonly Head[]>;
+}
+
 export interface PeersView {
   peers(): readonly PeerView[];
 }
 
-/** The answering side of exchanges, on the mesh port. */
+/** Who is a member of the mesh; a change is a write like any other, and reaches all regions. */
+export interface MembersControl {
+  /** Asks who is at the address. Errors: `peer_unreachable` and the like, `mesh_mismatch`, `malformed` where that is us, `not_advertised`. */
+  add(address: HostPort, regionName: string | undefined, signal: AbortSignal): Promise<PeerView>;
+  /** `clusterId`: a UUID's 16 bytes. False where there is no such member. */
+  remove(clusterId: Uint8Array): Promise<boolean>;
+}
+
+/** The answering side of frames, on the mesh port. */
 export interface FrameResponder {
   answer(frame: Uint8Array): Promise<Uint8Array>;
 }
@@ -134,5 +149,6 @@ export interface Identity {
 
 export interface Health {
   live(): boolean;
-  ready(): boolean;
+  /** Why it takes no requests; undefined: it does. */
+  unready(): string | undefined;
 }

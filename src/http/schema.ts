@@ -52,6 +52,19 @@ export const pullRequest = z.strictObject({
   direction: z.enum(['both', 'pull']).default('both'),
 });
 
+const clusterId = z.string().meta({ format: 'uuid', description: 'cluster id: a UUID in lower case' });
+
+export const addMemberRequest = z.strictObject({
+  peer: z.string().meta({ description: 'HOST:PORT of its mesh port, by which all regions reach it' }),
+  regionName: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, '1 to 64 letters, digits, dots, dashes and underscores are allowed')
+    .optional()
+    .meta({ description: 'what to call it; its own name for itself if absent' }),
+});
+
+export const removeMemberRequest = z.strictObject({ clusterId });
+
 const count = z.int().min(0);
 
 export const backupRequest = z.strictObject({
@@ -83,6 +96,7 @@ export const pullAnswer = z.object({
   sent: count,
   applied: count,
   parked: count,
+  missed: count,
   bytesIn: count,
   bytesOut: count,
   writeBytes: count,
@@ -130,5 +144,22 @@ export const statusAnswer = z.object({
     })
     .nullable(),
 });
+export const addMemberAnswer = peer;
+export const removeMemberAnswer = z.object({ removed: z.boolean() });
 export const peersAnswer = z.object({ peers: z.array(peer) });
+export const keyAnswer = z.object({
+  candidates: z.array(
+    z.object({
+      version: stamp,
+      accepted: stamp,
+      origin: z.object({ cluster: z.string().meta({ description: 'the 48-bit id of the cluster that took it in' }), slot: count }),
+      writeId: z.string(),
+      leafGrant: z.string(),
+      tombstone: z.boolean(),
+      expiresAt: count.nullable(),
+      bytes: count,
+      feedPosition: z.string().nullable(),
+    }),
+  ),
+});
 export const errorAnswer = z.object({ error: z.looseObject({ code: z.string(), message: z.string() }) });

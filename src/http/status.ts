@@ -21,6 +21,8 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   peer_protocol: 502,
   rollback_detected: 409,
   must_bootstrap: 409,
+  not_advertised: 409,
+  wrong_peer: 502,
   unavailable: 503,
   disk_full: 507,
   read_only: 503,

@@ -11,7 +11,7 @@ import { type OwnCluster } from './ports.ts';
 import { type Statement } from './statement.ts';
 
 /** A feed as it is served; the replica has one. */
-export interface Feed {
+interface Feed {
   feedPage(after: Uint8Array, covered: Frontier): Promise<FeedPage>;
   /** Resolves when there may be more. */
   feedChange(signal: AbortSignal): Promise<void>;

@@ -1,3 +1,4 @@
+import { limits } from '../core/limits.ts';
 import { compareStamps, makeStamp, parseInstance, physicalMsOf, stampZero, type Stamp } from '../core/stamp.ts';
 
 /** Between a version and the stamp under which it was accepted lies less than this. */
@@ -17,6 +18,14 @@ export function floorOf(lows: readonly Stamp[], dayMs: number): Stamp | undefine
   const stepMs = Math.max(1, Math.floor(dayMs / stepsPerDay));
   const ms = Math.floor((horizonOf(least) - dayMs) / stepMs) * stepMs;
   return ms <= 0 ? undefined : makeStamp(ms, 0, noInstance);
+}
+
+/**
+ * False for what no floor can be: later than a day before our wall clock, by more than clocks may differ. Whoever says so lies, or has another day
+ * than we do.
+ */
+export function isPlausibleFloor(floor: Stamp, dayMs: number, nowMs: number): boolean {
+  return physicalMsOf(floor) <= nowMs + limits.futureMsMax - dayMs;
 }
 
 /** True where a cluster that has everything up to `low` lacks nothing that a floor counts on. */

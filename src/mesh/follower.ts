@@ -19,7 +19,25 @@ export interface FollowerDeps {
   /** Rejects where nothing may be taken from the peer. */
   readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
   /** Told of each page that was taken in. */
-  readonly onPage: (page: { readonly writes: number; readonly lagMs: number }) => void;
+  readonly onPage: (page: TakenPage) => void;
+}
+
+export interface TakenPage {
+  readonly writes: number;
+  /** Of the answer's frame. */
+  readonly bytes: number;
+  /** From being accepted anywhere to being here: of the last write of the page, or of one before. */
+  readonly lagMs: number;
+  /** Everything that the upstream had is here. */
+  readonly isEnd: boolean;
+}
+
+/** Between two questions to an upstream that answers nothing, and too early. */
+const pauseMsMax = 1_000;
+
+interface AskedPage extends UpstreamPage {
+  /** When it was to be answered, had there been nothing. */
+  readonly dueMs: number;
 }
 
 const nowhere: FeedCursor = { incarnation: 0, position: positionZero };
@@ -56,31 +74,42 @@ export class Follower {
 
   /** From where the store says that we are, page by page. Returns when somebody else moved that place. */
   async #whileItGoes(signal: AbortSignal): Promise<void> {
-    const { replica } = this.#deps;
+    const { replica, waitMs } = this.#deps;
     let from = await replica.cursor(this.#peerId);
-    let asked = this.#ask(from ?? nowhere, signal);
+    let next: Promise<AskedPage> | undefined;
+    // At first it is answered at once, so that both sides soon know how the other stands.
+    let patienceMs = 0;
     while (!signal.aborted) {
-      const page = await asked;
-      this.#backoff.succeeded();
+      const page: AskedPage = await (next ?? this.#ask(from ?? nowhere, patienceMs, signal));
       await this.#deps.hear(this.#peerId, page.statement);
       noteAnswer(this.#health, page, this.#deps.clock.now());
       // Where there is more, it comes while this page is taken in.
-      const next = page.end === undefined ? this.#ask(page.cursor, signal) : undefined;
-      next?.catch(() => undefined); // it is awaited above, unless what comes now fails first
+      next = page.end === undefined ? this.#ask(page.cursor, waitMs, signal) : undefined;
+      next?.catch(() => undefined); // it is awaited above, unless what comes now fails first, or we stop
       const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, joins: page.end };
       const { results, isMoved } = await replica.receivePage(page.writes, toHex(this.#peerId), move);
       this.#health.applied += results.filter(({ status }) => status === 'applied').length;
+      this.#backoff.succeeded();
       notePage(this.#health, page, this.#deps);
       if (!isMoved) return;
       from = page.cursor;
-      asked = next ?? this.#ask(from, signal);
+      if (next === undefined) await this.#pauseAfter(page, signal);
+      patienceMs = waitMs;
     }
   }
 
-  async #ask(cursor: FeedCursor, signal: AbortSignal): Promise<UpstreamPage> {
-    const { replica, state, waitMs } = this.#deps;
+  /** An upstream that has nothing waits before it says so; one that does not is stopping or has too many readers, and is not pressed. */
+  async #pauseAfter(page: AskedPage, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    const leftMs = page.dueMs - clock.monotonic();
+    if (page.writes.length === 0 && leftMs > 0) await clock.sleep(Math.min(leftMs, pauseMsMax), signal);
+  }
+
+  async #ask(cursor: FeedCursor, waitMs: number, signal: AbortSignal): Promise<AskedPage> {
+    const { replica, state, clock } = this.#deps;
+    const dueMs = clock.monotonic() + waitMs;
     const [frontier, statement] = await Promise.all([replica.frontier(), state()]);
-    return this.#upstream.page({ waitMs, cursor, frontier, statement }, signal);
+    return { ...(await this.#upstream.page({ waitMs, cursor, frontier, statement }, signal)), dueMs };
   }
 
   #noteFailure(error: unknown): void {
@@ -93,7 +122,6 @@ export class Follower {
 
 function noteAnswer(health: PeerHealth, page: UpstreamPage, nowMs: number): void {
   health.connected = true;
-  health.lastError = undefined;
   health.contactMs = nowMs;
   health.skewMs = page.statement.wallMs - nowMs;
   health.pages += 1;
@@ -104,9 +132,9 @@ function noteAnswer(health: PeerHealth, page: UpstreamPage, nowMs: number): void
 
 function notePage(health: PeerHealth, page: UpstreamPage, { clock, onPage }: FollowerDeps): void {
   const nowMs = clock.now();
+  health.lastError = undefined;
   if (page.end !== undefined) health.levelMs = nowMs;
   const last = page.writes.at(-1);
-  if (last === undefined) return;
-  health.lagMs = Math.max(0, nowMs - physicalMsOf(last.accepted));
-  onPage({ writes: page.writes.length, lagMs: health.lagMs });
+  if (last !== undefined) health.lagMs = Math.max(0, nowMs - physicalMsOf(last.accepted));
+  onPage({ writes: page.writes.length, bytes: page.bytesIn, lagMs: health.lagMs, isEnd: page.end !== undefined });
 }

@@ -2,11 +2,12 @@ import { type PeerLink } from '../aae/checkedPeer.ts';
 import { type DriverDeps } from '../aae/driver.ts';
 import { type FrameService } from '../aae/frame.ts';
 import { toHex } from '../core/bytes.ts';
+import { hostPortText } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
 import { type Standing } from '../replica/proposal.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
-import { Follower } from './follower.ts';
+import { Follower, type TakenPage } from './follower.ts';
 import { newHealth, type PeerHealth } from './health.ts';
 import { type PeerRecord } from './peers.ts';
 import { type OwnCluster } from './ports.ts';
@@ -22,6 +23,7 @@ export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
   readonly times: { readonly waitMs: number; readonly membersMs: number; readonly repairMs: number };
   readonly observer: { page(page: { readonly writes: number; readonly lagMs: number }): void };
   readonly state: () => Promise<Statement>;
+  /** Rejects where nothing may be taken from the peer. */
   readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
   readonly standing: (peer: string) => Standing;
   /** Whom to pull from now. */
@@ -32,6 +34,9 @@ export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
 interface PeerLinks {
   link(record: PeerRecord, service: FrameService): PeerLink;
 }
+
+/** Between two looks at whether the feed has come to its end. */
+const levelLookMs = 200;
 
 interface Followed {
   readonly address: string;
@@ -71,7 +76,7 @@ export class Following {
     const wanted = new Map(this.#deps.upstreams().map((record) => [toHex(record.clusterId), record]));
     for (const [name, { address }] of followed) {
       const record = wanted.get(name);
-      if (record === undefined || addressOf(record) !== address) await this.#end(followed, name);
+      if (record === undefined || hostPortText(record.address) !== address) await this.#end(followed, name);
     }
     for (const [name, record] of wanted) if (!followed.has(name)) followed.set(name, this.#begin(record, signal));
   }
@@ -82,12 +87,12 @@ export class Following {
     const either = AbortSignal.any([signal, stop.signal]);
     const health = newHealth();
     this.#healths.set(toHex(record.clusterId), health);
-    log.info({ peer: toHex(record.clusterId), address: addressOf(record) }, 'following');
+    log.info({ peer: toHex(record.clusterId), address: hostPortText(record.address) }, 'following');
     const done = Promise.all([this.#follow(record, health, either), this.#repairs(record, health, either)]);
     done.catch((error: unknown) => {
       log.error({ peer: toHex(record.clusterId), err: error }, 'following ended');
     });
-    return { address: addressOf(record), stop, done };
+    return { address: hostPortText(record.address), stop, done };
   }
 
   async #end(followed: Map<string, Followed>, name: string): Promise<void> {
@@ -105,19 +110,20 @@ export class Following {
 
   #follow(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {
     const { observer, times } = this.#deps;
-    const onPage = (page: { writes: number; lagMs: number }): void => {
-      observer.page(page);
+    const onPage = (page: TakenPage): void => {
+      if (page.writes > 0) observer.page(page);
     };
     const deps = { ...this.#deps, waitMs: times.waitMs, onPage };
     return new Follower(record.clusterId, this.#upstream(record), health, deps).run(signal);
   }
 
-  /** At once, then every minute or so. */
+  /** Once the feed has come to its end, or soon at the latest, then every minute or so. */
   async #repairs(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {
     const { links, own, clock, random, times, log } = this.#deps;
     const link = links.link(record, 'exchange');
     const backoff = new Backoff(clock, random);
     const isOver = (): boolean => signal.aborted;
+    await this.#untilLevel(health, signal);
     while (!isOver()) {
       try {
         await repair(record.clusterId, this.#upstream(record), link, health, { ...this.#deps, clusterId: own.clusterId }, signal);
@@ -130,8 +136,12 @@ export class Following {
       }
     }
   }
-}
 
-function addressOf({ address: { host, port } }: PeerRecord): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  /** What the feed is about to bring an exchange need not bring too. Where the feed does not get there, the exchange is not kept from it. */
+  async #untilLevel(health: PeerHealth, signal: AbortSignal): Promise<void> {
+    const { clock, times } = this.#deps;
+    const startedMs = clock.monotonic();
+    while (health.levelMs === 0 && clock.monotonic() - startedMs < times.repairMs && !signal.aborted)
+      await clock.sleep(levelLookMs, signal);
+  }
 }

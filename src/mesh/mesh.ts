@@ -1,8 +1,7 @@
 import { toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
-import { GkvError } from '../core/errors.ts';
+import { hasCode, type GkvError } from '../core/errors.ts';
 import { compareStamps, type Stamp, stampZero } from '../core/stamp.ts';
-import { uuidText } from '../core/uuid.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Job } from '../replica/jobs.ts';
 import { type Standing as ReplicaStanding } from '../replica/proposal.ts';
@@ -11,15 +10,17 @@ import { type Replica } from '../replica/replica.ts';
 import { closeFreeSlots } from '../replica/slot.ts';
 import { slotLease } from '../replica/slots.ts';
 import { type Store } from '../store/store.ts';
+import { type HostPort } from '../core/hostPort.ts';
+import { bootstrap, type JoinProgress } from './bootstrap.ts';
 import { FeedServer } from './feedServer.ts';
-import { floorOf, isAboveFloor, isTooOld } from './floor.ts';
-import { Following } from './following.ts';
+import { floorOf, isAboveFloor } from './floor.ts';
+import { Following, type FollowingDeps } from './following.ts';
 import { type PeerHealth } from './health.ts';
+import { type PeerIdentity } from './identity.ts';
 import { Peers, type PeerRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
-import { Standing } from './standing.ts';
-import { type Statement } from './statement.ts';
-import { Words } from './words.ts';
+import { Roster } from './roster.ts';
+import { Talk } from './talk.ts';
 
 /** How often things are done; what a simulation or a test may shorten. */
 export interface MeshTimes {
@@ -78,6 +79,8 @@ export interface MemberView {
 
 export interface MeshView {
   readonly members: readonly MemberView[];
+  /** Members whose records cannot be read: they hold the floor back all the same. */
+  readonly unreadable: readonly { readonly clusterId: Uint8Array; readonly low: Stamp | undefined }[];
   readonly low: Stamp;
   readonly floor: Stamp;
   /** Why this cluster takes no part in the mesh until somebody does something: `must_bootstrap`, or `rollback_detected` by a peer. */
@@ -87,164 +90,126 @@ export interface MeshView {
 /** One instance's part in the mesh: serves its cluster's feed, follows others, closes its slot, moves the floor. */
 export class Mesh {
   readonly feedServer: FeedServer;
+  /** What runs from the beginning. */
   readonly jobs: readonly Job[];
+  /** What runs once everything is here that the mesh had when this cluster came to it. */
+  readonly memberJobs: readonly Job[];
   readonly #deps: MeshDeps;
-  readonly #words: Words;
-  readonly #peers: Peers;
+  readonly #roster: Roster;
+  readonly #talk: Talk;
   readonly #following: Following;
-  readonly #standing: Standing;
-  #records: readonly PeerRecord[] = [];
-  /** The greatest that we have or were told of. */
-  #floorKnown: Stamp = stampZero;
-  /** Up to where we were seen to be recent enough. */
-  #floorMet: Stamp = stampZero;
-  #tooOld: GkvError | undefined;
   #lastClosing: Stamp = stampZero;
   #closingMs: number;
 
   constructor(deps: MeshDeps) {
     const { replica, digests, own, clock, signal, times, log } = deps;
     this.#deps = deps;
-    this.#words = new Words(own);
-    this.#peers = new Peers((query) => replica.list(query), log);
+    this.#roster = new Roster(own, new Peers((query) => replica.list(query), log));
+    this.#talk = new Talk(this.#roster, deps);
+    const { standing } = this.#talk;
     this.#closingMs = times.closingMs.least;
-    const state = (): Promise<Statement> => this.#state();
-    this.#standing = new Standing(deps);
-    const hear = (from: Uint8Array, statement: Statement): Promise<void> => this.#hear(from, statement);
-    this.feedServer = new FeedServer({ feed: replica, digests, own, clock, signal, hear, state });
+    this.feedServer = new FeedServer({ feed: replica, digests, own, clock, signal, ...this.#talking() });
     this.#following = new Following({
       ...deps,
-      state,
-      hear,
-      standing: (peer) => this.standing(peer),
-      links: { link: (record, service) => this.#standing.watched(record.clusterId, deps.links.link(record.address, service)) },
-      upstreams: () => this.#upstreams(),
+      ...this.#talking(),
+      links: { link: (record, service) => standing.watched(record.clusterId, deps.links.link(record.address, service)) },
+      upstreams: () => this.#roster.upstreams(),
     });
     this.jobs = this.#makeJobs();
+    this.memberJobs = this.#makeMemberJobs();
   }
 
-  /** Whether a cluster, given in hex, may repair what is below the floor: a member in good standing may, that has what the floor counts on. */
+  /** Fills this cluster from a member; see `bootstrap`. */
+  async join(
+    donor: HostPort,
+    announce: (donor: PeerIdentity) => Promise<void>,
+    onProgress: (progress: JoinProgress) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await bootstrap(donor, { ...this.#deps, ...this.#talking() }, announce, onProgress, signal);
+  }
+
+  /** True where the data name this cluster, given in hex, as a member. */
+  isMember(clusterId: string): boolean {
+    return this.#roster.isMember(clusterId);
+  }
+
+  /** Whether a cluster, given in hex, may repair what is below the floor. */
   standing(clusterId: string): ReplicaStanding {
-    const isMember = this.#records.some((record) => toHex(record.clusterId) === clusterId);
-    const low = this.#words.of(clusterId)?.low ?? stampZero;
-    return isMember && this.#standing.isGood(clusterId) && isAboveFloor(low, this.#floorKnown) ? 'repairs' : 'plain';
+    return this.#talk.standingOf(clusterId);
   }
 
   /** Why this cluster takes no part in the mesh. */
   fault(): GkvError | undefined {
-    return this.#tooOld ?? this.#standing.refusal();
+    return this.#talk.fault();
+  }
+
+  /** Why what is here may not be read: deletes are missing. */
+  unready(): string | undefined {
+    const fault = this.fault();
+    return hasCode(fault, 'must_bootstrap') ? fault.message : undefined;
   }
 
   /** How many clusters are not in good standing, ours among them. */
   faults(): number {
-    const peers = this.#others().filter(({ clusterId }) => !this.#standing.isGood(toHex(clusterId)));
+    const peers = this.#roster.others().filter(({ clusterId }) => !this.#talk.standing.isGood(toHex(clusterId)));
     return peers.length + (this.fault() === undefined ? 0 : 1);
   }
 
   /** All that the data name, us among them. */
   records(): readonly PeerRecord[] {
-    return this.#records;
+    return this.#roster.records();
+  }
+
+  /** Reads the members from the data now, and not only when their time has come. */
+  async readMembers(): Promise<void> {
+    await this.#roster.read();
+    this.#talk.keepMembers();
   }
 
   async view(): Promise<MeshView> {
-    const { low, floor } = await this.#lowAndFloor();
-    const members = this.#others().map((record) => {
+    const { words, standing } = this.#talk;
+    const { low, floor } = await this.#talk.lowAndFloor();
+    const members = this.#roster.others().map((record) => {
       const name = toHex(record.clusterId);
-      return { record, low: this.#words.of(name)?.low, health: this.#following.healthOf(name), fault: this.#standing.fault(name) };
+      return { record, low: words.of(name)?.low, health: this.#following.healthOf(name), fault: standing.fault(name) };
     });
-    return { members, low, floor, fault: this.fault() };
+    const unreadable = this.#roster.unreadable().map((name) => {
+      return { clusterId: Buffer.from(name, 'hex'), low: words.of(name)?.low };
+    });
+    return { members, unreadable, low, floor, fault: this.fault() };
+  }
+
+  /** What is told to others, and heard of them. */
+  #talking(): Pick<FollowingDeps, 'state' | 'hear' | 'standing'> {
+    return {
+      state: () => this.#talk.state(),
+      hear: (from, statement) => this.#talk.hear(from, statement),
+      standing: (peer) => this.standing(peer),
+    };
   }
 
   #makeJobs(): Job[] {
     const { times, isShared } = this.#deps;
-    const job = (name: string, runsOn: Job['runsOn'], pauseMs: () => number, work: Job['work']): Job => ({ name, runsOn, pauseMs, work });
     return [
-      job(
-        'members',
-        'each',
-        () => times.membersMs,
-        async () => {
-          this.#records = await this.#peers.read();
-        },
-      ),
-      job(
-        'follow',
-        'one',
-        () => times.membersMs,
-        (_store, signal) => this.#following.run(signal),
-      ),
-      job(
-        'closing',
-        'each',
-        () => this.#closingMs,
-        () => this.#close(),
-      ),
-      job(
-        'free slots',
-        'one',
-        () => times.closingMs.most,
-        (store) => this.#closeFree(store, isShared),
-      ),
-      job(
-        'floor',
-        'one',
-        () => Math.min(times.closingMs.most, times.dayMs / 24),
-        (_store, signal) => this.#moveFloor(signal),
-      ),
+      { name: 'members', runsOn: 'each', pauseMs: () => times.membersMs, work: () => this.readMembers() },
+      { name: 'closing', runsOn: 'each', pauseMs: () => this.#closingMs, work: () => this.#close() },
+      { name: 'free slots', runsOn: 'one', pauseMs: () => times.closingMs.most, work: (store) => this.#closeFree(store, isShared) },
     ];
   }
 
-  /** Members that are not us. */
-  #others(): PeerRecord[] {
-    return this.#records.filter((record) => toHex(record.clusterId) !== toHex(this.#deps.own.clusterId));
+  #makeMemberJobs(): Job[] {
+    const { times } = this.#deps;
+    const floorMs = Math.min(times.closingMs.most, times.dayMs / 24);
+    return [
+      { name: 'follow', runsOn: 'one', pauseMs: firstAtOnce(times.membersMs), work: (_store, signal) => this.#follow(signal) },
+      { name: 'floor', runsOn: 'one', pauseMs: () => floorMs, work: (_store, signal) => this.#moveFloor(signal) },
+    ];
   }
 
-  /** Those that we pull from: all, unless our own record names some. */
-  #upstreams(): PeerRecord[] {
-    const own = this.#records.find((record) => toHex(record.clusterId) === toHex(this.#deps.own.clusterId));
-    const named = own?.upstreams?.map((name) => name.replaceAll('-', ''));
-    return this.#others().filter(({ clusterId }) => named === undefined || named.includes(toHex(clusterId)));
-  }
-
-  /** What a peer says itself. Errors: `rollback_detected` and `must_bootstrap` of the peer; `unavailable` where it is we who may not go on. */
-  async #hear(from: Uint8Array, statement: Statement): Promise<void> {
-    await this.#standing.hear(from, statement);
-    this.#words.hear(statement);
-    if (compareStamps(statement.floor, this.#floorKnown) > 0) this.#floorKnown = statement.floor;
-    await this.#meetFloor();
-    const fault = this.fault();
-    if (fault !== undefined)
-      throw new GkvError('unavailable', `this cluster takes no part in the mesh: ${fault.message}`, { cause: fault });
-    const name = toHex(from);
-    const said = statement.members.find(({ clusterId }) => toHex(clusterId) === name);
-    if (said !== undefined && isTooOld(said.low, this.#floorKnown)) throw tooOld(`cluster ${uuidText(from)}`);
-  }
-
-  /** Before anything is joined: what is joined would hide how old we are. */
-  async #meetFloor(): Promise<void> {
-    const floor = this.#floorKnown;
-    if (compareStamps(floor, this.#floorMet) <= 0) return;
-    const frontier = await this.#deps.replica.frontier();
-    const others = this.#others().map(({ clusterId }) => toHex(clusterId));
-    if (!isTooOld(this.#words.ageOf(frontier, others), floor)) this.#floorMet = floor;
-    else if (this.#tooOld === undefined) {
-      this.#tooOld = tooOld('this cluster');
-      this.#deps.log.error({}, this.#tooOld.message);
-    }
-  }
-
-  async #lowAndFloor(): Promise<{ low: Stamp; floor: Stamp }> {
-    const { replica } = this.#deps;
-    const [frontier, floor] = await Promise.all([replica.frontier(), replica.floor()]);
-    const others = this.#others().map(({ clusterId }) => toHex(clusterId));
-    if (compareStamps(floor, this.#floorKnown) > 0) this.#floorKnown = floor;
-    return { low: this.#words.lowOf(frontier, others) ?? stampZero, floor };
-  }
-
-  async #state(): Promise<Statement> {
-    const { replica, clock } = this.#deps;
-    const [{ low, floor }, lineage] = await Promise.all([this.#lowAndFloor(), replica.lineage()]);
-    return { wallMs: clock.now(), floor, lineage, members: this.#words.all(low) };
+  async #follow(signal: AbortSignal): Promise<void> {
+    await this.readMembers();
+    await this.#following.run(signal);
   }
 
   /** An idle slot closes less and less often: who waits for it to be covered waits for nothing then. */
@@ -266,19 +231,21 @@ export class Mesh {
   /** Adopts what others know to be the floor, moves it on, and collects what lies below. */
   async #moveFloor(signal: AbortSignal): Promise<void> {
     const { replica, times } = this.#deps;
-    const { low } = await this.#lowAndFloor();
-    const known = this.#floorKnown;
-    if (isAboveFloor(low, known)) await replica.raiseFloor(known);
-    const lows = [low, ...this.#others().map(({ clusterId }) => this.#words.of(toHex(clusterId))?.low ?? stampZero)];
+    const { low } = await this.#talk.lowAndFloor();
+    if (isAboveFloor(low, this.#talk.floor)) await replica.raiseFloor(this.#talk.floor);
+    const lows = [low, ...(this.#roster.otherNames() ?? []).map((name) => this.#talk.words.of(name)?.low ?? stampZero)];
     const floor = floorOf(lows, times.dayMs);
     if (floor !== undefined) await replica.raiseFloor(floor);
     await replica.collect(await replica.floor(), signal);
   }
 }
 
-function tooOld(who: string): GkvError {
-  return new GkvError(
-    'must_bootstrap',
-    `the floor of the mesh is above what ${who} has: it was away for too long, and must be started anew from an empty store`,
-  );
+/** A region that starts lacks what was written meanwhile: it does not wait before it follows. */
+function firstAtOnce(pauseMs: number): () => number {
+  let nextMs = 0;
+  return () => {
+    const ms = nextMs;
+    nextMs = pauseMs;
+    return ms;
+  };
 }

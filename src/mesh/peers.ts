@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { parseUuid } from '../core/uuid.ts';
+import { parseUuid, uuidText } from '../core/uuid.ts';
 import { toHex } from '../core/bytes.ts';
-import { parseHostPort, type HostPort } from '../core/hostPort.ts';
-import { prefixRange } from '../core/key.ts';
+import { hostPortText, parseHostPort, type HostPort } from '../core/hostPort.ts';
+import { parseKey, prefixRange, type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Log } from '../core/ports.ts';
 import { type ListedEntry, type ListQuery, type ListResult } from '../replica/read.ts';
@@ -27,7 +27,36 @@ const recordSchema = z.looseObject({
   regionName: z.string().max(100).optional(),
 });
 
-/** The members that the data name. A record that cannot be read is left out, with a warning. */
+/** The key of a member's record; `clusterId` is a UUID's 16 bytes. */
+export function peerKey(clusterId: Uint8Array): Key {
+  return parseKey(Buffer.concat([peersPrefix, Buffer.from(uuidText(clusterId))]));
+}
+
+/** The value of a member's record. Fields of `before`, the value that it replaces, stay where we do not know them, and so do upstreams. */
+export function encodePeer(
+  { address, regionName }: Pick<PeerRecord, 'address' | 'regionName'>,
+  before: Uint8Array | undefined,
+): Uint8Array {
+  return Buffer.from(JSON.stringify({ ...known(before), address: hostPortText(address), regionName }));
+}
+
+function known(value: Uint8Array | undefined): object {
+  if (value === undefined) return {};
+  try {
+    return recordSchema.parse(JSON.parse(Buffer.from(value).toString()));
+  } catch {
+    return {}; // a record that cannot be read is replaced
+  }
+}
+
+/** What the data say of members. */
+export interface Members {
+  readonly records: readonly PeerRecord[];
+  /** Cluster ids, in hex, of those whose records cannot be read: members all the same, of whom only that is known. */
+  readonly unreadable: readonly string[];
+}
+
+/** The members that the data name. A record that cannot be read is left out of the records, with a warning. */
 export class Peers {
   readonly #list: (query: ListQuery) => Promise<ListResult>;
   readonly #log: Log;
@@ -39,25 +68,34 @@ export class Peers {
     this.#log = log;
   }
 
-  async read(): Promise<PeerRecord[]> {
-    const range = prefixRange(peersPrefix);
-    const { entries } = await this.#list({ range, limit: limits.membersMax, order: 'forward', values: 'with' });
-    return entries.flatMap((entry) => this.#parse(entry));
+  async read(): Promise<Members> {
+    const records: PeerRecord[] = [];
+    const unreadable: string[] = [];
+    for (const entry of await this.#entries()) {
+      const name = Buffer.from(entry.key.subarray(peersPrefix.length)).toString();
+      const clusterId = parseUuid(name);
+      try {
+        if (clusterId === undefined) throw new Error('its key does not end in a UUID');
+        records.push(parseRecord(clusterId, entry.value));
+      } catch (error) {
+        this.#warn(entry, name, error);
+        if (clusterId !== undefined) unreadable.push(toHex(clusterId));
+      }
+    }
+    return { records, unreadable };
   }
 
-  #parse(entry: ListedEntry): PeerRecord[] {
-    const name = Buffer.from(entry.key.subarray(peersPrefix.length)).toString();
-    try {
-      const clusterId = parseUuid(name);
-      if (clusterId === undefined) throw new Error('its key does not end in a UUID');
-      const { address, upstreams, regionName } = recordSchema.parse(JSON.parse(Buffer.from(entry.value).toString()));
-      const parsed = parseHostPort(address);
-      if (parsed === undefined || parsed.port === 0) throw new Error(`${JSON.stringify(address)} is no HOST:PORT`);
-      return [{ clusterId, address: parsed, upstreams, regionName: regionName ?? '' }];
-    } catch (error) {
-      this.#warn(entry, name, error);
-      return [];
+  /** A list ends early where it is large: all of its pages, up to as many as there may be members. */
+  async #entries(): Promise<ListedEntry[]> {
+    const { start, end } = prefixRange(peersPrefix);
+    const found: ListedEntry[] = [];
+    for (let from: Uint8Array | null = start; from !== null && found.length < limits.membersMax;) {
+      const limit = limits.membersMax - found.length;
+      const { entries, next }: ListResult = await this.#list({ range: { start: from, end }, limit, order: 'forward', values: 'with' });
+      found.push(...entries);
+      from = next;
     }
+    return found;
   }
 
   #warn(entry: ListedEntry, clusterId: string, error: unknown): void {
@@ -67,4 +105,11 @@ export class Peers {
     this.#warned.add(name);
     this.#log.warn({ clusterId: clusterId.slice(0, 100), err: error }, 'a record of a peer cannot be read and is left out');
   }
+}
+
+function parseRecord(clusterId: Uint8Array, value: Uint8Array): PeerRecord {
+  const { address, upstreams, regionName } = recordSchema.parse(JSON.parse(Buffer.from(value).toString()));
+  const parsed = parseHostPort(address);
+  if (parsed === undefined || parsed.port === 0) throw new Error(`${JSON.stringify(address)} is no HOST:PORT`);
+  return { clusterId, address: parsed, upstreams, regionName: regionName ?? '' };
 }

@@ -46,9 +46,12 @@ export async function repair(
       direction: 'both',
       onProgress: () => undefined,
       signal,
+      peer: toHex(peerId),
     }).run();
     await deps.hear(peerId, (await upstream.page(ask, signal)).statement);
-    if (report.parked === 0 && end !== undefined) await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, joins: end });
+    // What was missed may have given way to something that did not come: then not all that the frontier covers is here.
+    if (report.parked === 0 && report.missed === 0 && end !== undefined)
+      await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, joins: end });
     if (sink.defects > 0)
       log.error({ peer: toHex(peerId), defects: sink.defects, keys: sink.keys }, 'an exchange repaired what the feed should have brought');
     health.defects += sink.defects;

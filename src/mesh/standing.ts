@@ -8,12 +8,14 @@ import { type Store } from '../store/store.ts';
 import { protocolError } from '../aae/frame.ts';
 import { readOrigin, setOrigin } from './originRow.ts';
 import { judge, type Origin, type Verdict } from './rollback.ts';
-import { type Statement } from './statement.ts';
+import { type MemberWord, type Statement } from './statement.ts';
 
 export interface StandingDeps {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
+  /** Of others, in hex, nothing is kept. */
+  readonly isMember: (name: string) => boolean;
 }
 
 /** How far a peer's store is, is kept durably this often; a new opening or incarnation at once. */
@@ -46,13 +48,19 @@ export class Standing {
   }
 
   /** A word of a peer itself. Errors: `rollback_detected`; `peer_protocol` where it does not speak of itself. */
-  async hear(from: Uint8Array, { lineage, members }: Statement): Promise<void> {
+  async hear(from: Uint8Array, { lineage, members }: Statement): Promise<MemberWord> {
     const own = members.find(({ clusterId }) => equalBytes(clusterId, from));
     if (own === undefined || lineage.openings.length === 0) throw protocolError('a statement without a word of its sender');
     const said: Origin = { incarnation: own.incarnation, lineage };
     const name = toHex(from);
-    const verdict = await this.#judge(name, from, said);
+    const verdict = this.#deps.isMember(name) ? await this.#judge(name, from, said) : 'newer';
     if (verdict === 'forked' || verdict === 'ended') throw this.#alarm(name, from, said, verdict);
+    return own;
+  }
+
+  /** Forgets what concerns those that are no members any more, but for what the store keeps of them. */
+  keep(isMember: (name: string) => boolean): void {
+    for (const each of [this.#kept, this.#faults, this.#refusals]) for (const name of each.keys()) if (!isMember(name)) each.delete(name);
   }
 
   /** False for a peer, in hex, whose store was lately seen to be a copy. */

@@ -1,5 +1,6 @@
 import { type ByteReader } from '../core/bytes.ts';
 import { type ByteWriter } from '../core/byteWriter.ts';
+import { limits } from '../core/limits.ts';
 import { parseStamp, stampBytes, type Stamp } from '../core/stamp.ts';
 import { readLineage, writeLineage, type Lineage } from '../replica/lineage.ts';
 
@@ -22,7 +23,8 @@ export interface Statement {
 }
 
 const clusterIdBytes = 16;
-const membersMax = 1_000;
+/** Stamps are made with an incarnation of 32 bits. */
+const incarnationMax = 0xffff_ffff;
 
 /** wall clock u64 ms | floor 16 | lineage | count u16 | members, each: cluster id 16 | incarnation u64 | low 16. */
 export function writeStatement(out: ByteWriter, { wallMs, floor, lineage, members }: Statement): void {
@@ -43,11 +45,13 @@ export function readStatement(reader: ByteReader): Statement {
   const floor = parseStamp(reader.bytes(stampBytes));
   const lineage = readLineage(reader);
   const count = reader.u16();
-  if (count > membersMax) throw reader.fail(`${count} members: at most ${membersMax} are allowed`);
-  const members = Array.from({ length: count }, () => ({
-    clusterId: reader.bytes(clusterIdBytes),
-    incarnation: reader.u64(),
-    low: parseStamp(reader.bytes(stampBytes)),
-  }));
-  return { wallMs, floor, lineage, members };
+  if (count > limits.membersMax) throw reader.fail(`${count} members: at most ${limits.membersMax} are allowed`);
+  return { wallMs, floor, lineage, members: Array.from({ length: count }, () => readWord(reader)) };
+}
+
+function readWord(reader: ByteReader): MemberWord {
+  const clusterId = reader.bytes(clusterIdBytes);
+  const incarnation = reader.u64();
+  if (incarnation > incarnationMax) throw reader.fail(`incarnation ${incarnation}: at most ${incarnationMax} are possible`);
+  return { clusterId, incarnation, low: parseStamp(reader.bytes(stampBytes)) };
 }

@@ -2,7 +2,7 @@ import { errors } from 'undici';
 import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
 import { frameBytesMax, type FrameService } from '../aae/frame.ts';
 import { type PeerLink } from '../aae/checkedPeer.ts';
-import { type HostPort } from '../core/hostPort.ts';
+import { hostPortText, type HostPort } from '../core/hostPort.ts';
 import { type Links } from './ports.ts';
 import { Connections, type PeerTls } from './connections.ts';
 import { tlsError } from './tlsError.ts';
@@ -25,8 +25,8 @@ export class Transport implements AsyncDisposable, Links {
   }
 
   /** A link to the mesh port of a peer. */
-  link({ host, port }: HostPort, service: FrameService): PeerLink {
-    const origin = `${this.#scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  link(address: HostPort, service: FrameService): PeerLink {
+    const origin = `${this.#scheme}://${hostPortText(address)}`;
     return { ask: (frame, signal) => this.#ask(origin, `/${service}`, frame, signal) };
   }
 

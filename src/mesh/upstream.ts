@@ -1,7 +1,7 @@
 import { type PeerLink } from '../aae/checkedPeer.ts';
 import { decodeAnswer, encodeRequest, nonceBytes, protocolError } from '../aae/frame.ts';
 import { compareBytes, equalBytes, toHex } from '../core/bytes.ts';
-import { hasCode } from '../core/errors.ts';
+import { GkvError, hasCode } from '../core/errors.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
 import { type Random } from '../core/ports.ts';
@@ -55,7 +55,10 @@ export class Upstream {
     const page = fromPeer(() => {
       const answer = decodeAnswer(frame, request, digests, 'feed');
       if (!equalBytes(answer.clusterId, this.#peerId))
-        throw protocolError(`cluster ${toHex(answer.clusterId)} answers where ${toHex(this.#peerId)} should be`);
+        throw new GkvError(
+          'wrong_peer',
+          `cluster ${toHex(answer.clusterId)} answers where ${toHex(this.#peerId)} should be: its record names another's address`,
+        );
       const { writes, ...rest } = decodeFeedAnswer(answer.body);
       return { ...rest, writes: decodeWrites(writes, digests) };
     });

@@ -3,7 +3,7 @@ import { storeKey, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Transaction } from '../store/store.ts';
 
 /** floor → stamp below which every member has everything: what is collected, and what is refused, follows from it alone. It only grows. */
-const floorKey = storeKey(tables.floor);
+export const floorKey = storeKey(tables.floor);
 
 export async function readFloor(snapshot: Snapshot): Promise<Stamp> {
   const bytes = await snapshot.get(floorKey);

@@ -1,4 +1,5 @@
 import {
+  clustersMax,
   clusterPartBytes,
   clusterPartOf,
   covers,
@@ -48,19 +49,35 @@ function parseRows(rows: readonly Row[]): Map<ClusterPart, ClusterFrontier> {
   return clusters;
 }
 
-/** Joins what a peer has into what is here. Ours is left alone: nobody knows it better. */
+/** Rows that frontiers of others may fill: one range reads them all. */
+const rowsMax = storeLimits.rowsMax - 1;
+
+/**
+ * Joins what a peer has into what is here. Ours is left alone: nobody knows it better. What there would be no room for, of clusters or slots
+ * that are new, is left out, whoever made them up: readers take no more.
+ */
 export async function joinFrontier(tx: Transaction, theirs: Frontier, own: ClusterPart): Promise<void> {
-  const ours = parseRows(await tx.range(tableRange(tables.frontier), { limit: storeLimits.rowsMax }));
+  const rows = await tx.range(tableRange(tables.frontier), { limit: storeLimits.rowsMax });
+  const ours = parseRows(rows);
+  let rowCount = rows.length;
   for (const [part, their] of theirs) {
     if (part === own) continue;
     const before = ours.get(part);
     const after = before === undefined ? their : joinClusters(before, their);
+    const rowsAfter = rowCount + rowsOf(after) - rowsOf(before);
+    if (rowsAfter > rowsMax || (before === undefined && ours.size + 1 === clustersMax)) continue;
+    rowCount = rowsAfter;
+    ours.set(part, after);
     if (before === undefined || !equalBytes(before.base, after.base)) tx.set(baseRow(part), after.base);
     for (const [slot, stamp] of after.slots) {
       const was = before?.slots.get(slot);
       if (was === undefined || !equalBytes(was, stamp)) tx.set(slotRow(part, slot), stamp);
     }
   }
+}
+
+function rowsOf(cluster: ClusterFrontier | undefined): number {
+  return cluster === undefined ? 0 : 1 + cluster.slots.size;
 }
 
 /** Looked at again after so long, whatever the watch says: what is covered by a base moves another row. */

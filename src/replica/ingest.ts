@@ -208,9 +208,10 @@ export class Ingest {
     if (record.batch === number) return splitResults(submissions, record.results);
     const receives = submissions.some(({ kind }) => kind === 'received');
     const [room, floor] = receives ? await Promise.all([parkRoom(tx), readFloor(tx)]) : [0, stampZero];
-    const decision = decideBatch(submissions, states, { digests, hlc, nowMs: clock.now(), parkRoom: room, floor });
+    const nowMs = clock.now();
+    const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, floor });
     await parkWrites(tx, decision.parked);
-    const outcomes = await this.#moved(tx, submissions, decision.results);
+    const outcomes = await this.#moved(tx, submissions, decision.results, nowMs);
     await applyChanges(tx, decision.changes, followers);
     for (const { key, value } of decision.values) tx.set(key, value);
     const results = outcomes.flatMap(storedResults);
@@ -219,14 +220,15 @@ export class Ingest {
   }
 
   /** Moves the cursors of pages that were taken in. A move's own result is `applied`, or `dominated` where the cursor was elsewhere. */
-  async #moved(tx: Transaction, submissions: readonly Submission[], outcomes: readonly Outcome[]): Promise<Outcome[]> {
+  async #moved(tx: Transaction, submissions: readonly Submission[], outcomes: readonly Outcome[], nowMs: number): Promise<Outcome[]> {
+    const { own } = this.#deps;
     const moved: Outcome[] = [];
     for (const [index, outcome] of outcomes.entries()) {
       const submission = submissions[index];
       const move = submission?.kind === 'received' ? submission : undefined;
       if (move?.move === undefined || outcome instanceof GkvError) moved.push(outcome);
       else {
-        const status = (await moveCursor(tx, move.move, move.peer, this.#deps.own)) ? 'applied' : 'dominated';
+        const status = (await moveCursor(tx, move.move, move.peer, { own, nowMs })) ? 'applied' : 'dominated';
         moved.push([...outcome, { status, stamp: stampZero }]);
       }
     }

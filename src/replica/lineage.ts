@@ -2,7 +2,7 @@ import { ByteReader, equalBytes } from '../core/bytes.ts';
 import { ByteWriter } from '../core/byteWriter.ts';
 import { storeKey, tableRange, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store, storeLimits } from '../store/store.ts';
-import { decodeSlot } from './slot.ts';
+import { batchesOf } from './slot.ts';
 
 /** One start of an instance on a store. */
 interface Opening {
@@ -32,8 +32,7 @@ export async function noteOpening(store: Store, id: Uint8Array): Promise<void> {
   await store.transact(async (tx) => {
     // Conflicting, so that whoever says that the store went on further says this opening too.
     const { openings, progress } = await lineageOf(tx);
-    const last = openings.at(-1);
-    if (last !== undefined && equalBytes(last.id, id)) return; // an earlier run was committed
+    if (openings.some((opening) => equalBytes(opening.id, id))) return; // an earlier run was committed
     const out = new ByteWriter();
     out.u8(lineageFormat);
     writeOpenings(out, [...openings, { id, began: progress }].slice(-openingsMax));
@@ -47,7 +46,7 @@ export async function lineageOf(snapshot: Snapshot): Promise<Lineage> {
     snapshot.get(openingKey),
     snapshot.range(tableRange(tables.slot), { limit: storeLimits.rowsMax }),
   ]);
-  const progress = slots.reduce((sum, { value }) => sum + decodeSlot(value).batch, 0);
+  const progress = slots.reduce((sum, { value }) => sum + batchesOf(value), 0);
   if (bytes === undefined) return { openings: [], progress };
   const reader = new ByteReader(bytes, 'openings');
   const format = reader.u8();

@@ -1,5 +1,7 @@
 import { equalBytes } from '../core/bytes.ts';
-import { type ClusterPart } from '../core/frontier.ts';
+import { cappedFrontier, type ClusterPart } from '../core/frontier.ts';
+import { limits } from '../core/limits.ts';
+import { instanceBytes, makeStamp, parseInstance } from '../core/stamp.ts';
 import { type Transaction } from '../store/store.ts';
 import { readCursor, setCursor, type FeedCursor } from './cursor.ts';
 import { joinFrontier } from './frontier.ts';
@@ -10,9 +12,15 @@ import { type FeedMove } from './proposal.ts';
  * Moves the cursor in the commit that takes the page in and, where all that the peer had is here now, joins the peer's frontier. False, and nothing
  * moved, where the cursor is not where the page was asked from: somebody else follows this peer too.
  *
- * While anything that the peer sent is parked its frontier is not joined: a parked write may have replaced others, which we never saw.
+ * While anything that the peer sent is parked its frontier is not joined: a parked write may have replaced others, which we never saw. No more is
+ * joined than reaches as far ahead of our wall clock as writes may: no clock that is wrong, and no lie, makes us pass over writes for longer.
  */
-export async function moveCursor(tx: Transaction, move: FeedMove, peer: string, own: ClusterPart): Promise<boolean> {
+export async function moveCursor(
+  tx: Transaction,
+  move: FeedMove,
+  peer: string,
+  { own, nowMs }: { readonly own: ClusterPart; readonly nowMs: number },
+): Promise<boolean> {
   if (move.cursor !== undefined) {
     const stored = await readCursor(tx, move.peerId);
     if (!isSame(stored, move.cursor.from)) return false;
@@ -20,9 +28,11 @@ export async function moveCursor(tx: Transaction, move: FeedMove, peer: string, 
   }
   if (move.joins === undefined) return true;
   const { writes } = await readParkedCount(tx, peer);
-  if (writes === 0) await joinFrontier(tx, move.joins, own);
+  if (writes === 0) await joinFrontier(tx, cappedFrontier(move.joins, makeStamp(nowMs + limits.futureMsMax, 0, noInstance)), own);
   return true;
 }
+
+const noInstance = parseInstance(new Uint8Array(instanceBytes));
 
 function isSame(a: FeedCursor | undefined, b: FeedCursor | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;

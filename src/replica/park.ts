@@ -36,6 +36,10 @@ export async function readParkedCount(snapshot: Snapshot, peer = ''): Promise<Pa
 
 async function addToCount(tx: Transaction, peer: string, more: ParkedCount): Promise<void> {
   const before = await readParkedCount(tx, peer);
+  if (before.writes + more.writes === 0) {
+    tx.clear(countKey(peer)); // whoever can make up peers' names must not leave rows behind
+    return;
+  }
   const bytes = Buffer.alloc(8);
   bytes.writeUInt32BE(before.writes + more.writes, 0);
   bytes.writeUInt32BE(before.bytes + more.bytes, 4);

@@ -59,6 +59,14 @@ export class Reader {
     });
   }
 
+  /** Every candidate of the key, the visible one first; none where nothing is known of it. */
+  candidates(key: Key): Promise<readonly Head[]> {
+    return this.#store.read(async (snapshot) => {
+      const bytes = await snapshot.get(headKey(key));
+      return bytes === undefined ? [] : decodeEntry(bytes);
+    });
+  }
+
   list(query: ListQuery): Promise<ListResult> {
     return this.#store.read((snapshot) => this.#list(snapshot, query));
   }

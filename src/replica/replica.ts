@@ -1,5 +1,6 @@
 import { assert, GkvError } from '../core/errors.ts';
 import { clusterPartOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
+import { type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
@@ -85,6 +86,10 @@ export class Replica {
 
   get(key: Key): Promise<ReadResult> {
     return this.#reader.get(key);
+  }
+
+  candidates(key: Key): Promise<readonly Head[]> {
+    return this.#reader.candidates(key);
   }
 
   list(query: ListQuery): Promise<ListResult> {

@@ -1,11 +1,9 @@
 import { GkvError } from '../core/errors.ts';
+import { slotsMax } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
 import { type Store, type Transaction } from '../store/store.ts';
 import { grantLease, isFree, type HeldLease, type Leases, readLease } from './lease.ts';
 import { acquireSlot, type SlotRecord, takeOverSlot } from './slot.ts';
-
-/** Instances of one cluster at a time, those that died lately among them. */
-const slotsMax = 256;
 
 export interface HeldSlot {
   readonly slot: number;

@@ -27,7 +27,7 @@ export async function readRecord(snapshot: Snapshot, key: Key, head: Head): Prom
 }
 
 /** The signature block begins with its length, not counting the two bytes of the length. */
-function splitRecord(record: Uint8Array): { signature: Uint8Array; value: Uint8Array } {
+export function splitRecord(record: Uint8Array): { signature: Uint8Array; value: Uint8Array } {
   const at = record.length < 2 ? 2 : 2 + asBuffer(record).readUInt16BE(0);
   if (at > record.length) throw new GkvError('corrupt', `a stored value of ${record.length} bytes is shorter than its signature block`);
   return { signature: record.subarray(0, at), value: record.subarray(at) };

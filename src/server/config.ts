@@ -3,6 +3,7 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { GkvError } from '../core/errors.ts';
 import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
+import { limits } from '../core/limits.ts';
 import { realClock } from './real.ts';
 import { readTls, type TlsFiles } from './tlsFiles.ts';
 import { lackBeyondLoopback, tlsFilesOf } from './tlsOptions.ts';
@@ -18,6 +19,12 @@ export interface ServerConfig {
   readonly store: StoreConfig;
   readonly listen: HostPort;
   readonly meshListen: HostPort;
+  /** Where other regions reach the mesh port; undefined: where it listens. */
+  readonly advertise: HostPort | undefined;
+  /** Mesh port of a member from which an empty store is filled. */
+  readonly join: HostPort | undefined;
+  /** The mesh's day: deletes are remembered at least this long, in ms. */
+  readonly dayMs: number;
   readonly region: string;
   /** Undefined: the one that was fixed at the first start, or the public one. */
   readonly meshId: Uint8Array | undefined;
@@ -44,6 +51,23 @@ const hostPort = text(hostPortIs).transform((text, ctx) => {
   ctx.addIssue({ code: 'custom', message: hostPortIs });
   return z.NEVER;
 });
+const reachable = hostPort.refine(
+  ({ host, port }) => port !== 0 && !isWildcard(host),
+  'HOST:PORT that others can call, no wildcard and no port 0',
+);
+const dayIs = 'a whole number of ms, at least 1000';
+const dayMs = z
+  .union(
+    [
+      z.number(),
+      z
+        .string()
+        .regex(/^\d{1,15}$/)
+        .transform(Number),
+    ],
+    dayIs,
+  )
+  .refine((ms) => Number.isInteger(ms) && ms >= 1_000 && ms <= limits.ttlMsMax, dayIs);
 const hexIs = '64 lower-case hex digits (32 bytes), in quotes in a file';
 const hexId = text(hexIs)
   .regex(/^[0-9a-f]{64}$/, hexIs)
@@ -71,6 +95,9 @@ const schema = z.strictObject({
   fdbPrefix: keyPrefix.optional(),
   listen: hostPort.prefault('127.0.0.1:6300'),
   meshListen: hostPort.prefault('127.0.0.1:6200'),
+  advertise: reachable.optional(),
+  join: hostPort.optional(),
+  dayMs: dayMs.default(86_400_000),
   region: regionName.default('local'),
   meshId: hexId.optional(),
   meshKey: text('a file').optional(),
@@ -151,12 +178,20 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
     const lack = isLoopback(host) || rest.insecurePlaintext ? undefined : lackBeyondLoopback(port, tls[port]);
     if (lack !== undefined) throw new GkvError('bad_config', `${sources.get(name) ?? name}: ${host} ${lack}`);
   }
+  if (rest.join !== undefined && rest.advertise === undefined && isWildcard(rest.meshListen.host)) {
+    throw new GkvError(
+      'bad_config',
+      `${sources.get('join') ?? 'join'}: others cannot call ${rest.meshListen.host}; say with --advertise what they can`,
+    );
+  }
   for (const files of [tls.api, tls.mesh]) if (files !== undefined) readTls(files, realClock.now());
   return {
     ...rest,
     open,
     tls,
     store: storeOf({ data, fdb, fdbPrefix }, sources),
+    advertise: rest.advertise,
+    join: rest.join,
     meshId: rest.meshId,
     meshKey: meshKey === undefined ? undefined : readMeshKey(meshKey, sources.get('meshKey') ?? 'meshKey'),
   };
@@ -190,6 +225,11 @@ function wrong(issues: readonly z.core.$ZodIssue[], merged: Record<string, unkno
 
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+/** An address to listen on that nobody can call. */
+export function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || /^[0:]+$/.test(host);
 }
 
 function readMeshKey(path: string, source: string): Uint8Array {

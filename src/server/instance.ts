@@ -1,46 +1,37 @@
-import { keepTree } from '../aae/grow.ts';
-import { Responder } from '../aae/responder.ts';
-import { scrub } from '../aae/scrub.ts';
 import { Tree } from '../aae/tree.ts';
-import { toHex } from '../core/bytes.ts';
 import { type Log } from '../core/ports.ts';
 import { MeshDigests } from '../crypto/mesh.ts';
-import { createApi } from '../http/api.ts';
-import { type HostRule } from '../http/gate.ts';
-import { createMeshApp } from '../http/mesh.ts';
 import { Metrics } from '../http/metrics.ts';
+import { type JoinProgress } from '../mesh/bootstrap.ts';
+import { peerKey } from '../mesh/peers.ts';
 import { Transport } from '../mesh/transport.ts';
+import { runJobs } from '../replica/jobs.ts';
 import { noteOpening, openingIdBytes } from '../replica/lineage.ts';
-import { type Replica } from '../replica/replica.ts';
-import { runJobs, type Job } from '../replica/jobs.ts';
-import { createBackups } from './backups.ts';
-import { isLoopback, type HostPort, type ServerConfig } from './config.ts';
+import { Reader } from '../replica/read.ts';
+import { type Store } from '../store/store.ts';
+import { createApps, type Apps } from './apps.ts';
+import { isWildcard, type HostPort, type ServerConfig } from './config.ts';
 import { settleIdentity } from './identity.ts';
-import { uuidText } from '../core/uuid.ts';
-import { requestMsMax } from './listen.ts';
+import { jobsOf } from './jobs.ts';
+import { Joining, settleJoin, type Holdings } from './joining.ts';
 import { openMesh } from './openMesh.ts';
 import { openReplica } from './openReplica.ts';
 import { type OpenStore } from './openStore.ts';
-import { createPuller } from './puller.ts';
 import { realClock, realRandom } from './real.ts';
-import { release } from './release.ts';
-import { contentOf, peerView, statusView } from './statusView.ts';
+import { contentOf, peerStatus } from './statusView.ts';
 import { type TlsPorts } from './tlsPorts.ts';
-import { treeSummary } from './treeSummary.ts';
-
-const parkedRetryMs = 2_000;
-const treeKeepMs = 1_000;
-const scrubPauseMs = 3_600_000;
 
 /** One instance on an open store, not yet listening. */
 export interface Instance {
-  readonly apps: {
-    readonly api: ReturnType<ReturnType<typeof createApi>['callback']>;
-    readonly mesh: ReturnType<ReturnType<typeof createMeshApp>['callback']>;
-  };
-  readonly identity: { readonly clusterId: string; readonly meshId: string; readonly region: string };
+  readonly apps: Apps;
+  /** From whom it must be filled before it is ready; undefined: from nobody. */
+  readonly donor: HostPort | undefined;
   /** Aborting it makes the instance not ready and ends pulls. */
   readonly stopping: AbortController;
+  /** Aborting it answers the peers that wait for changes; after the last write was acknowledged. */
+  readonly leaving: AbortController;
+  /** Takes part in the mesh, once its mesh port listens there. Resolves when everything is here. Errors: those of `Joining.run`. */
+  begin(meshAddress: HostPort, onProgress: (progress: JoinProgress) => void): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -50,7 +41,9 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   await noteOpening(store, realRandom.bytes(openingIdBytes));
   const digests = new MeshDigests({ id: own.meshId, key: own.meshKey });
   const tree = await Tree.open(store, digests);
+  const donor = await settleJoin(store, config.join, await holdingsOf(store, own.clusterId, digests));
   const stopping = new AbortController();
+  const leaving = new AbortController();
   const metrics: Metrics = new Metrics(
     {
       entries: () => contentOf(store, digests),
@@ -58,6 +51,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
       clockAheadMs: () => replica.hlc.aheadMs(),
       storeAvailable: () => opened.available(),
       storeRetries: () => opened.retries(),
+      peers: async () => (await mesh.view()).members.map(peerStatus),
       tlsEndsInMs: () => tls.endsInMs(),
       faults: () => mesh.faults(),
     },
@@ -68,44 +62,43 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   tls.mesh?.onChange((material) => {
     transport.renew(material);
   });
-  const { mesh, sink } = openMesh(opened, { own, digests, replica, transport, metrics, log, signal: stopping.signal });
-  const shared = { store, digests, clusterId: own.clusterId, sink, clock: realClock };
-  const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
-  const ready = (): boolean => !stopping.signal.aborted && opened.available() && mesh.fault()?.code !== 'must_bootstrap';
-  const common = {
-    clock: realClock,
-    log,
-    requestIdPrefix: toHex(realRandom.bytes(4)),
-    bodyArrivalMsMax: requestMsMax,
-    signal: stopping.signal,
+  let listensAt = config.meshListen;
+  const advertised = (): HostPort | undefined => config.advertise ?? (isWildcard(listensAt.host) ? undefined : listensAt);
+  const inMesh = openMesh(opened, {
+    ...{ own, digests, replica, transport, metrics, log, advertised },
+    regionName: config.region,
+    dayMs: config.dayMs,
+    signal: leaving.signal,
+  });
+  const { mesh } = inMesh;
+  const joining = donor === undefined ? undefined : new Joining(donor, { store, ...inMesh, signal: stopping.signal });
+  const unready = (): string | undefined => {
+    if (stopping.signal.aborted) return 'it is stopping';
+    return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
   };
-  const api = createApi({
-    ...common,
-    store: replica,
-    puller: createPuller({ ...shared, random: realRandom }, transport, metrics, log),
-    tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
-    identity,
-    backups: createBackups(own, replica, mesh),
-    status: statusView({ opened, identity, digests, replica, mesh, ready }),
-    peers: { peers: () => mesh.records().map(peerView) },
-    health: { live: () => true, ready },
-    metrics,
-    hosts: hostRule(config.listen, config.hostNames),
-    release,
-  });
-  const meshApp = createMeshApp({
-    ...common,
-    hosts: hostRule(config.meshListen, []),
-    responder: new Responder(shared),
-    feed: mesh.feedServer,
-  });
-  const jobs = runJobs([...jobsOf(digests, replica, log), ...mesh.jobs], { store, leases, clock: realClock, log });
+  const shared = { opened, config, own, digests, replica, transport, metrics, log, unready };
+  const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });
+  const jobDeps = { store, leases, clock: realClock, log };
+  const jobs = [runJobs([...jobsOf(digests, replica, log), ...mesh.jobs], jobDeps)];
+  let beginning: Promise<void> = Promise.resolve();
+  const begin = async (onProgress: (progress: JoinProgress) => void): Promise<void> => {
+    await mesh.readMembers().catch(() => undefined); // a job of the mesh does it again
+    await joining?.run(onProgress);
+    jobs.push(runJobs(mesh.memberJobs, jobDeps));
+  };
   return {
-    apps: { api: api.callback(), mesh: meshApp.callback() },
-    identity,
+    apps,
+    donor,
     stopping,
+    leaving,
+    begin: (meshAddress, onProgress) => {
+      listensAt = meshAddress;
+      beginning = begin(onProgress);
+      return beginning;
+    },
     close: async () => {
-      await jobs[Symbol.asyncDispose]();
+      await beginning.catch(() => undefined); // who began was told
+      await Promise.all(jobs.map((running) => running[Symbol.asyncDispose]()));
       await replica.close();
       await leases?.[Symbol.asyncDispose]();
       await transport[Symbol.asyncDispose]();
@@ -113,28 +106,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   };
 }
 
-function hostRule({ host }: HostPort, names: readonly string[]): HostRule {
-  return { kind: isLoopback(host) ? 'loopback' : 'any-ip', names };
-}
-
-function jobsOf(digests: MeshDigests, replica: Replica, log: Log): Job[] {
-  return [
-    {
-      name: 'parked writes',
-      pauseMs: () => parkedRetryMs,
-      runsOn: 'one',
-      work: async () => {
-        await replica.retryParked();
-      },
-    },
-    { name: 'tree levels', pauseMs: () => treeKeepMs, runsOn: 'one', work: (store, signal) => keepTree(store, digests, signal) },
-    {
-      name: 'scrub',
-      pauseMs: () => scrubPauseMs,
-      runsOn: 'one',
-      work: async (store, signal) => {
-        await scrub(store, digests, log, signal);
-      },
-    },
-  ];
+async function holdingsOf(store: Store, clusterId: Uint8Array, digests: MeshDigests): Promise<Holdings> {
+  const [record, { entries }] = await Promise.all([new Reader(store, realClock).get(peerKey(clusterId)), contentOf(store, digests)]);
+  return { isMember: record.version !== null, entries };
 }

@@ -3,7 +3,7 @@ import { type Server as HttpsServer } from 'node:https';
 import { type AddressInfo, type Socket } from 'node:net';
 import { type Duplex } from 'node:stream';
 import { GkvError } from '../core/errors.ts';
-import { type HostPort } from '../core/hostPort.ts';
+import { hostPortText, type HostPort } from '../core/hostPort.ts';
 import { secureServer, type ListenTls } from './listenTls.ts';
 
 /** Time for the headers of a request to come in, and again for its body; slower ones are answered 408 `slow_body`. */
@@ -22,6 +22,7 @@ export interface ListenTimes {
 export interface Listener extends AsyncDisposable {
   /** The address in the form HOST:PORT, with the port that was taken. */
   readonly address: string;
+  readonly port: number;
 }
 
 /** Serves HTTP, or HTTPS, until disposed of: then takes no more, and waits for what is under way. Errors: `port_in_use`, `bad_config`. */
@@ -48,7 +49,7 @@ export async function listen(
   const stop = serve(server, handler, times.drainMsMax, (socket) => secure?.isOutdated(socket) === true);
   await started(server, host, port);
   const taken = (server.address() as AddressInfo).port; // it listens on TCP: the address is no string
-  return { address: `${host.includes(':') ? `[${host}]` : host}:${taken}`, [Symbol.asyncDispose]: stop };
+  return { address: hostPortText({ host, port: taken }), port: taken, [Symbol.asyncDispose]: stop };
 }
 
 function started(server: Server | HttpsServer, host: string, port: number): Promise<void> {

@@ -1,6 +1,9 @@
 import { type WriteSink } from '../aae/responder.ts';
+import { type HostPort } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { answerIdentity } from '../mesh/identity.ts';
+import { Members } from '../mesh/members.ts';
 import { Mesh, type MeshObserver, meshTimes } from '../mesh/mesh.ts';
 import { type Links } from '../mesh/ports.ts';
 import { type Replica } from '../replica/replica.ts';
@@ -10,17 +13,32 @@ import { realClock, realRandom } from './real.ts';
 
 export interface OpenMeshDeps {
   readonly own: ClusterIdentity;
+  readonly regionName: string;
+  /** Where others reach us; undefined: nowhere that we know. */
+  readonly advertised: () => HostPort | undefined;
   readonly digests: MeshDigests;
   readonly replica: Replica;
   readonly transport: Links;
   readonly metrics: MeshObserver;
   readonly log: Log;
+  /** The mesh's day. */
+  readonly dayMs: number;
   readonly signal: AbortSignal;
 }
 
-/** This instance's part in the mesh, and where writes go that exchanges bring: members may repair what is below the floor. */
-export function openMesh(opened: OpenStore, deps: OpenMeshDeps): { mesh: Mesh; sink: WriteSink } {
-  const { own, digests, replica, transport, metrics, log, signal } = deps;
+export interface OpenedMesh {
+  readonly mesh: Mesh;
+  readonly members: Members;
+  /** Where writes go that exchanges bring: members may repair what is below the floor. */
+  readonly sink: WriteSink;
+  /** Says who we are. */
+  readonly identity: { answer(frame: Uint8Array): Promise<Uint8Array> };
+}
+
+/** This instance's part in the mesh. */
+export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
+  const { own, digests, replica, transport, metrics, log, dayMs, signal } = deps;
+  const self = { clusterId: own.clusterId, regionName: deps.regionName };
   const mesh = new Mesh({
     store: opened.store,
     isShared: opened.isShared,
@@ -32,9 +50,19 @@ export function openMesh(opened: OpenStore, deps: OpenMeshDeps): { mesh: Mesh; s
     random: realRandom,
     log,
     observer: metrics,
-    times: meshTimes,
+    times: { ...meshTimes, dayMs },
     signal,
   });
   const sink: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.standing(peer)) };
-  return { mesh, sink };
+  const members = new Members({
+    replica,
+    links: transport,
+    digests,
+    random: realRandom,
+    own: self,
+    advertised: deps.advertised,
+    changed: () => mesh.readMembers(),
+  });
+  const answer = (frame: Uint8Array): Promise<Uint8Array> => Promise.resolve().then(() => answerIdentity(frame, self, digests));
+  return { mesh, members, sink, identity: { answer } };
 }

@@ -1,6 +1,8 @@
 import { pino } from 'pino';
 import { GkvError } from '../core/errors.ts';
+import { hostPortText } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
+import { type JoinProgress } from '../mesh/bootstrap.ts';
 import { type ServerConfig } from './config.ts';
 import { openInstance, type Instance } from './instance.ts';
 import { listen, type Listener } from './listen.ts';
@@ -13,17 +15,24 @@ export interface RunningServer extends AsyncDisposable {
   readonly meshAddress: string;
   readonly clusterId: string;
   readonly meshId: string;
+  /** HOST:PORT of the member from which an empty store is filled; undefined: nothing is missing. */
+  readonly donor: string | undefined;
+  /** Resolves once it is ready. Errors: `mesh_mismatch`, `peer_protocol`, `bad_config`, `not_advertised`; it must be disposed of then. */
+  readonly ready: Promise<void>;
 }
 
-/** The composition root: puts one instance together and serves until disposed of, which takes no more, finishes, commits and closes. */
-export async function start(config: ServerConfig): Promise<RunningServer> {
+/**
+ * The composition root: puts one instance together and serves until disposed of, which takes no more, finishes, commits and closes. `onProgress` is told
+ * while it joins a mesh.
+ */
+export async function start(config: ServerConfig, onProgress: (progress: JoinProgress) => void): Promise<RunningServer> {
   const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
   if (config.insecurePlaintext) log.warn({}, 'started with --insecure-plaintext: whoever reaches the ports may read and write everything');
   const tls = await TlsPorts.open(config.tls, realClock, log);
   try {
     const opened = await openStore(config.store, log);
     try {
-      return await serveOn(opened, tls, config, log);
+      return await serveOn(opened, tls, config, log, onProgress);
     } catch (error) {
       await opened.store[Symbol.asyncDispose]();
       throw error;
@@ -34,22 +43,36 @@ export async function start(config: ServerConfig): Promise<RunningServer> {
   }
 }
 
-async function serveOn(opened: OpenStore, tls: TlsPorts, config: ServerConfig, log: Log): Promise<RunningServer> {
+async function serveOn(
+  opened: OpenStore,
+  tls: TlsPorts,
+  config: ServerConfig,
+  log: Log,
+  onProgress: (progress: JoinProgress) => void,
+): Promise<RunningServer> {
   const instance = await openInstance(opened, config, log, tls);
   const { api: apiListener, mesh: meshListener } = await listenOnBoth(instance, tls, config).catch(async (error: unknown) => {
     await instance.close();
     throw error;
   });
-  const { clusterId, meshId } = instance.identity;
-  log.info({ api: apiListener.address, mesh: meshListener.address, clusterId, meshId, region: config.region }, 'ready');
+  const { clusterId, meshId } = instance.apps.identity;
+  const addresses = { api: apiListener.address, mesh: meshListener.address };
+  const ready = instance.begin({ host: config.meshListen.host, port: meshListener.port }, onProgress).then(() => {
+    log.info({ ...addresses, clusterId, meshId, region: config.region }, 'ready');
+  });
+  ready.catch(() => undefined); // whoever awaits it is told
   return {
     apiUrl: `${tls.api === undefined ? 'http' : 'https'}://${apiListener.address}`,
     meshAddress: meshListener.address,
     clusterId,
     meshId,
+    donor: instance.donor === undefined ? undefined : hostPortText(instance.donor),
+    ready,
     [Symbol.asyncDispose]: async () => {
       instance.stopping.abort(new GkvError('unavailable', 'this instance is stopping'));
-      await Promise.all([apiListener[Symbol.asyncDispose](), meshListener[Symbol.asyncDispose]()]);
+      await apiListener[Symbol.asyncDispose]();
+      instance.leaving.abort(); // peers were served until now: what was acknowledged last is in their answers
+      await meshListener[Symbol.asyncDispose]();
       await instance.close();
       await opened.store[Symbol.asyncDispose]();
       await tls[Symbol.asyncDispose]();

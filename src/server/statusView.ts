@@ -1,4 +1,5 @@
 import { countOf, bytesOf } from '../core/sum.ts';
+import { hostPortText } from '../core/hostPort.ts';
 import { rootSum } from '../aae/tree.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type GkvError } from '../core/errors.ts';
@@ -48,14 +49,15 @@ export function statusView({ opened, identity, digests, replica, mesh, ready }: 
   return { status };
 }
 
-export function peerView({ clusterId, address: { host, port }, regionName }: PeerRecord): PeerView {
-  return { clusterId: uuidText(clusterId), address: `${host.includes(':') ? `[${host}]` : host}:${port}`, regionName };
+export function peerView({ clusterId, address, regionName }: PeerRecord): PeerView {
+  return { clusterId: uuidText(clusterId), address: hostPortText(address), regionName };
 }
 
-function meshStatus({ members, low, floor, fault }: MeshView, own: string): MeshStatus {
+function meshStatus({ members, unreadable, low, floor, fault }: MeshView, own: string): MeshStatus {
   const lows = [
     { clusterId: own, low },
     ...members.map((member) => ({ clusterId: uuidText(member.record.clusterId), low: member.low ?? stampZero })),
+    ...unreadable.map((member) => ({ clusterId: uuidText(member.clusterId), low: member.low ?? stampZero })),
   ];
   const least = lows.reduce((a, b) => (compareStamps(b.low, a.low) < 0 ? b : a));
   return {
@@ -67,7 +69,7 @@ function meshStatus({ members, low, floor, fault }: MeshView, own: string): Mesh
   };
 }
 
-function peerStatus({ record, low, health, fault }: MemberView): PeerStatus {
+export function peerStatus({ record, low, health, fault }: MemberView): PeerStatus {
   const at = (ms: number | undefined): number | null => (ms === undefined || ms === 0 ? null : ms);
   return {
     ...peerView(record),

@@ -1,3 +1,4 @@
+import { type PeerLink } from '../../src/aae/checkedPeer.ts';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { stampToHex } from '../../src/core/stamp.ts';
@@ -71,6 +72,29 @@ describe('exchange', () => {
       await assertTree(b.store, b.digests);
       if (finished && cutAt > 0) return;
     }
+  });
+
+  it('I7: what the peer has overwritten since it listed it is counted as missed: what stands in its place may not have come', async () => {
+    const a = await openInstance({ cluster: 1 });
+    const b = await openInstance({ cluster: 2, seed: 2 });
+    await load(a, [
+      { name: 'x', value: '1' },
+      { name: 'y', value: '1' },
+    ]);
+    await load(b, [{ name: 'y', value: '2' }]);
+    let answers = 0;
+    const link: PeerLink = {
+      ask: async (frame) => {
+        const answer = await a.responder.answer(frame);
+        answers += 1;
+        if (answers === 1) await load(a, [{ name: 'x', value: 'overwritten' }]);
+        return answer;
+      },
+    };
+    const report = await exchange(b, link);
+    assert.deepEqual([report.missed, report.converged], [1, false]);
+    assert.equal((await exchange(b, linkTo(a))).missed, 0);
+    assert.deepEqual(await content(a), await content(b));
   });
 
   it('pull takes and sends nothing', async () => {

@@ -51,12 +51,16 @@ export interface InstanceOptions {
   readonly database?: MemoryDatabase;
   readonly store?: Store;
   readonly cluster?: number;
+  /** Made of `cluster` otherwise. */
+  readonly clusterId?: Uint8Array;
   readonly slot?: number;
   readonly slots?: SlotSource;
   readonly seed?: number;
   readonly fan?: number;
   readonly clock?: Clock;
   readonly faults?: MemoryFaults;
+  readonly incarnation?: number;
+  readonly feedPartitions?: 1 | 16;
 }
 
 /** Databases in memory that some handle fails on purpose: FoundationDB cannot stand in for those. */
@@ -72,21 +76,21 @@ async function openTestedStore({ database = new MemoryDatabase(), faults }: Inst
 
 /** An instance on a store in memory, its own or one that others share. */
 export async function openInstance(options: InstanceOptions = {}): Promise<Instance> {
-  const { cluster = 1, slot = 0, seed = 1, fan = 4, clock = new FakeClock() } = options;
+  const { cluster = 1, slot = 0, seed = 1, fan = 4, clock = new FakeClock(), incarnation = 1, feedPartitions = 1 } = options;
   const random = seededRandom(seed);
   const digests = new DenseDigests(fan);
   const store = options.store ?? (await openTestedStore(options, clock, random));
   const tree = await Tree.open(store, digests);
-  const clusterId = new Uint8Array(16).fill(cluster);
+  const clusterId = options.clusterId ?? new Uint8Array(16).fill(cluster);
   const replica = await Replica.open({
     store,
     digests,
-    instanceOf: (held) => instanceOf(clusterId, 1, held),
+    instanceOf: (held) => instanceOf(clusterId, incarnation, held),
     slots: options.slots ?? fixedSlot(store, slot),
     clock,
     log: silentLog,
     followers: [tree],
-    feedPartitions: 1,
+    feedPartitions,
     observer: { commit: () => undefined },
   });
   const responder = new Responder({ store, digests, clusterId, sink: replica, clock });

@@ -8,15 +8,13 @@ import { realClock, realRandom } from '../../src/server/real.ts';
 import { restoreStore } from '../../src/server/restore.ts';
 import { type ClusterIdentity } from '../../src/server/identity.ts';
 import { type Store } from '../../src/store/store.ts';
-import { type Region } from '../mesh/region.ts';
-
-export const meshKey = new Uint8Array(32).fill(2);
+import { mesh, type Region } from '../mesh/region.ts';
 
 const stampOfNow = (): Stamp => makeStamp(realClock.now(), 0, parseInstance(new Uint8Array(8)));
 
 /** What a region would send, record by record. */
 export function records(region: Region, resume?: BackupResume, low?: Stamp): AsyncGenerator<Buffer> {
-  const own = { ...region.own, keyDigest: sha256(meshKey) };
+  const own = { ...region.own, keyDigest: sha256(mesh.key) };
   const deps = {
     replica: region.replica,
     own,
@@ -44,6 +42,6 @@ export async function restore(
   as: 'same cluster' | 'new cluster' = 'same cluster',
 ): Promise<ClusterIdentity> {
   const verified = await verifyBackup(chunksOf(file), () => undefined);
-  const deps = { store, feedPartitions: 1, clock: realClock, random: realRandom, meshKey, onProgress: () => undefined } as const;
+  const deps = { store, feedPartitions: 1, clock: realClock, random: realRandom, meshKey: mesh.key, onProgress: () => undefined } as const;
   return restoreStore(verified, chunksOf(file), as, deps);
 }

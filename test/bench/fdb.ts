@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { clearRun, freshPrefix, testCluster } from '../fdb/cluster.ts';
-import { command, post, type Region } from '../region.ts';
+import { command, post, regionOf, type Region } from '../region.ts';
 import { fill, jsonLoads } from './contenders.ts';
 import { median, spread, type BenchContext } from './rows.ts';
 import { runWrk } from './wrk.ts';
@@ -138,6 +138,5 @@ async function startInstance(workshop: Workshop, clusterFile: string, prefix: Bu
   const ports = ['--listen', '127.0.0.1:0', '--mesh-listen', '127.0.0.1:0', '--log-level', 'warn'];
   const args = [command, 'serve', '--open', '--fdb', clusterFile, '--fdb-prefix', prefix.toString('hex'), ...ports];
   const service = await workshop.service(process.execPath, args, /^gkvmesh ready /);
-  const [, api = '', mesh = ''] = /api=(\S+) mesh=(\S+)/.exec(service.ready) ?? [];
-  return { name: `fdb-${randomBytes(2).toString('hex')}`, api, mesh, service };
+  return regionOf(`fdb-${randomBytes(2).toString('hex')}`, service);
 }

@@ -2,7 +2,7 @@
 
 import { type Workshop } from './workshop.ts';
 
-export type Part = 'a' | 'b' | 'c' | 'd' | 'e' | 'f';
+export type Part = 'a' | 'b' | 'c' | 'd' | 'e' | 'f' | 'g';
 
 interface Target {
   readonly kind: 'atLeast' | 'atMost';
@@ -54,6 +54,12 @@ export function median(values: readonly number[]): number {
   const middle = Math.floor(sorted.length / 2);
   const upper = sorted[middle] ?? NaN;
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
+}
+
+/** The value below which this part of them lies. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? NaN;
 }
 
 /** The lowest and the highest round, for judging noise. */

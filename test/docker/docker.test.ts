@@ -13,6 +13,7 @@ const service = z.looseObject({
   ports: z.array(z.string()).default([]),
   volumes: z.array(z.string()).default([]),
 });
+const instance = service.extend({ networks: z.object({ mesh: z.object({ ipv4_address: z.string() }) }) });
 const compose = z.looseObject({ services: z.record(z.string(), service) });
 
 /** No engine may be here to run it: what it would pass to gkvmesh is passed to check-config. */
@@ -20,7 +21,9 @@ describe('docker/', () => {
   const scene = new Scene();
   after(() => scene.close());
   const { services } = compose.parse(parse(readFileSync(join(dir, 'compose.yaml'), 'utf8'), { merge: true }));
-  const instances = Object.entries(services).filter(([, { image }]) => image === 'gkvmesh');
+  const instances = Object.entries(services)
+    .filter(([, { image }]) => image === 'gkvmesh')
+    .map(([name, each]) => [name, instance.parse(each)] as const);
 
   it('composes three regions of two instances each', () => {
     const regions = instances.map(([, { environment }]) => environment['GKVMESH_REGION']);
@@ -29,7 +32,8 @@ describe('docker/', () => {
     assert.equal(new Set(ports).size, instances.length, 'each on a port of its own');
   });
 
-  for (const [name, { environment, volumes }] of instances) {
+  for (const [name, { environment, volumes, networks }] of instances) {
+    const address = networks.mesh.ipv4_address;
     it(`passes settings to ${name} that check-config takes`, async () => {
       const clean = Object.fromEntries(Object.entries(process.env).filter(([variable]) => !variable.startsWith('GKVMESH_')));
       const { code, stdout, stderr } = await scene.run(['check-config'], { env: { ...clean, ...environment } });
@@ -37,6 +41,7 @@ describe('docker/', () => {
       const config = z.looseObject({ store: z.looseObject({ kind: z.string() }) }).parse(JSON.parse(stdout.toString()));
       assert.equal(config.store.kind, 'fdb');
       const clusterFile = volumes.find((volume) => volume.endsWith(`:${environment['GKVMESH_FDB'] ?? ''}`))?.split(':')[0] ?? '';
+      assert.match(environment['GKVMESH_ADVERTISE'] ?? '', new RegExp(`^${address}:6200$`), 'others are told where it is');
       const region = environment['GKVMESH_REGION'] ?? '';
       const line = readFileSync(join(dir, clusterFile), 'utf8').trim();
       assert.equal(line, services[`${region}-fdb`]?.environment['FDB_CLUSTER_FILE_CONTENTS'], 'the server and its clients agree');

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'mocha';
 import { openMesh } from '../../src/crypto/mesh.ts';
 import { toHex } from '../../src/core/bytes.ts';
-import { setAnswer } from '../../src/http/schema.ts';
+import { errorAnswer, keyAnswer, setAnswer } from '../../src/http/schema.ts';
 import { apiSuite } from '../http/apiSuite.ts';
 import { until } from '../support.ts';
-import { b64, rawExchange, Scene, type RunningServer } from './server.ts';
+import { b64, rawExchange, Scene, type Answer, type RunningServer } from './server.ts';
 
 describe('the HTTP API of a running server', () => {
   const scene = new Scene();
@@ -25,6 +25,27 @@ describe('the HTTP API of a running server', () => {
     assert.ok(first.next !== null);
     const rest = await server.list({ start: first.next, end: b64('large0') });
     assert.deepEqual([first.entries.length + rest.entries.length, rest.next], [10, null]);
+  });
+
+  it('/control/key tells every candidate of a key, and refuses what is no key', async () => {
+    const key = Buffer.from('told/ünder');
+    const { version, accepted } = await server.set('told/ünder', 'value');
+    const told = (text: string): Promise<Answer> => server.get(`/control/key?key=${text}`);
+    const { candidates } = keyAnswer.parse((await told(key.toString('base64url'))).json);
+    const [only] = candidates;
+    assert.ok(only !== undefined && candidates.length === 1);
+    assert.deepEqual(
+      [only.version, only.accepted, only.tombstone, only.expiresAt, only.bytes],
+      [version, accepted, false, null, key.length + 5],
+    );
+    assert.equal(only.origin.cluster + String(only.origin.slot).padStart(4, '0'), accepted.slice(16));
+    await server.post('/data/set', { key: key.toString('base64'), delete: true });
+    assert.equal(keyAnswer.parse((await told(key.toString('base64url'))).json).candidates[0]?.tombstone, true);
+    assert.deepEqual(keyAnswer.parse((await told('bm8')).json).candidates, []);
+    for (const wrong of ['', 'a', 'bm8=', 'b m8', 'bm8&key=bm8']) {
+      const refused = await told(wrong);
+      assert.deepEqual([refused.status, errorAnswer.parse(refused.json).error.code], [400, 'malformed'], wrong);
+    }
   });
 
   it('a write with ttlMs is there, and is gone from get and list once its time is over', async () => {

@@ -156,6 +156,11 @@ export class RunningServer {
     }
   }
 
+  /** Resolves once it has printed that it is ready. */
+  async ready(): Promise<void> {
+    await this.process.line(readyLine);
+  }
+
   stop(): Promise<Ended> {
     return this.process.kill('SIGTERM');
   }
@@ -178,7 +183,10 @@ function parsed(text: string): unknown {
   }
 }
 
-const readyLine = /^gkvmesh ready api=(https?:\/\/\S+:\d+) mesh=(\S+:\d+) cluster=([0-9a-f-]{36}) mesh-id=([0-9a-f]{64})\n/;
+/** What a server prints, first while it joins a mesh and then when it is ready. */
+const addresses = 'api=(https?://\\S+:\\d+) mesh=(\\S+:\\d+) cluster=([0-9a-f-]{36}) mesh-id=([0-9a-f]{64})\\n';
+const readyLine = new RegExp(`^gkvmesh ready ${addresses}`, 'm');
+const joiningLine = new RegExp(`^gkvmesh joining \\S+ ${addresses}`, 'm');
 
 /** What one test starts and makes; everything ends and goes away with it. */
 export class Scene {
@@ -208,6 +216,13 @@ export class Scene {
   async server(data = join(this.dir(), 'data'), flags: readonly string[] = []): Promise<RunningServer> {
     const started = this.process(process.execPath, [command, ...serveArgs(data), ...flags]);
     return new RunningServer(started, data, await started.line(readyLine));
+  }
+
+  /** A server that is filled from a mesh port, as soon as it listens. */
+  async joining(from: string, data = join(this.dir(), 'data'), flags: readonly string[] = []): Promise<RunningServer> {
+    const [, ...args] = serveArgs(data);
+    const started = this.process(process.execPath, [command, 'join', from, ...args, ...flags]);
+    return new RunningServer(started, data, await started.line(joiningLine));
   }
 
   /** A server that is wrapped by another program, such as a shell that sets limits. */

@@ -14,22 +14,32 @@ interface Expected {
   tried: (string | undefined)[];
 }
 
-/** 64 writers, each with its keys; remembers every attempt and every acknowledgement. */
+interface WritersOptions {
+  readonly count?: number;
+  /** What all their keys begin with: nobody else's do. */
+  readonly prefix?: string;
+}
+
+/** 64 writers, or fewer, each with its keys; remembers every attempt and every acknowledgement. */
 export class Writers {
   readonly expected = new Map<string, Expected>();
   acknowledgements = 0;
   readonly #refusals: 'forbidden' | 'allowed';
+  readonly #count: number;
+  readonly #prefix: string;
   #attempts = 0;
 
   /** Refusals with 503 are forbidden where nothing but the process fails. */
-  constructor(refusals: 'forbidden' | 'allowed') {
+  constructor(refusals: 'forbidden' | 'allowed', { count = writers, prefix = '' }: WritersOptions = {}) {
     this.#refusals = refusals;
+    this.#count = count;
+    this.#prefix = prefix;
   }
 
   /** Writes to the servers, each writer to one of them, until that is gone or the signal aborts. */
   async writeAll(servers: readonly RunningServer[], round: number, signal?: AbortSignal): Promise<void> {
     await Promise.all(
-      Array.from({ length: writers }, async (_, writer) => {
+      Array.from({ length: this.#count }, async (_, writer) => {
         const server = servers[writer % servers.length];
         if (server !== undefined) await this.#writeUntilGone(server, round, writer, signal);
       }),
@@ -38,7 +48,8 @@ export class Writers {
 
   async #writeUntilGone(server: RunningServer, round: number, writer: number, signal: AbortSignal | undefined): Promise<void> {
     for (let i = 0; signal?.aborted !== true; i += 1) {
-      const key = i % 4 === 3 ? `w${writer}/new/${round}/${i}` : `w${writer}/${i % keysPerWriter}`;
+      const own = `${this.#prefix}w${writer}`;
+      const key = i % 4 === 3 ? `${own}/new/${round}/${i}` : `${own}/${i % keysPerWriter}`;
       this.#attempts += 1;
       const value = i % 7 === 6 ? undefined : `${round} ${this.#attempts} ${'x'.repeat((this.#attempts * 37) % 3_000)}`;
       const expected = this.expected.get(key) ?? { acknowledged: undefined, version: '', tried: [] };
@@ -65,7 +76,7 @@ export class Writers {
 
   /** Compares with all that the server holds beside the mesh's own, and takes what it holds for what was acknowledged. */
   async check(server: RunningServer): Promise<void> {
-    const held = await everything(server);
+    const held = await everything(server, this.#prefix);
     for (const [key, { acknowledged, version, tried }] of this.expected) {
       const found = held.get(key);
       assert.ok(
@@ -80,11 +91,13 @@ export class Writers {
   }
 }
 
-async function everything(server: RunningServer): Promise<Map<string, { value: string; version: string }>> {
+/** Of keys that begin so. */
+async function everything(server: RunningServer, prefix: string): Promise<Map<string, { value: string; version: string }>> {
   const held = new Map<string, { value: string; version: string }>();
-  let start: string | null = '';
+  const end = prefix === '' ? '' : b64(`${prefix}\xff`);
+  let start: string | null = b64(prefix);
   while (start !== null) {
-    const { entries, next } = await server.list({ start, limit: 1_000 });
+    const { entries, next } = await server.list({ start, end, limit: 1_000 });
     for (const { key, value, version } of entries) {
       const name = Buffer.from(key, 'base64').toString();
       if (name.startsWith('@system/')) continue;

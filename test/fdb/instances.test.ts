@@ -4,7 +4,6 @@ import { after, before, describe, it } from 'mocha';
 import { statusAnswer } from '../../src/http/schema.ts';
 import { Scene, type RunningServer } from '../e2e/server.ts';
 import { Writers } from '../e2e/writers.ts';
-import { command } from '../region.ts';
 import { until } from '../support.ts';
 import { testCluster } from './cluster.ts';
 import { instanceFlags, OwnFdb } from './fdbserver.ts';

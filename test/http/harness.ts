@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { request, type Dispatcher } from 'undici';
 import { type PullReport } from '../../src/aae/driver.ts';
+import { hostPortText } from '../../src/core/hostPort.ts';
 import { silentLog, type Log } from '../../src/core/ports.ts';
 import { createApi, type ApiDeps } from '../../src/http/api.ts';
 import { Metrics } from '../../src/http/metrics.ts';
@@ -15,6 +16,7 @@ export const report: PullReport = {
   sent: 4,
   applied: 3,
   parked: 0,
+  missed: 0,
   bytesIn: 5,
   bytesOut: 6,
   writeBytes: 7,
@@ -41,6 +43,25 @@ async function* noBackup(): AsyncGenerator<Buffer> {
   yield await Promise.resolve(Buffer.from('backup'));
 }
 
+const peer = {
+  clusterId: '00000000-0000-4000-8000-000000000001',
+  address: 'us:6200',
+  regionName: 'us',
+  followed: true,
+  connected: true,
+  lastContactMs: 1,
+  lastLevelMs: 1,
+  lagMs: 250,
+  clockSkewMs: -2_000,
+  low: null,
+  writes: 3,
+  failures: 4,
+  lastError: null,
+  lastExchange: null,
+  defects: 5,
+  fault: null,
+};
+
 /** The API over a stub store, on a free port of loopback. */
 export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTimes): Promise<TestApi> {
   const store = new StubStore();
@@ -53,6 +74,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     storeAvailable: () => true,
     storeRetries: () => 0,
     faults: () => 0,
+    peers: () => Promise.resolve([peer]),
     tlsEndsInMs: () => [{ port: 'mesh', ms: 2_500 }],
   };
   const identity = { clusterId: '6f1c1f2e-58d5-4d0e-9d7b-0f6f3a1e2b3c', meshId: '00'.repeat(32), region: 'test' };
@@ -78,7 +100,13 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     backups: { open: noBackup },
     identity,
     peers: { peers: () => [] },
-    health: { live: () => true, ready: () => true },
+    entries: { candidates: () => Promise.resolve([]) },
+    members: {
+      add: (address, regionName) =>
+        Promise.resolve({ clusterId: identity.clusterId, address: hostPortText(address), regionName: regionName ?? 'its own' }),
+      remove: () => Promise.resolve(true),
+    },
+    health: { live: () => true, unready: () => undefined },
     metrics: new Metrics(readings, log),
     hosts: { kind: 'loopback', names: [] },
     clock: realClock,

@@ -15,7 +15,7 @@ const octets = { 'content-type': 'application/octet-stream' };
 function startMesh(responder: FrameResponder, kind: HostRule['kind'] = 'loopback'): Promise<Listener> {
   const { signal } = new AbortController();
   const rest = { clock: realClock, log: silentLog, requestIdPrefix: 'm', bodyArrivalMsMax: 5_000, signal };
-  const app = createMeshApp({ responder, feed: echo, hosts: { kind, names: [] }, ...rest });
+  const app = createMeshApp({ responder, feed: echo, identity: echo, hosts: { kind, names: [] }, ...rest });
   return listen(app.callback(), { host: '127.0.0.1', port: 0 });
 }
 

@@ -129,7 +129,7 @@ describe('HTTP API on the wire', () => {
   });
 
   it('probes are 503 unavailable when the instance is not well', async () => {
-    await using api = await startApi({ health: { live: () => false, ready: () => false } });
+    await using api = await startApi({ health: { live: () => false, unready: () => 'it is asleep' } });
     for (const path of ['/livez', '/readyz']) assert.equal((await send(`${api.url}${path}`, 'GET')).status, 503);
   });
 
@@ -139,6 +139,8 @@ describe('HTTP API on the wire', () => {
     assert.match(text, /gkvmesh_parked_writes 2/);
     assert.match(text, /gkvmesh_clock_ahead_seconds 1.5/);
     assert.match(text, /gkvmesh_tls_expires_seconds\{port="mesh"\} 2.5/);
+    assert.match(text, /gkvmesh_peer_lag_seconds\{peer="[0-9a-f-]+",region="us"\} 0.25/);
+    assert.match(text, /gkvmesh_peer_defects\{peer="[0-9a-f-]+",region="us"\} 5/);
   });
 });
 

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'mocha';
 import { hasCode } from '../../src/core/errors.ts';
+import { latestOf } from '../../src/core/frontier.ts';
 import { type Clock } from '../../src/core/ports.ts';
 import { compareStamps, makeStamp, parseInstance } from '../../src/core/stamp.ts';
 import { isAboveFloor } from '../../src/mesh/floor.ts';
 import { realClock } from '../../src/server/real.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { TestClock, until } from '../support.ts';
-import { areLevel, Network, Region, renew, startMesh } from './region.ts';
+import { areLevel, Region, renew, startMesh } from './region.ts';
+import { Network } from './world.ts';
+
+const dayMs = 86_400_000;
 
 describe('a store that is restored or cloned', function () {
   this.timeout(60_000);
@@ -83,7 +87,8 @@ describe('a store that is restored or cloned', function () {
     const unrenewed = await startOn(copy, 1);
     await unrenewed.set('from the copy', '4');
     await until(() => unrenewed.mesh.fault() !== undefined);
-    await new Promise((resolve) => setTimeout(resolve, 100)); // it closes the present meanwhile
+    const closed = latestOf(await unrenewed.replica.frontier());
+    await until(async () => compareStamps(latestOf(await unrenewed.replica.frontier()), closed) > 0); // it closes the present meanwhile
     await stop(unrenewed);
     await renew(copy);
     const renewed = await startOn(copy, 1);
@@ -150,8 +155,8 @@ describe('a store that is restored or cloned', function () {
     await until(() => areLevel([one, two]));
     const copy = new MemoryDatabase(one.database);
     await one.remove('gone');
-    clock.advance(60_000);
-    const floor = makeStamp(clock.now() - 20_000, 0, parseInstance(new Uint8Array(8)));
+    clock.advance(2 * dayMs);
+    const floor = makeStamp(clock.now() - dayMs - 20_000, 0, parseInstance(new Uint8Array(8)));
     await until(async () => isAboveFloor((await two.mesh.view()).low, floor));
     await two.replica.raiseFloor(floor);
     await two.replica.collect(floor, new AbortController().signal);
@@ -161,7 +166,8 @@ describe('a store that is restored or cloned', function () {
     const old = await startOn(copy, 1, clock);
     await until(() => hasCode(old.mesh.fault(), 'must_bootstrap'));
     await old.set('later', '2');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const asked = network.asked.length;
+    await until(() => network.asked.length > asked + 10);
     assert.equal(await two.sum(), before);
     assert.equal(await two.read('gone'), undefined);
     assert.equal(compareStamps(await old.replica.floor(), floor) < 0, true);

@@ -120,8 +120,11 @@ describe('standing of a peer', () => {
 
   it('M20: outlives our own restart, and other instances of ours know it', async () => {
     const database = new MemoryDatabase();
-    await new Standing({ store: openStore(database), clock: new TestClock(), log: silentLog }).hear(peer, statement(good));
-    const another = new Standing({ store: openStore(database), clock: new TestClock(), log: silentLog });
+    await new Standing({ store: openStore(database), clock: new TestClock(), log: silentLog, isMember: () => true }).hear(
+      peer,
+      statement(good),
+    );
+    const another = new Standing({ store: openStore(database), clock: new TestClock(), log: silentLog, isMember: () => true });
     await assert.rejects(another.hear(peer, statement(copy)), isRollback);
     assert.equal(another.isGood('07'.repeat(16)), false);
     await another.hear(peer, statement(good));
@@ -129,7 +132,7 @@ describe('standing of a peer', () => {
 
   it('M20: an alarm ends a minute after its last cause, and at once with a higher incarnation', async () => {
     const clock = new TestClock();
-    const standing = new Standing({ store: openStore(new MemoryDatabase()), clock, log: silentLog });
+    const standing = new Standing({ store: openStore(new MemoryDatabase()), clock, log: silentLog, isMember: () => true });
     const name = '07'.repeat(16);
     await standing.hear(peer, statement(good));
     await assert.rejects(standing.hear(peer, statement(copy)), isRollback);
@@ -144,7 +147,7 @@ describe('standing of a peer', () => {
   });
 
   it('M24: what another relays of it counts for nothing', async () => {
-    const standing = new Standing({ store: openStore(new MemoryDatabase()), clock: new TestClock(), log: silentLog });
+    const standing = new Standing({ store: openStore(new MemoryDatabase()), clock: new TestClock(), log: silentLog, isMember: () => true });
     await standing.hear(peer, statement(good, [origin(1, [], 5)]));
     const own = { ...statement(origin(1, [[4, 0]])), members: [{ clusterId: other, incarnation: 2, low: stampZero }] };
     await standing.hear(other, own);
@@ -152,7 +155,7 @@ describe('standing of a peer', () => {
   });
 
   it('M24: a statement without a word of its sender is refused', async () => {
-    const standing = new Standing({ store: openStore(new MemoryDatabase()), clock: new TestClock(), log: silentLog });
+    const standing = new Standing({ store: openStore(new MemoryDatabase()), clock: new TestClock(), log: silentLog, isMember: () => true });
     await assert.rejects(standing.hear(other, statement(good)), (error) => hasCode(error, 'peer_protocol'));
   });
 });

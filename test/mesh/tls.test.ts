@@ -38,7 +38,13 @@ class Mesh implements AsyncDisposable {
       return frame;
     };
     const rest = { clock: realClock, log: silentLog, requestIdPrefix: 'm', bodyArrivalMsMax: 5_000, signal };
-    const app = createMeshApp({ responder: { answer }, feed: { answer }, hosts: { kind: 'loopback', names: [] }, ...rest });
+    const app = createMeshApp({
+      responder: { answer },
+      feed: { answer },
+      identity: { answer },
+      hosts: { kind: 'loopback', names: [] },
+      ...rest,
+    });
     mesh.#listener = await listen(app.callback(), { host: '127.0.0.1', port: 0 }, times, tls === 'plain' ? undefined : mesh.#tls());
     return mesh;
   }

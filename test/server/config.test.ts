@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import { hasCode } from '../../src/core/errors.ts';
-import { configNames, flagOf, isLoopback, loadConfig } from '../../src/server/config.ts';
+import { configNames, flagOf, isLoopback, isWildcard, loadConfig } from '../../src/server/config.ts';
 
 describe('configuration', () => {
   let dir: string;
@@ -29,6 +29,9 @@ describe('configuration', () => {
       store: { kind: 'lmdb', dir: './gkvmesh-data' },
       listen: { host: '127.0.0.1', port: 6300 },
       meshListen: { host: '127.0.0.1', port: 6200 },
+      advertise: undefined,
+      join: undefined,
+      dayMs: 86_400_000,
       region: 'local',
       meshId: undefined,
       meshKey: undefined,
@@ -94,6 +97,29 @@ describe('configuration', () => {
     assert.deepEqual(loadConfig({ config: file('open: true\nhostNames: [eu, us]\n') }, {}).hostNames, ['eu', 'us']);
     for (const hostNames of ['', 'a,,b', 'eu:6300', 'a b']) {
       assert.throws(() => loadConfig({ open: true, hostNames }, {}), refused(/^--host-names: ".*" is not host names/), hostNames);
+    }
+  });
+
+  it('G36: a region tells others an address that can be called', () => {
+    assert.deepEqual(loadConfig({ open: true, advertise: 'eu.example.org:6200' }, {}).advertise, { host: 'eu.example.org', port: 6_200 });
+    for (const advertise of ['eu', '0.0.0.0:6200', '[::]:6200', 'eu:0']) {
+      assert.throws(() => loadConfig({ open: true }, { GKVMESH_ADVERTISE: advertise }), refused(/^GKVMESH_ADVERTISE: /), advertise);
+    }
+    assert.deepEqual(['0.0.0.0', '::', '0:0:0:0:0:0:0:0', '127.0.0.1', '::1', 'localhost'].map(isWildcard), [
+      ...[true, true, true],
+      ...[false, false, false],
+    ]);
+  });
+
+  it('G36: the day is given in ms, as a number or as text', () => {
+    assert.equal(loadConfig({ open: true, dayMs: '3000' }, {}).dayMs, 3_000);
+    assert.equal(loadConfig({ config: file('open: true\ndayMs: 1000\n') }, {}).dayMs, 1_000);
+    for (const dayMs of ['999', '1d', '', '1e4', '-1000', 1_000.5, 999]) {
+      assert.throws(
+        () => loadConfig({ open: true, dayMs }, {}),
+        refused(/^--day-ms: .* is not a whole number of ms, at least 1000$/),
+        String(dayMs),
+      );
     }
   });
 

@@ -1,8 +1,9 @@
 /** Writes the vectors anew: `node --import tsx test/vectors/generate.ts`. A change here is a change of the format. */
 import { writeFileSync } from 'node:fs';
 import { coreVectors } from './core.ts';
+import { meshVectors } from './mesh.ts';
 import { recordVectors } from './records.ts';
 
-for (const [name, vectors] of Object.entries({ core: coreVectors(), records: recordVectors() })) {
+for (const [name, vectors] of Object.entries({ core: coreVectors(), records: recordVectors(), mesh: meshVectors() })) {
   writeFileSync(new URL(`${name}.json`, import.meta.url), `${JSON.stringify(vectors, null, 2)}\n`);
 }

@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { physicalMsOf, stampFromHex } from '../core/stamp.ts';
+import { type JsonObject } from '../client/client.ts';
+import { GkvError } from '../core/errors.ts';
+
+/** One region. What is null is not known here: of ourselves, or because another instance of the cluster follows it. */
+export interface MemberLine {
+  readonly clusterId: string;
+  readonly regionName: string;
+  readonly address: string;
+  /** The instance that was asked belongs to it. */
+  readonly self: boolean;
+  readonly connected: boolean | null;
+  readonly lagMs: number | null;
+  /** Stamp in hex, up to which it has everything; null: nothing heard yet. */
+  readonly low: string | null;
+  readonly lastError: string | null;
+  readonly defects: number | null;
+}
+
+const recordSchema = z.object({ clusterId: z.string(), address: z.string(), regionName: z.string() });
+const peersSchema = z.object({ peers: z.array(recordSchema) });
+const statusSchema = z.object({
+  clusterId: z.string(),
+  mesh: z
+    .object({
+      low: z.string(),
+      peers: z.array(
+        recordSchema.extend({
+          followed: z.boolean(),
+          connected: z.boolean(),
+          lagMs: z.number(),
+          low: z.string().nullable(),
+          lastError: z.string().nullable(),
+          defects: z.number(),
+        }),
+      ),
+    })
+    .nullable(),
+});
+
+/** From the answers of /peers and /control/status. Error: `unavailable` where they are none. */
+export function describeMembers(peersAnswer: JsonObject, statusAnswer: JsonObject): MemberLine[] {
+  const peers = peersSchema.safeParse(peersAnswer);
+  const status = statusSchema.safeParse(statusAnswer);
+  if (!peers.success || !status.success) throw new GkvError('unavailable', 'the answer is of another version of gkvmesh');
+  const { clusterId: own, mesh } = status.data;
+  const unknown = { connected: null, lagMs: null, lastError: null, defects: null };
+  return peers.data.peers.map((record) => {
+    const self = record.clusterId === own;
+    if (self) return { ...record, ...unknown, self, low: told(mesh?.low) };
+    const seen = mesh?.peers.find(({ clusterId }) => clusterId === record.clusterId);
+    if (seen?.followed !== true) return { ...record, ...unknown, self, low: told(seen?.low) };
+    const { connected, lagMs, low, lastError, defects } = seen;
+    return { ...record, self, connected, lagMs, low: told(low), lastError, defects };
+  });
+}
+
+/** Zero is what is said before everybody was heard. */
+function told(low: string | null | undefined): string | null {
+  return low === null || low === undefined || /^0+$/.test(low) ? null : low;
+}
+
+const heads = ['REGION', 'CLUSTER ID', 'ADDRESS', 'CONNECTED', 'LAG', 'HAS ALL UP TO', 'DEFECTS', 'LAST ERROR'];
+
+/** Lines of columns. `nowMs`: the wall clock. */
+export function memberTable(members: readonly MemberLine[], nowMs: number): string[] {
+  const rows = [heads, ...members.map((member) => cells(member, nowMs))];
+  const widths = heads.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function cells(member: MemberLine, nowMs: number): string[] {
+  const { regionName, clusterId, address, self, connected, lagMs, low, defects, lastError } = member;
+  const isConnected = self ? 'self' : connected === null ? '-' : connected ? 'yes' : 'no';
+  return [
+    regionName === '' ? '-' : regionName,
+    clusterId,
+    address,
+    isConnected,
+    lagMs === null ? '-' : `${lagMs} ms`,
+    ago(low, nowMs),
+    defects === null ? '-' : String(defects),
+    lastError ?? '-',
+  ];
+}
+
+function ago(low: string | null, nowMs: number): string {
+  return low === null ? '-' : `${(Math.max(0, nowMs - physicalMsOf(stampFromHex(low))) / 1_000).toFixed(1)} s ago`;
+}

@@ -1,0 +1,90 @@
+import { equalBytes, toHex } from '../core/bytes.ts';
+import { GkvError, hasCode } from '../core/errors.ts';
+import { hostPortText, type HostPort } from '../core/hostPort.ts';
+import { Backoff } from './backoff.ts';
+import { Follower, type FollowerDeps, type TakenPage } from './follower.ts';
+import { newHealth } from './health.ts';
+import { identify, type PeerIdentity } from './identity.ts';
+import { type Links, type OwnCluster } from './ports.ts';
+import { repair, type RepairDeps } from './repair.ts';
+import { Upstream } from './upstream.ts';
+
+export interface BootstrapDeps extends Omit<FollowerDeps, 'onPage' | 'replica' | 'waitMs'>, Omit<RepairDeps, 'clusterId' | 'replica'> {
+  readonly replica: FollowerDeps['replica'] & RepairDeps['replica'];
+  readonly links: Links;
+  readonly own: OwnCluster;
+}
+
+/** What came since this process began to join. */
+export interface JoinProgress {
+  readonly writes: number;
+  /** Of frames. */
+  readonly bytes: number;
+  readonly ms: number;
+}
+
+/**
+ * Fills this cluster from a member's feed, from where the cursor in the store stands: who is killed and comes again repeats the pages that were under
+ * way, and no more. Then `announce` makes us and the donor members, and an exchange in both directions shows that nothing is missing and
+ * carries the records over. A donor that cannot be reached is tried again until the signal aborts. Errors: `mesh_mismatch`, `peer_protocol`, `bad_config` where
+ * the donor is this cluster, and what `announce` reports.
+ */
+export async function bootstrap(
+  address: HostPort,
+  deps: BootstrapDeps,
+  announce: (donor: PeerIdentity) => Promise<void>,
+  onProgress: (progress: JoinProgress) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { links, own, digests, random } = deps;
+  const asking = { digests, random, clusterId: own.clusterId };
+  const donor = await whileUnreachable(address, deps, signal, () => identify(links.link(address, 'identity'), asking, signal));
+  if (equalBytes(donor.clusterId, own.clusterId))
+    throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);
+  const upstream = new Upstream(links.link(address, 'feed'), donor.clusterId, asking);
+  await followToEnd(donor, upstream, deps, onProgress, signal);
+  await announce(donor);
+  const link = links.link(address, 'exchange');
+  await whileUnreachable(address, deps, signal, () =>
+    repair(donor.clusterId, upstream, link, newHealth(), { ...deps, clusterId: own.clusterId }, signal),
+  );
+}
+
+/** Until a page has brought all that the donor had when it made it. */
+async function followToEnd(
+  donor: PeerIdentity,
+  upstream: Upstream,
+  deps: BootstrapDeps,
+  onProgress: (progress: JoinProgress) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, log } = deps;
+  const end = new AbortController();
+  const startedMs = clock.monotonic();
+  let progress: JoinProgress = { writes: 0, bytes: 0, ms: 0 };
+  const onPage = ({ writes, bytes, isEnd }: TakenPage): void => {
+    progress = { writes: progress.writes + writes, bytes: progress.bytes + bytes, ms: clock.monotonic() - startedMs };
+    onProgress(progress);
+    if (isEnd) end.abort();
+  };
+  const follower = new Follower(donor.clusterId, upstream, newHealth(), { ...deps, waitMs: 0, onPage });
+  await follower.run(AbortSignal.any([signal, end.signal]));
+  signal.throwIfAborted();
+  log.info({ donor: toHex(donor.clusterId), ...progress }, 'has what the donor had');
+}
+
+/** Again and again, with pauses, while nobody answers. */
+async function whileUnreachable<T>(address: HostPort, deps: BootstrapDeps, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  const backoff = new Backoff(deps.clock, deps.random);
+  for (let told = ''; ;) {
+    try {
+      return await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!hasCode(error, 'peer_unreachable', 'peer_timeout')) throw error;
+      if (error.message !== told) deps.log.warn({ donor: hostPortText(address), err: error }, 'cannot join yet; it is tried again');
+      told = error.message;
+      await backoff.failed(signal);
+    }
+  }
+}

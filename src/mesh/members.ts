@@ -1,0 +1,83 @@
+import { equalBytes } from '../core/bytes.ts';
+import { GkvError } from '../core/errors.ts';
+import { hostPortText, type HostPort } from '../core/hostPort.ts';
+import { type WriteOp } from '../replica/proposal.ts';
+import { type Replica } from '../replica/replica.ts';
+import { identify, type PeerIdentity } from './identity.ts';
+import { encodePeer, peerKey, type PeerRecord } from './peers.ts';
+import { type Links } from './ports.ts';
+import { type UpstreamDeps } from './upstream.ts';
+
+export interface MembersDeps extends Omit<UpstreamDeps, 'clusterId'> {
+  readonly replica: Pick<Replica, 'get' | 'write'>;
+  readonly links: Links;
+  readonly own: PeerIdentity;
+  /** Where others reach us; undefined: nowhere that we know. */
+  readonly advertised: () => HostPort | undefined;
+  /** Has the members read anew. */
+  readonly changed: () => Promise<void>;
+}
+
+/**
+ * Adds members to the data, and takes them out. Not protected yet: who was removed still follows, and is exchanged with, though what it has below the
+ * floor is refused; who was removed and is added again with its old store may repair, and so brings back what was deleted and collected in the
+ * meantime. Epochs will close that.
+ */
+export class Members {
+  readonly #deps: MembersDeps;
+
+  constructor(deps: MembersDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Asks the mesh port who it is, and writes its record, and ours where there is none. `regionName`: another than the one that it calls itself by.
+   * Errors: those of the link; `mesh_mismatch`; `malformed` for our own address; `not_advertised`.
+   */
+  async add(address: HostPort, regionName: string | undefined, signal: AbortSignal): Promise<PeerRecord> {
+    const { links, digests, random, own, replica } = this.#deps;
+    const found = await identify(links.link(address, 'identity'), { digests, random, clusterId: own.clusterId }, signal);
+    if (equalBytes(found.clusterId, own.clusterId))
+      throw new GkvError('malformed', `peer: ${hostPortText(address)} is this cluster itself; name another one`, {
+        details: { field: 'peer' },
+      });
+    const record = { clusterId: found.clusterId, address, upstreams: undefined, regionName: regionName ?? found.regionName };
+    await replica.write([...(await this.#ownRecord()), await this.#recordOf(record)]);
+    await this.#deps.changed();
+    return record;
+  }
+
+  /** Writes our record where there is none, and that of the member from which we came into the mesh, which may have been alone. Error: `not_advertised`. */
+  async joined(donor: PeerIdentity, address: HostPort): Promise<void> {
+    const { replica, changed } = this.#deps;
+    const isKnown = (await replica.get(peerKey(donor.clusterId))).version !== null;
+    const ops = [...(await this.#ownRecord()), ...(isKnown ? [] : [await this.#recordOf({ ...donor, address })])];
+    if (ops.length > 0) await replica.write(ops);
+    await changed();
+  }
+
+  /** False where there is no such record. */
+  async remove(clusterId: Uint8Array): Promise<boolean> {
+    const { replica } = this.#deps;
+    const key = peerKey(clusterId);
+    if ((await replica.get(key)).version === null) return false;
+    await replica.write([{ kind: 'delete', key, expected: { kind: 'any' } }]);
+    await this.#deps.changed();
+    return true;
+  }
+
+  async #ownRecord(): Promise<WriteOp[]> {
+    const { own, advertised, replica } = this.#deps;
+    if ((await replica.get(peerKey(own.clusterId))).version !== null) return [];
+    const address = advertised();
+    if (address !== undefined) return [await this.#recordOf({ ...own, address })];
+    throw new GkvError('not_advertised', 'others cannot call the address that the mesh port listens on: start with --advertise HOST:PORT');
+  }
+
+  async #recordOf(record: Pick<PeerRecord, 'clusterId' | 'address' | 'regionName'>): Promise<WriteOp> {
+    const key = peerKey(record.clusterId);
+    const { value, version } = await this.#deps.replica.get(key);
+    const bytes = encodePeer(record, version === null ? undefined : value);
+    return { kind: 'set', key, value: bytes, expiresInMs: undefined, expected: { kind: 'any' } };
+  }
+}

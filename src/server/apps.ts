@@ -1,0 +1,90 @@
+import { Responder } from '../aae/responder.ts';
+import { toHex } from '../core/bytes.ts';
+import { type Log } from '../core/ports.ts';
+import { uuidText } from '../core/uuid.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { createApi } from '../http/api.ts';
+import { type HostRule } from '../http/gate.ts';
+import { createMeshApp } from '../http/mesh.ts';
+import { type Metrics } from '../http/metrics.ts';
+import { type Identity } from '../http/ports.ts';
+import { type Transport } from '../mesh/transport.ts';
+import { type Replica } from '../replica/replica.ts';
+import { createBackups } from './backups.ts';
+import { isLoopback, type HostPort, type ServerConfig } from './config.ts';
+import { type ClusterIdentity } from './identity.ts';
+import { requestMsMax } from './listen.ts';
+import { type OpenedMesh } from './openMesh.ts';
+import { type OpenStore } from './openStore.ts';
+import { createPuller } from './puller.ts';
+import { realClock, realRandom } from './real.ts';
+import { release } from './release.ts';
+import { peerView, statusView } from './statusView.ts';
+import { treeSummary } from './treeSummary.ts';
+
+export interface AppsDeps extends OpenedMesh {
+  readonly opened: OpenStore;
+  readonly config: ServerConfig;
+  readonly own: ClusterIdentity & { readonly meshKey: Uint8Array };
+  readonly digests: MeshDigests;
+  readonly replica: Replica;
+  readonly transport: Transport;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** Why the instance takes no requests; undefined: it does. */
+  readonly unready: () => string | undefined;
+  /** Ends what goes on for long. */
+  readonly signal: AbortSignal;
+}
+
+/** What answers on the two ports, and whom it speaks for. */
+export interface Apps {
+  readonly api: ReturnType<ReturnType<typeof createApi>['callback']>;
+  readonly mesh: ReturnType<ReturnType<typeof createMeshApp>['callback']>;
+  readonly identity: Identity;
+}
+
+export function createApps(deps: AppsDeps): Apps {
+  const { opened, config, own, digests, replica, transport, metrics, log, unready, signal, mesh, members, sink } = deps;
+  const { store } = opened;
+  const shared = { store, digests, clusterId: own.clusterId, sink, clock: realClock };
+  const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
+  const common = {
+    clock: realClock,
+    log,
+    requestIdPrefix: toHex(realRandom.bytes(4)),
+    bodyArrivalMsMax: requestMsMax,
+    signal,
+  };
+  const api = createApi({
+    ...common,
+    store: replica,
+    entries: replica,
+    puller: createPuller({ ...shared, random: realRandom }, transport, metrics, log),
+    tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
+    identity,
+    backups: createBackups(own, replica, mesh),
+    status: statusView({ opened, identity, digests, replica, mesh, ready: () => unready() === undefined }),
+    peers: { peers: () => mesh.records().map(peerView) },
+    members: {
+      add: async (address, regionName, signal) => peerView(await members.add(address, regionName, signal)),
+      remove: (clusterId) => members.remove(clusterId),
+    },
+    health: { live: () => true, unready },
+    metrics,
+    hosts: hostRule(config.listen, config.hostNames),
+    release,
+  });
+  const meshApp = createMeshApp({
+    ...common,
+    hosts: hostRule(config.meshListen, []),
+    responder: new Responder(shared),
+    feed: mesh.feedServer,
+    identity: deps.identity,
+  });
+  return { api: api.callback(), mesh: meshApp.callback(), identity };
+}
+
+function hostRule({ host }: HostPort, names: readonly string[]): HostRule {
+  return { kind: isLoopback(host) ? 'loopback' : 'any-ip', names };
+}

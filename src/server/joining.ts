@@ -1,0 +1,79 @@
+import { GkvError } from '../core/errors.ts';
+import { hostPortText, parseHostPort, type HostPort } from '../core/hostPort.ts';
+import { type JoinProgress } from '../mesh/bootstrap.ts';
+import { type Members } from '../mesh/members.ts';
+import { type Mesh } from '../mesh/mesh.ts';
+import { storeKey, tables } from '../store/keyspace.ts';
+import { type Store } from '../store/store.ts';
+
+/** Stands while this cluster is on its way into a mesh and may lack what the mesh has: meta "joining" → HOST:PORT of the donor. */
+const joiningKey = storeKey(tables.meta, Buffer.from('joining'));
+
+export interface Holdings {
+  /** The data name this cluster as a member. */
+  readonly isMember: boolean;
+  /** Candidate writes held. */
+  readonly entries: number;
+}
+
+/**
+ * From whom this cluster must be filled before it serves; undefined: from nobody. It is so until `joined`, through all restarts, also without
+ * `wanted`; with it, a donor may take the place of another. A member joins no more. Error: `bad_config` for a store that has data and is no
+ * member: it may hold what was deleted in the mesh.
+ */
+export async function settleJoin(store: Store, wanted: HostPort | undefined, holdings: Holdings): Promise<HostPort | undefined> {
+  return store.transact(async (tx) => {
+    const stored = await tx.get(joiningKey);
+    const before = stored === undefined ? undefined : parseHostPort(Buffer.from(stored).toString());
+    if (wanted === undefined) return before;
+    if (before === undefined && holdings.isMember) return undefined;
+    if (before === undefined && holdings.entries > 0) {
+      throw new GkvError(
+        'bad_config',
+        `--join: this store holds ${holdings.entries} writes and is no member of a mesh; join starts from an empty store. To bring two filled ones together start without it, and run gkvmesh members add ${hostPortText(wanted)}`,
+      );
+    }
+    tx.set(joiningKey, Buffer.from(hostPortText(wanted)));
+    return wanted;
+  });
+}
+
+export interface JoiningDeps {
+  readonly store: Store;
+  readonly mesh: Mesh;
+  readonly members: Members;
+  readonly signal: AbortSignal;
+}
+
+/** A cluster on its way into a mesh. */
+export class Joining {
+  readonly donor: HostPort;
+  readonly #deps: JoiningDeps;
+  #isDone = false;
+  #writes = 0;
+
+  constructor(donor: HostPort, deps: JoiningDeps) {
+    this.donor = donor;
+    this.#deps = deps;
+  }
+
+  /** Resolves once everything is here. Errors: those of `Mesh.join`. */
+  async run(onProgress: (progress: JoinProgress) => void): Promise<void> {
+    const { store, mesh, members, signal } = this.#deps;
+    const note = (progress: JoinProgress): void => {
+      this.#writes = progress.writes;
+      onProgress(progress);
+    };
+    await mesh.join(this.donor, (found) => members.joined(found, this.donor), note, signal);
+    await store.transact((tx) => {
+      tx.clear(joiningKey);
+      return Promise.resolve();
+    });
+    this.#isDone = true;
+  }
+
+  /** Why it serves nothing yet; undefined: it may. */
+  unready(): string | undefined {
+    return this.#isDone ? undefined : `it joins the mesh from ${hostPortText(this.donor)}, ${this.#writes} writes so far`;
+  }
+}

@@ -1,0 +1,118 @@
+/** The regions of the demo, and the wires between them. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { request } from 'undici';
+import { z } from 'zod';
+import { FaultProxy } from '../e2e/proxy.ts';
+import { freePort, post, serviceOf, spawned, startRegion, type Region } from '../region.ts';
+
+/** A day of the demo's mesh: deletes must be forgotten while somebody watches. */
+const dayMs = 3_000;
+
+const treeSchema = z.object({ sum: z.string(), count: z.number() });
+const peersSchema = z.object({ mesh: z.object({ peers: z.array(z.object({ connected: z.boolean() })) }) });
+
+/** What runs, and where its data lies; all of it goes away at the end. */
+export class World {
+  readonly #proxy = new FaultProxy();
+  readonly regions: Region[] = [];
+  readonly #dirs: string[] = [];
+
+  /** `from`: whom it joins. Its lines before it is ready are printed. */
+  async start(name: string, from?: Region): Promise<Region> {
+    const data = mkdtempSync(join(tmpdir(), `gkvmesh-${name}-`));
+    this.#dirs.push(data);
+    const nth = this.regions.length;
+    const ports = { apiPort: await freePort(6_300 + nth), meshPort: await freePort(6_200 + nth) };
+    const address = await this.#proxy.listen(name);
+    const flags = [
+      '--advertise',
+      address,
+      '--day-ms',
+      String(dayMs),
+      '--log-level',
+      'error',
+      ...(from === undefined ? [] : ['--join', from.mesh]),
+    ];
+    const region = await startRegion({ name, data, ...ports, flags }, (program, args, ready) =>
+      serviceOf(spawned(program, args), ready, say),
+    );
+    this.#proxy.target(name, region.mesh);
+    const reached = { ...region, mesh: address };
+    this.regions.push(reached);
+    return reached;
+  }
+
+  /** Nothing passes from or to this region, or everything again. */
+  wires(region: Region, flow: 'cut' | 'open'): void {
+    for (const other of this.regions) {
+      this.#proxy.link(region.clusterId, other.name).set({ flow });
+      this.#proxy.link(other.clusterId, region.name).set({ flow });
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.regions.map(({ service }) => service.stop()));
+    await this.#proxy.close();
+    for (const dir of this.#dirs) rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+export async function tree({ api }: Region): Promise<{ sum: string; count: number }> {
+  return treeSchema.parse(await get(`${api}/control/tree`));
+}
+
+/** Entries that each has, in one line. */
+export async function counts(regions: readonly Region[]): Promise<string> {
+  const trees = await Promise.all(regions.map(tree));
+  return regions.map(({ name }, i) => `${name} ${String(trees[i]?.count).padStart(6)}`).join('   ');
+}
+
+export async function areLevel(regions: readonly Region[]): Promise<boolean> {
+  return new Set((await Promise.all(regions.map(tree))).map(({ sum }) => sum)).size === 1;
+}
+
+/** Whether it hears of so many others. */
+export async function hears({ api }: Region, others: number): Promise<boolean> {
+  const status = peersSchema.safeParse(await get(`${api}/control/status`));
+  return status.success && status.data.mesh.peers.filter(({ connected }) => connected).length === others;
+}
+
+/** Writes a little in each region until the condition holds, as the world does: words of who has what travel with writes. */
+export async function whileBusy(regions: readonly Region[], condition: () => Promise<boolean>): Promise<void> {
+  for (let beat = 0; !(await condition()); beat += 1) {
+    const value = Buffer.from(String(beat)).toString('base64');
+    const ops = regions.map(({ name, api }) => post(`${api}/data/set`, { key: Buffer.from(`/beat/${name}`).toString('base64'), value }));
+    await Promise.all([...ops, pause(200)]);
+  }
+}
+
+/** Looks again and again; tells every 2 s. Resolves with the time taken, in ms. */
+export async function until(condition: () => Promise<boolean>, tell?: () => Promise<string>): Promise<number> {
+  const started = performance.now();
+  let told = started;
+  while (!(await condition())) {
+    await pause(20);
+    if (tell === undefined || performance.now() - told < 2_000) continue;
+    told = performance.now();
+    say(`  ... ${await tell()}`);
+  }
+  return performance.now() - started;
+}
+
+export function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}
+
+async function get(url: string): Promise<unknown> {
+  return (await request(url)).body.json();
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

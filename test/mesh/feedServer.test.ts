@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { encode } from 'cborg';
+import { describe, it } from 'mocha';
+import { decodeAnswer, encodeRequest } from '../../src/aae/frame.ts';
+import { hasCode } from '../../src/core/errors.ts';
+import { type Frontier } from '../../src/core/frontier.ts';
+import { MeshDigests } from '../../src/crypto/mesh.ts';
+import { decodeFeedAnswer, decodeFeedAsk, encodeFeedAsk, type FeedAnswer, type FeedAsk } from '../../src/mesh/feedMessage.ts';
+import { FeedServer } from '../../src/mesh/feedServer.ts';
+import { positionPastAll, positionZero } from '../../src/replica/cursor.ts';
+import { decodeWrites } from '../../src/replica/wire.ts';
+import { contentOf } from '../aae/hostile.ts';
+import { openInstance, set, type Instance } from '../aae/world.ts';
+import { assertNothingElse, assertStrict } from '../core/strict.ts';
+import { ManualClock, until } from '../support.ts';
+import { askFrame, digests, position, readerHeader, saysNothing } from './hostile.ts';
+
+interface Served {
+  readonly instance: Instance;
+  readonly server: FeedServer;
+  readonly clock: ManualClock;
+  readonly stop: AbortController;
+  heard: number;
+  readonly ask: (ask?: Partial<FeedAsk>) => Promise<{ page: FeedAnswer; names: string[] }>;
+}
+
+async function serve(writes = 0): Promise<Served> {
+  const instance = await openInstance();
+  if (writes > 0) await instance.replica.write(Array.from({ length: writes }, (_, i) => set(`k${i}`, 'v')));
+  const clock = new ManualClock();
+  const stop = new AbortController();
+  const server: FeedServer = new FeedServer({
+    ...{ feed: instance.replica, digests, own: { clusterId: instance.clusterId, incarnation: 1 }, clock, signal: stop.signal },
+    hear: () => Promise.resolve(void (served.heard += 1)),
+    state: () => Promise.resolve(saysNothing),
+  });
+  const ask = async (asked: Partial<FeedAsk> = {}): Promise<{ page: FeedAnswer; names: string[] }> => {
+    const frame = askFrame(asked);
+    const page = decodeFeedAnswer(decodeAnswer(await server.answer(frame), frame, digests, 'feed').body);
+    return { page, names: decodeWrites(page.writes, digests).map(({ write }) => Buffer.from(write.key).toString()) };
+  };
+  const served: Served = { instance, server, clock, stop, heard: 0, ask };
+  return served;
+}
+
+describe('M5: a reader that does not keep to the protocol changes nothing', () => {
+  it('frames that are cut anywhere, garbage, other meshes, other services and bodies that are none are refused', async () => {
+    const { instance, server } = await serve(5);
+    const before = await contentOf(instance);
+    const whole = askFrame();
+    for (let length = 0; length < whole.length; length += 1)
+      await assert.rejects(server.answer(whole.subarray(0, length)), (error) => hasCode(error, 'peer_protocol', 'mesh_mismatch'));
+    const ids = new MeshDigests({ id: new Uint8Array(32).fill(7), key: new Uint8Array(32).fill(2) });
+    const keys = new MeshDigests({ id: new Uint8Array(32).fill(1), key: new Uint8Array(32).fill(7) });
+    for (const other of [ids, keys]) await assert.rejects(server.answer(askFrame({}, other)), (error) => hasCode(error, 'mesh_mismatch'));
+    const ofExchange = encodeRequest(readerHeader, Buffer.alloc(100), digests, 'exchange');
+    await assert.rejects(server.answer(ofExchange), (error) => hasCode(error, 'mesh_mismatch'));
+    await assert.rejects(server.answer(encode({})), (error) => hasCode(error, 'peer_protocol'));
+    const longest = encodeFeedAsk({
+      waitMs: 0,
+      cursor: { incarnation: 1, position: positionZero },
+      frontier: ofClusters(1_001),
+      statement: saysNothing,
+    });
+    for (const body of [new Uint8Array(0), Buffer.alloc(300, 255), longest])
+      await assert.rejects(server.answer(encodeRequest(readerHeader, body, digests, 'feed')), (error) => hasCode(error, 'malformed'));
+    assert.deepEqual(await contentOf(instance), before);
+  });
+
+  it('bodies have one encoding', () => {
+    const cursor = { incarnation: 1, position: positionZero };
+    assertStrict(decodeFeedAsk, encodeFeedAsk({ waitMs: 0, cursor, frontier: ofClusters(2), statement: saysNothing }));
+    assertNothingElse(decodeFeedAsk);
+    assertNothingElse(decodeFeedAnswer);
+  });
+
+  it('S12: K17: repeated and reordered questions get the same answers and change nothing: nothing is kept of a reader', async () => {
+    const { instance, ask } = await serve(600);
+    const before = await contentOf(instance);
+    const first = await ask();
+    const second = await ask({ cursor: first.page.cursor });
+    assert.deepEqual([first.names.length, second.names.length], [500, 100]);
+    assert.deepEqual([first.page.end === undefined, second.page.end === undefined], [true, false]);
+    assert.equal(new Set([...first.names, ...second.names]).size, 600);
+    assert.deepEqual((await ask({ cursor: first.page.cursor })).names, second.names);
+    assert.deepEqual((await ask()).names, first.names);
+    assert.deepEqual(await contentOf(instance), before);
+  });
+
+  it('M13: a cursor of another incarnation, before or after, begins at the start; one past all gets the frontier alone', async () => {
+    const { ask } = await serve(5);
+    for (const incarnation of [0, 2, 2 ** 53 - 1]) {
+      const { page, names } = await ask({ cursor: { incarnation, position: position(0xffff_ffff) } });
+      assert.deepEqual([names.length, page.cursor.incarnation], [5, 1]);
+      const past = await ask({ cursor: { incarnation, position: positionPastAll } });
+      assert.deepEqual([past.names.length, past.page.end !== undefined], [0, true]);
+    }
+  });
+});
+
+describe('M5: waiting', () => {
+  const atEnd = async (served: Served): Promise<Partial<FeedAsk>> => ({ cursor: (await served.ask()).page.cursor, waitMs: 1_000 });
+
+  it('is woken by a change', async () => {
+    const served = await serve(1);
+    const asked = served.ask(await atEnd(served));
+    await served.instance.replica.write([set('new', 'v')]);
+    assert.deepEqual((await asked).names, ['new']);
+  });
+
+  it('ends after as long as was asked for, with the end of then', async () => {
+    const served = await serve(1);
+    let answered = false;
+    const asked = served.ask(await atEnd(served)).then((answer) => {
+      answered = true;
+      return answer;
+    });
+    await served.clock.advance(900);
+    assert.equal(answered, false);
+    await served.instance.replica.closePresent();
+    const own = await served.instance.replica.frontier();
+    await served.clock.advance(200);
+    const { page, names } = await asked;
+    assert.deepEqual([names, page.end], [[], own]);
+  });
+
+  it('G29: ends at once when the instance stops, with what is there', async () => {
+    const served = await serve(1);
+    const asked = served.ask(await atEnd(served));
+    await new Promise((resolve) => setImmediate(resolve));
+    served.stop.abort();
+    assert.deepEqual((await asked).names, []);
+    assert.deepEqual((await served.ask(await atEnd(served))).names, []);
+  });
+
+  it('S2: goes on over what the reader has already', async () => {
+    const served = await serve(1);
+    const asked = await atEnd(served);
+    const frontier: Frontier = await served.instance.replica.frontier();
+    let answered = false;
+    const waiting = served.ask({ ...asked, cursor: { incarnation: 1, position: positionZero }, frontier }).finally(() => (answered = true));
+    await served.clock.advance(500);
+    assert.equal(answered, false);
+    await served.clock.advance(600);
+    assert.deepEqual((await waiting).names, []);
+  });
+
+  it('I9: 256 wait at a time; one more is answered at once', async () => {
+    const served = await serve(1);
+    const asked = await atEnd(served);
+    const before = served.heard;
+    let answered = 0;
+    const waiting = Array.from({ length: 256 }, () => served.ask(asked).finally(() => (answered += 1)));
+    await until(() => served.heard === before + 256);
+    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(answered, 0);
+    assert.deepEqual((await served.ask(asked)).names, []);
+    assert.equal(answered, 0);
+    await served.clock.advance(1_100);
+    await Promise.all(waiting);
+  });
+});
+
+function ofClusters(count: number): Frontier {
+  const cluster = (): { base: FeedAsk['statement']['floor']; slots: Map<number, FeedAsk['statement']['floor']> } => ({
+    base: saysNothing.floor,
+    slots: new Map(),
+  });
+  return new Map(Array.from({ length: count }, (_, i) => [(i + 1).toString(16).padStart(12, '0'), cluster()]));
+}

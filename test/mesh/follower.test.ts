@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'mocha';
+import { type PeerLink } from '../../src/aae/checkedPeer.ts';
+import { toHex } from '../../src/core/bytes.ts';
+import { GkvError, type ErrorCode } from '../../src/core/errors.ts';
+import { type Clock } from '../../src/core/ports.ts';
+import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
+import { MeshDigests } from '../../src/crypto/mesh.ts';
+import { Follower } from '../../src/mesh/follower.ts';
+import { newHealth, type PeerHealth } from '../../src/mesh/health.ts';
+import { Upstream } from '../../src/mesh/upstream.ts';
+import { positionPastAll } from '../../src/replica/cursor.ts';
+import { encodeWrites } from '../../src/replica/wire.ts';
+import { frontierOf, parts, stampOf } from '../core/frontiers.ts';
+import { contentOf } from '../aae/hostile.ts';
+import { key, openInstance, set, type Instance } from '../aae/world.ts';
+import { received } from '../replica/received.ts';
+import { FakeClock, seededRandom, until } from '../support.ts';
+import { digests, liarId, lyingUpstream, position, saysNothing, type Lie } from './hostile.ts';
+import { recordingLog, type Cluster } from './world.ts';
+
+const [part] = parts;
+
+/** A clock that notes for how long it was slept; it stops following after so many sleeps. */
+function sleeper(clock: Clock, stop: AbortController, sleepsMax: number): { clock: Clock; slept: number[] } {
+  const slept: number[] = [];
+  const sleep = (ms: number): Promise<void> => {
+    slept.push(ms);
+    if (slept.length >= sleepsMax) stop.abort();
+    return clock.sleep(ms);
+  };
+  return { clock: { now: () => clock.now(), monotonic: () => clock.monotonic(), sleep }, slept };
+}
+
+interface Run {
+  readonly health: PeerHealth;
+  readonly slept: readonly number[];
+  readonly lines: Cluster['lines'];
+}
+
+/** Follows the link until it has failed, or paused, so often. */
+async function follow(instance: Instance, link: PeerLink, sleepsMax: number, waitMs = 0): Promise<Run> {
+  const stop = new AbortController();
+  const { clock, slept } = sleeper(instance.clock, stop, sleepsMax);
+  const health = newHealth();
+  const lines: Cluster['lines'] = [];
+  const random = { ...seededRandom(1), fraction: () => 0.5 };
+  const upstream = new Upstream(link, liarId, { digests, clusterId: instance.clusterId, random });
+  const deps = {
+    ...{ replica: instance.replica, clock, random, log: recordingLog(lines), waitMs },
+    ...{ state: () => Promise.resolve(saysNothing), hear: () => Promise.resolve(), onPage: () => undefined },
+  };
+  await new Follower(liarId, upstream, health, deps).run(stop.signal);
+  return { health, slept, lines };
+}
+
+const nowMs = new FakeClock().now();
+const soon = makeStamp(nowMs, 0, parseInstance(new Uint8Array(8).fill(3)));
+const page = (count: number, value = 'v'): Uint8Array =>
+  encodeWrites(Array.from({ length: count }, (_, i) => received(digests, `k${i}`, soon, soon, { value })));
+const ahead = (ms: number): Lie => ({
+  cursor: { incarnation: 1, position: position(1) },
+  end: frontierOf({ [part]: { base: stampOf(part, 0, nowMs + ms) } }),
+});
+
+describe('M4: an upstream that does not keep to the protocol is refused, counted, backed off from, and changes nothing', () => {
+  const otherMesh = new MeshDigests({ id: new Uint8Array(32).fill(7), key: new Uint8Array(32).fill(2) });
+  const raw = (answer: (frame: Uint8Array) => Uint8Array): PeerLink => ({ ask: (frame) => Promise.resolve(answer(frame)) });
+  const lies: Record<string, Lie> = {
+    '501 writes': { cursor: { incarnation: 1, position: position(1) }, writes: page(501) },
+    'more than 512 KiB in two writes': { cursor: { incarnation: 1, position: position(1) }, writes: page(2, 'x'.repeat(300_000)) },
+    'writes that are none': { cursor: { incarnation: 1, position: position(1) }, writes: Buffer.of(77) },
+  };
+  const links: Record<string, { link: PeerLink; code: ErrorCode }> = {
+    garbage: { link: raw(() => Buffer.from('HTTP/1.1 200 OK')), code: 'peer_protocol' },
+    nothing: { link: raw(() => new Uint8Array(0)), code: 'peer_protocol' },
+    'its own question': { link: raw((frame) => frame), code: 'peer_protocol' },
+    'a wrong mac': { link: raw((frame) => Buffer.concat([new Uint8Array(16), Buffer.from('8301', 'hex'), frame])), code: 'mesh_mismatch' },
+    'a frame over the limit': { link: raw(() => new Uint8Array(1_114_113)), code: 'peer_protocol' },
+    'another mesh': {
+      link: { ask: () => Promise.reject(new GkvError('mesh_mismatch', `the peer is of mesh ${toHex(otherMesh.meshId)}`)) },
+      code: 'mesh_mismatch',
+    },
+    ...Object.fromEntries(
+      Object.entries(lies).map(([name, lie]) => [name, { link: lyingUpstream(() => lie).link, code: 'peer_protocol' }]),
+    ),
+    'another cluster answers': { link: lyingUpstream(() => ({ clusterId: new Uint8Array(16).fill(8) })).link, code: 'wrong_peer' },
+  };
+  for (const [name, { link, code }] of Object.entries(links)) {
+    it(`${name}: ${code}`, async () => {
+      const instance = await openInstance();
+      await instance.replica.write([set('mine', 'v')]);
+      const before = await contentOf(instance);
+      const { health, slept, lines } = await follow(instance, link, 9);
+      assert.equal(health.lastError?.code, code);
+      assert.deepEqual([health.failures, health.connected, health.writes], [9, false, 0]);
+      assert.deepEqual(slept, [50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000], 'G28: half of a span that doubles up to 10 s');
+      assert.equal(lines.length, 1, 'the same failure is told once');
+      assert.deepEqual(await contentOf(instance), before);
+      assert.equal(await instance.replica.cursor(liarId), undefined);
+      assert.equal((await instance.replica.frontier()).has(part), false);
+    });
+  }
+
+  it('a position or an incarnation that goes back, or stands still before the end: what came before stays', async () => {
+    const back: Lie[] = [
+      { cursor: { incarnation: 5, position: position(1) } },
+      { cursor: { incarnation: 4, position: position(9) }, end: frontierOf({}) },
+      { cursor: { incarnation: 5, position: position(2) } },
+      { cursor: { incarnation: 5, position: position(2) }, end: frontierOf({}), writes: page(2) },
+    ];
+    for (const lie of back) {
+      const instance = await openInstance();
+      const { link } = lyingUpstream((_, request) =>
+        request === 1 ? { cursor: { incarnation: 5, position: position(2) }, writes: page(1), end: frontierOf({}) } : lie,
+      );
+      const { health } = await follow(instance, link, 1);
+      assert.equal(health.lastError?.code, 'peer_protocol');
+      const cursor = await instance.replica.cursor(liarId);
+      assert.deepEqual([cursor?.incarnation, toHex(cursor?.position ?? positionPastAll)], [5, toHex(position(2))]);
+      assert.deepEqual([(await instance.replica.get(key('k0'))).exists, (await instance.replica.get(key('k1'))).exists], [true, false]);
+    }
+  });
+
+  it('cut at every byte of a small answer', async () => {
+    const instance = await openInstance();
+    const whole = lyingUpstream(() => ({ cursor: { incarnation: 1, position: position(1) }, writes: page(1) })).link;
+    const { signal } = new AbortController();
+    let length = 0;
+    const link = {
+      ask: async (frame: Uint8Array): Promise<Uint8Array> => {
+        const answer = await whole.ask(frame, signal);
+        length = (length + 1) % answer.length;
+        return answer.subarray(0, length);
+      },
+    };
+    const { health } = await follow(instance, link, 250);
+    assert.equal(health.failures, 250);
+    assert.equal((await instance.replica.get(key('k0'))).exists, false);
+  });
+});
+
+describe('M6: following', () => {
+  it('M7: a frontier is joined no further than 5 s ahead of our clock', async () => {
+    const instance = await openInstance();
+    await follow(instance, lyingUpstream((_, request) => (request === 1 ? ahead(3_000_000) : { clusterId: new Uint8Array(16) })).link, 1);
+    const base = (await instance.replica.frontier()).get(part)?.base;
+    assert.deepEqual(base, makeStamp(nowMs + 5_000, 0, parseInstance(new Uint8Array(8))));
+  });
+
+  it('G28: pages that cannot be taken in are backed off from too', async () => {
+    const instance = await openInstance();
+    const { link } = lyingUpstream(() => ({ cursor: { incarnation: 1, position: position(1) }, writes: page(1) }));
+    const full = new GkvError('unavailable', 'parking is full');
+    const replica = Object.create(instance.replica, {
+      receivePage: { value: () => Promise.reject(full) },
+      frontier: { value: () => instance.replica.frontier() },
+      cursor: { value: () => Promise.resolve(undefined) },
+    }) as Instance['replica']; // the one method that differs
+    const { health, slept, lines } = await follow({ ...instance, replica }, link, 8);
+    assert.deepEqual(slept, [50, 100, 200, 400, 800, 1_600, 3_200, 5_000]);
+    assert.deepEqual([health.failures, health.lastError?.code, lines.length], [8, 'unavailable', 1]);
+  });
+
+  it('I9: an upstream that says at once that there is nothing is not pressed', async () => {
+    const instance = await openInstance();
+    const { link, requests } = lyingUpstream(() => ({ end: frontierOf({}) }));
+    const { slept, health } = await follow(instance, link, 10, 10_000);
+    assert.deepEqual(
+      slept,
+      Array.from({ length: 10 }, () => 1_000),
+    );
+    assert.ok(requests() <= 11);
+    assert.equal(health.failures, 0);
+  });
+
+  it('the next page is under way while one is taken in, and no more than that', async () => {
+    const instance = await openInstance();
+    let underWay = 0;
+    let most = 0;
+    const { link: pages } = lyingUpstream((_, request) => {
+      if (request > 20) return { clusterId: new Uint8Array(16) };
+      return { cursor: { incarnation: 1, position: position(request) }, writes: page(1) };
+    });
+    const link: PeerLink = {
+      ask: async (frame, signal) => {
+        underWay += 1;
+        most = Math.max(most, underWay);
+        const answer = await pages.ask(frame, signal);
+        underWay -= 1;
+        return answer;
+      },
+    };
+    const { health } = await follow(instance, link, 1);
+    assert.equal(most, 1);
+    assert.deepEqual([health.pages, health.writes, health.applied], [20, 20, 1]);
+    await until(async () => toHex((await instance.replica.cursor(liarId))?.position ?? positionPastAll) === toHex(position(20)));
+  });
+});

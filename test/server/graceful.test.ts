@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, it } from 'mocha';
+import { start, type RunningServer } from '../../src/server/start.ts';
+import { b64, post, send } from '../http/harness.ts';
+import { until } from '../support.ts';
+
+describe('G29: a graceful stop', () => {
+  const dirs: string[] = [];
+  afterEach(() => {
+    for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
+  });
+
+  function serve(region: string): Promise<RunningServer> {
+    const dir = mkdtempSync(join(tmpdir(), 'gkvmesh-graceful-'));
+    dirs.push(dir);
+    const free = { host: '127.0.0.1', port: 0 };
+    return start(
+      {
+        ...{ open: true, store: { kind: 'lmdb', dir }, listen: free, meshListen: free, region, meshId: undefined, meshKey: undefined },
+        ...{ tls: { api: undefined, mesh: undefined }, insecurePlaintext: false, hostNames: [], logLevel: 'error' },
+        ...{ advertise: undefined, join: undefined, dayMs: 86_400_000 },
+      },
+      () => undefined,
+    );
+  }
+
+  const has = async ({ apiUrl }: RunningServer, key: string): Promise<boolean> =>
+    (await post(`${apiUrl}/data/get`, { key: b64(key) })).json['exists'] === true;
+
+  /** A write whose headers were taken, and whose body is not sent yet. */
+  async function begun({ apiUrl }: RunningServer, key: string): Promise<() => Promise<number | undefined>> {
+    const sent = request(`${apiUrl}/data/set`, { method: 'POST', headers: { expect: '100-continue' } });
+    const answered = new Promise<number | undefined>((resolve, reject) => {
+      sent.on('error', reject);
+      sent.on('response', (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      });
+    });
+    sent.flushHeaders();
+    await once(sent, 'continue');
+    return () => {
+      sent.end(JSON.stringify({ key: b64(key), value: '' }));
+      return answered;
+    };
+  }
+
+  const isClosed = ({ apiUrl }: RunningServer): Promise<boolean> =>
+    send(`${apiUrl}/livez`, 'GET').then(
+      () => false,
+      () => true,
+    );
+
+  it('what was acknowledged last, while it stopped, reaches the peers', async () => {
+    const [leaves, stays] = await Promise.all([serve('leaves'), serve('stays')]);
+    try {
+      const member = (of: RunningServer): object => ({
+        key: b64(`@system/peers/${of.clusterId}`),
+        value: b64(JSON.stringify({ address: of.meshAddress })),
+      });
+      for (const on of [leaves, stays]) for (const of of [leaves, stays]) await post(`${on.apiUrl}/data/set`, member(of));
+      await post(`${leaves.apiUrl}/data/set`, { key: b64('first'), value: '' });
+      await until(() => has(stays, 'first'));
+      const finish = await begun(leaves, 'last');
+      const stopped = leaves[Symbol.asyncDispose]();
+      await until(() => isClosed(leaves));
+      assert.equal(await finish(), 200);
+      await stopped;
+      await until(() => has(stays, 'last'));
+    } finally {
+      await Promise.allSettled([leaves[Symbol.asyncDispose](), stays[Symbol.asyncDispose]()]);
+    }
+  });
+});

@@ -1,0 +1,192 @@
+import { hasCode } from '../../../src/core/errors.ts';
+import { clockOf, type MachineClock } from '../kernel/clock.ts';
+import { type Counts } from '../kernel/counts.ts';
+import { type Kernel } from '../kernel/kernel.ts';
+import { Life } from '../kernel/life.ts';
+import { type Network } from '../network/network.ts';
+import { type Plant } from '../plants/plant.ts';
+import { openInstance, type Front, type Instance, type InstanceDeps } from './instance.ts';
+import { asBug, simLog } from './log.ts';
+import { noTrouble, openSimStore, type StoreTrouble } from './store.ts';
+import { type Region } from './region.ts';
+
+export interface HostDeps extends Pick<InstanceDeps, 'digests' | 'settings' | 'resolve'> {
+  readonly kernel: Kernel;
+  readonly network: Network;
+  readonly counts: Counts;
+  readonly region: Region;
+  readonly address: string;
+  readonly machine: MachineClock;
+  readonly plant: Plant;
+}
+
+const openRetryMs = 1_000;
+
+/** A machine on which one process of a cluster runs, ends and is started again; its clock goes on meanwhile. */
+export class Host {
+  readonly trouble: StoreTrouble = noTrouble();
+  readonly #deps: HostDeps;
+  #generation = 0;
+  #life: Life;
+  #instance: Instance | undefined;
+  #fuse: { steps: number; readonly blow: () => void } | undefined;
+
+  constructor(deps: HostDeps) {
+    this.#deps = deps;
+    this.#life = new Life(deps.kernel, deps.address);
+    this.#life.end();
+  }
+
+  get address(): string {
+    return this.#deps.address;
+  }
+
+  get region(): Region {
+    return this.#deps.region;
+  }
+
+  get machine(): MachineClock {
+    return this.#deps.machine;
+  }
+
+  get life(): Life {
+    return this.#life;
+  }
+
+  /** What clients may use now; undefined while nobody listens. */
+  get front(): Front | undefined {
+    return this.#life.isEnded ? undefined : this.#instance?.front;
+  }
+
+  /** Starts a process, where none runs. */
+  start(): void {
+    if (!this.#life.isEnded) return;
+    const { kernel, region } = this.#deps;
+    this.#generation += 1;
+    this.#instance = undefined;
+    this.#fuse = undefined;
+    const life = new Life(kernel, `${this.address}#${this.#generation}`);
+    this.#life = life;
+    life.after(1, 'starts', () => {
+      this.#open(life).then(
+        (instance) => {
+          region.settle(instance.own);
+          this.#instance = instance;
+          this.#listen(life, instance);
+        },
+        (error: unknown) => {
+          this.#failedToOpen(life, error);
+        },
+      );
+    });
+  }
+
+  /** The process ends where it stands. */
+  crash(): void {
+    if (this.#life.isEnded) return;
+    this.#deps.counts.add('fault: crash');
+    this.#deps.kernel.note(`${this.#life.name} crashes`);
+    this.#life.end();
+  }
+
+  /** The process crashes, or whatever `blow` does, when it has come past so many places in the middle of its transactions. */
+  fuse(steps: number, blow: () => void): void {
+    this.#fuse = { steps, blow };
+  }
+
+  /** The clean stop, then the end. */
+  stop(): void {
+    const life = this.#life;
+    const instance = this.#instance;
+    if (life.isEnded || instance === undefined) return;
+    life.after(0, 'stops', () => {
+      instance.close().then(
+        () => {
+          this.#ended(life);
+        },
+        (error: unknown) => {
+          const bug = asBug(error);
+          if (bug !== undefined) this.#deps.kernel.fail(bug);
+          this.#ended(life);
+        },
+      );
+    });
+  }
+
+  #ended(life: Life): void {
+    this.#deps.kernel.note(`${life.name} has stopped`);
+    life.end();
+  }
+
+  /** Nothing goes wrong in its store any more, and it runs: where it is about to stop, again after that. */
+  heal(): void {
+    Object.assign(this.trouble, noTrouble());
+    this.#fuse = undefined;
+    this.#life.resume();
+    this.#life.whenEnded(() => {
+      this.start();
+    });
+  }
+
+  /** Once a second: what the server does where its store is known to be away. */
+  refuseWaiting(): void {
+    const instance = this.#instance;
+    if (instance === undefined) return;
+    this.#life.after(0, 'refuses what waits', () => {
+      instance.refuseWaiting();
+    });
+  }
+
+  #open(life: Life): Promise<Instance> {
+    const { kernel, network, counts, region, machine, digests, settings, plant, resolve } = this.#deps;
+    const clock = clockOf(machine, life);
+    const random = kernel.streams.of(`${life.name} own`);
+    const store = openSimStore(region.database, {
+      life,
+      clock,
+      random: kernel.streams.of(`${life.name} store`),
+      trouble: this.trouble,
+      atPausePoint: () => {
+        this.#atPausePoint(life);
+      },
+    });
+    const log = simLog(kernel, counts, life.name);
+    const link = (address: string, path: string): ReturnType<Network['linkTo']> =>
+      network.linkTo({ life, region: region.index }, address, path);
+    return openInstance({ store, clock, random, log, digests, link, resolve, settings, plant });
+  }
+
+  #listen(life: Life, instance: Instance): void {
+    const { kernel, network, region } = this.#deps;
+    network.listen(this.address, {
+      life,
+      region: region.index,
+      handler: (path, frame, signal) =>
+        instance.answer(path, frame, signal).catch((error: unknown) => {
+          const bug = asBug(error);
+          if (bug !== undefined) kernel.fail(bug);
+          throw error;
+        }),
+    });
+  }
+
+  #failedToOpen(life: Life, error: unknown): void {
+    const { kernel, counts } = this.#deps;
+    const bug = asBug(error);
+    if (bug !== undefined) kernel.fail(bug);
+    counts.add(`start failed: ${hasCode(error) ? 'error' : String(error).slice(0, 60)}`);
+    life.end();
+    kernel.after(openRetryMs, '', () => {
+      this.start();
+    });
+  }
+
+  #atPausePoint(life: Life): void {
+    if (this.#fuse === undefined || life !== this.#life) return;
+    this.#fuse.steps -= 1;
+    if (this.#fuse.steps > 0) return;
+    const { blow } = this.#fuse;
+    this.#fuse = undefined;
+    blow();
+  }
+}

@@ -1,0 +1,123 @@
+import { type PeerLink } from '../../../src/aae/checkedPeer.ts';
+import { Tree } from '../../../src/aae/tree.ts';
+import { clusterPartOf } from '../../../src/core/frontier.ts';
+import { type Clock, type Log } from '../../../src/core/ports.ts';
+import { makeStamp } from '../../../src/core/stamp.ts';
+import { instanceOf, type MeshDigests } from '../../../src/crypto/mesh.ts';
+import { Mesh } from '../../../src/mesh/mesh.ts';
+import { type Links } from '../../../src/mesh/ports.ts';
+import { Leases } from '../../../src/replica/lease.ts';
+import { noteOpening, openingIdBytes } from '../../../src/replica/lineage.ts';
+import { Replica } from '../../../src/replica/replica.ts';
+import { fenceSlot, LeasedSlots } from '../../../src/replica/slots.ts';
+import { runJobs } from '../../../src/replica/jobs.ts';
+import { settleIdentity, type ClusterIdentity } from '../../../src/server/identity.ts';
+import { type Store } from '../../../src/store/store.ts';
+import { type Handler } from '../network/network.ts';
+import { type Stream } from '../kernel/streams.ts';
+import { type Plant } from '../plants/plant.ts';
+import { answers } from './answers.ts';
+import { clusterJobs, type JobSettings } from './jobs.ts';
+import { shortPages } from './pages.ts';
+
+/** What a process has to work with; everything of the world that it touches. */
+export interface InstanceDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Stream;
+  readonly log: Log;
+  readonly digests: MeshDigests;
+  readonly link: (address: string, path: string) => PeerLink;
+  /** The instance that a cluster's address leads to at the moment. */
+  readonly resolve: (cluster: string) => string;
+  readonly settings: JobSettings;
+  readonly plant: Plant;
+}
+
+/** What an instance is made of; what is built on it, such as the mesh layer, takes its parts from here. */
+export interface Parts extends InstanceDeps {
+  readonly own: ClusterIdentity;
+  readonly tree: Tree;
+  readonly leases: Leases;
+  readonly replica: Replica;
+  readonly mesh: Mesh;
+}
+
+/** What clients use of an instance. */
+export type Front = Pick<Replica, 'write' | 'get' | 'list'>;
+
+/** One process, running: as `server/instance.ts` puts it together, without HTTP. */
+export interface Instance {
+  readonly own: ClusterIdentity;
+  readonly front: Front;
+  readonly answer: Handler;
+  /** While the store is away, once a second. */
+  refuseWaiting(): void;
+  /** The clean stop. */
+  close(): Promise<void>;
+}
+
+const holderBytes = 16;
+
+export async function openInstance(deps: InstanceDeps): Promise<Instance> {
+  const { clock, random, log, digests, plant } = deps;
+  const store = plant.store?.(deps.store) ?? deps.store;
+  const own = await settleIdentity(store, { meshId: digests.meshId, meshKey: undefined }, random);
+  await noteOpening(store, random.bytes(openingIdBytes));
+  const tree = await Tree.open(store, digests);
+  const leases = new Leases({ store, clock, log, holder: random.bytes(holderBytes), onExpired: fenceSlot });
+  const replica = await Replica.open({
+    store,
+    digests,
+    instanceOf: (slot) => instanceOf(own.clusterId, own.incarnation, slot),
+    slots: new LeasedSlots(store, leases, clock),
+    clock,
+    log,
+    followers: [plant.follower?.(tree) ?? tree],
+    feedPartitions: 1,
+    observer: { commit: () => undefined },
+  });
+  const stopping = new AbortController();
+  const mesh = openMesh({ ...deps, store }, own, replica, stopping.signal);
+  const parts: Parts = { ...deps, store, own, tree, leases, replica, mesh };
+  const jobs = runJobs([...clusterJobs(parts), ...mesh.jobs, ...mesh.memberJobs], {
+    store: plant.jobStore?.(store, leases) ?? store,
+    leases,
+    clock,
+    log,
+  });
+  return {
+    own,
+    front: plant.front?.(replica) ?? replica,
+    answer: answers(parts),
+    refuseWaiting: () => {
+      replica.refuseWaiting();
+    },
+    close: async () => {
+      stopping.abort();
+      await jobs[Symbol.asyncDispose]();
+      await replica.close();
+      await leases[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Its part in the mesh, as `server/openMesh.ts` makes it. */
+function openMesh(
+  { store, digests, link, resolve, clock, random, log, settings, plant }: InstanceDeps,
+  own: ClusterIdentity,
+  replica: Replica,
+  signal: AbortSignal,
+): Mesh {
+  const links: Links = { link: ({ host }, service) => ({ ask: (frame, until) => link(resolve(host), `/${service}`).ask(frame, until) }) };
+  const observer = {
+    page: ({ writes }: { writes: number }): void => {
+      settings.counts.add('feed: pages');
+      settings.counts.add('feed: writes', writes);
+    },
+  };
+  const part = clusterPartOf(makeStamp(0, 0, instanceOf(own.clusterId, own.incarnation, 0)));
+  const short = shortPages(replica, store, part, settings.pageWrites);
+  const deps = { store, digests, own, replica: short, links, clock, random, log, observer, times: settings.mesh, isShared: true, signal };
+  return new Mesh(plant.mesh?.(deps) ?? deps);
+}

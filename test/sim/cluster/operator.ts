@@ -1,0 +1,41 @@
+import { peersPrefix } from '../../../src/mesh/peers.ts';
+import { parseKey } from '../../../src/core/key.ts';
+import { uuidText } from '../../../src/core/uuid.ts';
+import { headKey } from '../../../src/replica/change.ts';
+import { type WriteOp } from '../../../src/replica/proposal.ts';
+import { type World } from '../world.ts';
+import { type Region } from './region.ts';
+
+const roundMs = 3_000;
+
+/** Keys of the mesh's own, of which no client knows. */
+export function isSystemKey(name: string): boolean {
+  return name.startsWith('@system/');
+}
+
+/** Who runs the mesh: writes down, wherever it is missing, who its members are and where they are reached. A cluster's old disk is never named again. */
+export async function operate(world: World, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    for (const region of world.regions) await introduceTo(region, world);
+    await world.kernel.sleep(roundMs, 'operator');
+  }
+}
+
+async function introduceTo(region: Region, world: World): Promise<void> {
+  const view = region.database.view();
+  const missing = world.regions.flatMap((member): WriteOp[] => {
+    if (member.own === undefined) return [];
+    const key = parseKey(Buffer.concat([peersPrefix, Buffer.from(uuidText(member.own.clusterId))]));
+    if (view.get(headKey(key)) !== undefined) return [];
+    const value = Buffer.from(JSON.stringify({ address: `${addressOf(member)}:1` }));
+    return [{ kind: 'set', key, value, expiresInMs: undefined, expected: { kind: 'any' } }];
+  });
+  const front = region.hosts.find((host) => host.front !== undefined)?.front;
+  if (missing.length === 0 || front === undefined) return;
+  await Promise.race([front.write(missing).catch(() => undefined), world.kernel.sleep(roundMs, 'operator waits')]);
+}
+
+/** The name that all instances of a cluster are reached under. */
+export function addressOf(region: Region): string {
+  return `r${region.index}`;
+}

@@ -1,0 +1,76 @@
+import { type MemoryDatabase } from '../../../src/store/memory/database.ts';
+import { type ClusterIdentity } from '../../../src/server/identity.ts';
+import { openMemoryStore } from '../../../src/store/memory/store.ts';
+import { type Store } from '../../../src/store/store.ts';
+import { type Kernel } from '../kernel/kernel.ts';
+import { epochMs } from '../kernel/clock.ts';
+import { copyOf, ObservedDatabase, restore, type Committed, type DatabaseCopy } from './database.ts';
+import { type Host } from './host.ts';
+
+/** One cluster: its database, and the machines that its instances run on. */
+export class Region {
+  readonly index: number;
+  readonly hosts: Host[] = [];
+  readonly #kernel: Kernel;
+  readonly #observe: (region: Region, committed: Committed) => void;
+  #database: ObservedDatabase;
+  #own: ClusterIdentity | undefined;
+  #disks = 1;
+
+  constructor(index: number, kernel: Kernel, observe: (region: Region, committed: Committed) => void) {
+    this.index = index;
+    this.#kernel = kernel;
+    this.#observe = observe;
+    this.#database = this.#newDatabase();
+  }
+
+  get database(): MemoryDatabase {
+    return this.#database;
+  }
+
+  /** Undefined until an instance has opened the store. */
+  get own(): ClusterIdentity | undefined {
+    return this.#own;
+  }
+
+  settle(own: ClusterIdentity): void {
+    this.#own = own;
+  }
+
+  /** The greatest reading that a wall clock of this cluster has shown. */
+  get greatestWallMs(): number {
+    return Math.max(...this.hosts.map(({ machine }) => machine.greatestMs));
+  }
+
+  /** A handle that nothing happens to, for who looks on from outside. */
+  openQuietly(): Store {
+    const nowMs = (): number => epochMs + this.#kernel.nowMs;
+    const clock = { now: nowMs, monotonic: nowMs, sleep: () => Promise.resolve() };
+    return openMemoryStore(this.#database, { clock, random: this.#kernel.streams.of('onlooker') });
+  }
+
+  /** Names the disk that it has now. */
+  get disk(): string {
+    return `${this.index}.${this.#disks}`;
+  }
+
+  copy(): DatabaseCopy {
+    return copyOf(this.#database);
+  }
+
+  /** The disk is gone, and perhaps an earlier copy put in its place; every process ends. */
+  replaceDisk(copy?: DatabaseCopy): void {
+    for (const host of this.hosts) host.crash();
+    this.#database = this.#newDatabase();
+    this.#disks += 1;
+    if (copy === undefined) this.#own = undefined;
+    else restore(this.#database, copy);
+  }
+
+  #newDatabase(): ObservedDatabase {
+    const database: ObservedDatabase = new ObservedDatabase((committed) => {
+      if (database === this.#database) this.#observe(this, committed);
+    });
+    return database;
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * The deterministic simulation: `npm run sim -- [--from 1] [--seeds 100] [--operations 500] [--regions 4] [--instances 2]
+ * [--without kind,…] [--also kind,…] [--plant name] [--trace | --shrink]`.
+ *
+ * A seed is one history of a whole mesh in one process: clusters on stores in memory, instances of the real code on them, clients, a network,
+ * clocks, and somebody who breaks things. Time is virtual (`kernel/kernel.ts`): events run one by one in an order that the seed
+ * decides, and everything random is drawn from the seed, so a seed does the same whenever it is run. Nothing in src knows of it.
+ *
+ * A run has three phases (`run.ts`): clients work while faults come; then everything is mended and all clusters must hold the same
+ * within two virtual minutes; then tombstones are collected while clients work on. The oracle (`oracle/`) watches every commit of
+ * every database, every answer that a client gets, and the states at the end. Its order of writes is its own.
+ *
+ * A failing seed prints what does not hold, and the command that replays it with its trace. `--shrink` looks for fewer operations,
+ * regions, instances and kinds of faults with which the seed still fails. `--plant` puts one of the bugs of `plants/` in: the
+ * simulation must find each of them.
+ */
+import { fork, type ChildProcess } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { parseRunnerOptions, replayCommand, type RunnerOptions, type SimOptions } from './options.ts';
+import { plantNamed } from './plants/index.ts';
+import { runReport, summary, type RunReport } from './report.ts';
+import { runSeed } from './run.ts';
+import { shrink } from './shrink.ts';
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** Runs every seed, spread over as many workers as the machine has cores; stops handing out once ten have failed. */
+async function runMany(options: RunnerOptions, args: readonly string[]): Promise<RunReport[]> {
+  const reports: RunReport[] = [];
+  let next = options.from;
+  const end = options.from + options.seeds;
+  const hand = (worker: ChildProcess): void => {
+    const failed = reports.filter(({ violation }) => violation !== null).length;
+    if (next < end && failed < 10) worker.send(next++);
+    else worker.disconnect();
+  };
+  const workers = Array.from({ length: Math.min(availableParallelism(), options.seeds) }, async () => {
+    const worker = fork(new URL('worker.ts', import.meta.url), [...args], { execArgv: ['--import', 'tsx/esm'] });
+    worker.on('message', (message) => {
+      const report = runReport.parse(message);
+      reports.push(report);
+      if (report.violation !== null) tell(report, options);
+      hand(worker);
+    });
+    hand(worker);
+    const code = await new Promise((resolve) => worker.once('exit', resolve));
+    if (code !== 0) throw new Error(`a worker ended with ${String(code)}`);
+  });
+  await Promise.all(workers);
+  return reports;
+}
+
+function tell({ seed, violation }: RunReport, { each, plant }: RunnerOptions): void {
+  say(`seed ${seed}: ${violation?.message ?? 'everything held'}`);
+  say(`  ${replayCommand({ ...each, seed }, plant)}`);
+}
+
+async function main(args: readonly string[]): Promise<boolean> {
+  const options = parseRunnerOptions(args);
+  const started = performance.now();
+  const first: SimOptions = { ...options.each, seed: options.from };
+  switch (options.mode) {
+    case 'many': {
+      const reports = await runMany(options, args);
+      say(summary(reports, performance.now() - started));
+      return reports.every(({ violation }) => violation === null);
+    }
+    case 'trace': {
+      const report = await runSeed({ ...first, print: say }, plantNamed(options.plant));
+      say(summary([report], performance.now() - started));
+      say(`trace: ${report.hash}`);
+      say(report.violation?.stack ?? 'everything held');
+      return report.violation === null;
+    }
+    case 'shrink':
+      say(replayCommand(await shrink(first, plantNamed(options.plant), say), options.plant));
+      return false;
+  }
+}
+
+process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1;

@@ -1,0 +1,87 @@
+import { parseArgs } from 'node:util';
+import { faultKinds, type FaultKind } from './nemesis/kinds.ts';
+
+/** What one run is; everything else follows from it. */
+export interface SimOptions {
+  readonly seed: number;
+  readonly operations: number;
+  readonly regions: number;
+  readonly instances: number;
+  /** Kinds of faults that do not come. */
+  readonly without: readonly FaultKind[];
+  /** Kinds that come in any case, also those that the code does not claim to stand yet. */
+  readonly also: readonly FaultKind[];
+  /** Takes the lines of the trace. */
+  readonly print?: (line: string) => void;
+}
+
+export const defaults = { operations: 500, regions: 4, instances: 2, without: [], also: [] } as const;
+
+/** What the runner is asked for. */
+export interface RunnerOptions {
+  readonly from: number;
+  readonly seeds: number;
+  readonly each: Omit<SimOptions, 'seed' | 'print'>;
+  readonly plant: string | undefined;
+  readonly mode: 'many' | 'trace' | 'shrink';
+}
+
+export function parseRunnerOptions(args: readonly string[]): RunnerOptions {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      seeds: text,
+      from: text,
+      operations: text,
+      regions: text,
+      instances: text,
+      without: text,
+      also: text,
+      plant: text,
+      trace: flag,
+      shrink: flag,
+    },
+  });
+  return {
+    from: numberOf('from', values.from, 1),
+    seeds: numberOf('seeds', values.seeds, values.trace === true || values.shrink === true ? 1 : 100),
+    each: {
+      operations: numberOf('operations', values.operations, defaults.operations),
+      regions: numberOf('regions', values.regions, defaults.regions),
+      instances: numberOf('instances', values.instances, defaults.instances),
+      without: kindsOf('without', values.without),
+      also: kindsOf('also', values.also),
+    },
+    plant: values.plant,
+    mode: values.shrink === true ? 'shrink' : values.trace === true ? 'trace' : 'many',
+  };
+}
+
+/** The command that runs this seed alone, with its trace. */
+export function replayCommand({ seed, operations, regions, instances, without, also }: SimOptions, plant: string | undefined): string {
+  const options: string[] = [`--from ${seed}`, '--seeds 1'];
+  if (operations !== defaults.operations) options.push(`--operations ${operations}`);
+  if (regions !== defaults.regions) options.push(`--regions ${regions}`);
+  if (instances !== defaults.instances) options.push(`--instances ${instances}`);
+  if (without.length > 0) options.push(`--without ${without.join(',')}`);
+  if (also.length > 0) options.push(`--also ${also.join(',')}`);
+  if (plant !== undefined) options.push(`--plant ${plant}`);
+  return `npm run sim -- ${options.join(' ')} --trace`;
+}
+
+function numberOf(name: string, text: string | undefined, otherwise: number): number {
+  const number = text === undefined ? otherwise : Number(text);
+  if (!Number.isSafeInteger(number) || number < 1) throw new Error(`--${name} ${text ?? ''}: a whole number from 1 on is right`);
+  return number;
+}
+
+function kindsOf(option: string, text = ''): FaultKind[] {
+  const names = text.split(',').filter(Boolean);
+  return names.map((name) => {
+    const kind = faultKinds.find((known) => known === name);
+    if (kind === undefined) throw new Error(`--${option} ${name}: a list of ${faultKinds.join(', ')} is right`);
+    return kind;
+  });
+}

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { decodeEntry } from '../../../src/core/entry.ts';
+import { parseKey } from '../../../src/core/key.ts';
+import { compareStamps } from '../../../src/core/stamp.ts';
+import { valueKey } from '../../../src/replica/change.ts';
+import { isGone, readFloor } from '../../../src/replica/floor.ts';
+import { keyWithin, tableRange, tables } from '../../../src/store/keyspace.ts';
+import { storeLimits } from '../../../src/store/store.ts';
+import { toHex } from '../../../src/core/bytes.ts';
+import { type MeshDigests } from '../../../src/crypto/mesh.ts';
+import { rootSum } from '../../../src/aae/tree.ts';
+import { assertTree } from '../../aae/oracle.ts';
+import { expectedRows, rowsOf } from '../../replica/rows.ts';
+import { type Region } from '../cluster/region.ts';
+import { Violation } from '../kernel/kernel.ts';
+import { type CommitOracle } from './commits.ts';
+import { type Seen } from './history.ts';
+import { type Ledger } from './ledger.ts';
+
+/** I5: the tree of a cluster is the tree rebuilt from its heads. */
+export async function checkTree(region: Region, digests: MeshDigests): Promise<void> {
+  try {
+    await assertTree(region.openQuietly(), digests);
+  } catch (error) {
+    throw new Violation('I5', `region ${region.index}: the tree is not the rebuilt tree`, { cause: error });
+  }
+}
+
+/** R11: exactly one row of feed, value, tombstones and expiries for each write that is there. */
+async function checkDerived(region: Region): Promise<void> {
+  const store = region.openQuietly();
+  try {
+    assert.deepEqual(await rowsOf(store, 'derived'), await expectedRows(store));
+  } catch (error) {
+    throw new Violation('R11', `region ${region.index}: derived rows do not fit the heads`, { cause: error });
+  }
+}
+
+/** What each cluster holds, but for what the greatest floor of them removes: some have taken that away already. */
+async function contents(regions: readonly Region[]): Promise<Map<string, string>[]> {
+  const stores = regions.map((region) => region.openQuietly());
+  const floors = await Promise.all(stores.map((store) => store.read(readFloor)));
+  const floor = floors.reduce((a, b) => (compareStamps(a, b) < 0 ? b : a));
+  return Promise.all(
+    stores.map(async (store) => {
+      const content = await rowsOf(store, 'content');
+      for (const { key, value } of await store.read((snapshot) =>
+        snapshot.range(tableRange(tables.head), { limit: storeLimits.rowsMax }),
+      )) {
+        const entry = decodeEntry(value);
+        if (!entry.every((head) => isGone(head, floor))) continue;
+        content.delete(toHex(key));
+        for (const { leaf } of entry) content.delete(toHex(valueKey(parseKey(keyWithin(key)), leaf)));
+      }
+      return content;
+    }),
+  );
+}
+
+/** Where two clusters differ, in a few words; undefined where all hold the same. */
+export async function difference(regions: readonly Region[]): Promise<string | undefined> {
+  const [first, ...others] = await contents(regions);
+  for (const [index, other] of others.entries()) {
+    for (const name of new Set([...(first?.keys() ?? []), ...other.keys()])) {
+      const [a, b] = [first?.get(name), other.get(name)];
+      if (a !== b)
+        return `${Buffer.from(name, 'hex').toString('latin1')}: ${a ?? 'nothing'} in region 0, ${b ?? 'nothing'} in region ${index + 1}`;
+    }
+  }
+  return undefined;
+}
+
+/** Some cluster has yet to take away what its own or another's floor removes. */
+async function isCollecting(regions: readonly Region[]): Promise<boolean> {
+  const sizes = await Promise.all(regions.map(async (region) => (await rowsOf(region.openQuietly(), 'content')).size));
+  return sizes.some((size) => size !== sizes[0]);
+}
+
+/** What holds when the world is whole again and everything has been exchanged: I1, I2, I3, I5, R11. */
+export async function checkHealed(
+  regions: readonly Region[],
+  { commits, ledger, digests }: { readonly commits: CommitOracle; readonly ledger: Ledger; readonly digests: MeshDigests },
+): Promise<void> {
+  const differing = await difference(regions);
+  if (differing !== undefined) throw new Violation('I2', differing);
+  const sums = await Promise.all(regions.map((region) => region.openQuietly().read((snapshot) => rootSum(snapshot, digests))));
+  if (new Set(sums.map(toHex)).size > 1 && !(await isCollecting(regions)))
+    throw new Violation('I2', `equal entries, and sums ${sums.map(toHex).join(' ')}`);
+  for (const region of regions) {
+    await checkTree(region, digests);
+    await checkDerived(region);
+  }
+  ledger.checkTombstones();
+  for (const region of regions) checkAcknowledgedHere(region, regions, { commits, ledger });
+}
+
+/** I1 and I3, from full histories: the key holds the greatest write that any cluster ever held, and that is no less than any acknowledged. */
+function checkAcknowledgedHere(
+  region: Region,
+  regions: readonly Region[],
+  { commits, ledger }: { readonly commits: CommitOracle; readonly ledger: Ledger },
+): void {
+  const own = commits.history(region.index);
+  const keys = new Set(regions.flatMap(({ index }) => [...commits.history(index).keys()]));
+  for (const key of [...keys, ...ledger.keys()]) {
+    const greatest = regions.map(({ index }) => commits.history(index).greatest(key)).reduce(greaterOf, undefined);
+    const here = own.of(key).at(-1);
+    const name = `region ${region.index}, key ${key}`;
+    if (greatest !== undefined && here?.rank !== greatest.rank && !own.wasCollected(key, greatest.rank)) {
+      const invariant = greatest.tombstone ? 'I3' : 'I1';
+      throw new Violation(
+        invariant,
+        `${name} holds ${here?.version ?? 'nothing'}; the greatest that any cluster held is ${greatest.version}`,
+      );
+    }
+    for (const { version, operation, lost } of ledger.of(key)) {
+      if (!lost && (here?.version ?? '') < version) {
+        throw new Violation('I1', `${name} holds ${here?.version ?? 'nothing'}; operation ${operation.id} is acknowledged at ${version}`);
+      }
+    }
+  }
+}
+
+function greaterOf(a: Seen | undefined, b: Seen | undefined): Seen | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return a.rank > b.rank ? a : b;
+}

@@ -1,0 +1,65 @@
+import { clusterPartOf, covers, type ClusterPart } from '../../../src/core/frontier.ts';
+import { makeStamp, stampFromHex } from '../../../src/core/stamp.ts';
+import { instanceOf } from '../../../src/crypto/mesh.ts';
+import { readFrontier } from '../../../src/replica/frontier.ts';
+import { type ClusterIdentity } from '../../../src/server/identity.ts';
+import { type Region } from '../cluster/region.ts';
+import { Violation } from '../kernel/kernel.ts';
+import { type CommitOracle } from './commits.ts';
+import { type Ledger } from './ledger.ts';
+import { type AcknowledgedWrite } from './operations.ts';
+
+/** Acknowledged writes that one disk has not been seen to hold: what was here once, or a greater one of its key, stays in its history. */
+interface Awaited {
+  readonly disk: string;
+  looked: number;
+  writes: AcknowledgedWrite[];
+}
+
+/**
+ * I7: what a cluster's frontier covers is here, or a greater write of its key is. A client's write is accepted under its version. What was
+ * collected is in the history all the same.
+ */
+export class FrontierOracle {
+  readonly #ledger: Ledger;
+  readonly #commits: CommitOracle;
+  readonly #awaited = new Map<number, Awaited>();
+
+  constructor(ledger: Ledger, commits: CommitOracle) {
+    this.#ledger = ledger;
+    this.#commits = commits;
+  }
+
+  async check(region: Region): Promise<void> {
+    if (region.own === undefined) return;
+    const own = partOf(region.own);
+    const { disk } = region;
+    const frontier = await region.openQuietly().read((snapshot) => readFrontier(snapshot, own));
+    if (region.disk !== disk) return;
+    const history = this.#commits.history(region.index);
+    for (const { key, version, operation } of this.#awaitedOn(region)) {
+      if (!covers(frontier, stampFromHex(version))) continue;
+      throw new Violation(
+        'I7',
+        `region ${region.index}: the frontier covers ${version} of key ${key}, operation ${operation.id}; held is ${history.greatest(key)?.version ?? 'nothing'}`,
+      );
+    }
+  }
+
+  #awaitedOn({ index, disk }: Region): readonly AcknowledgedWrite[] {
+    const history = this.#commits.history(index);
+    const { allAcknowledged } = this.#ledger;
+    const before = this.#awaited.get(index);
+    const awaited = before?.disk === disk ? before : { disk, looked: 0, writes: [] };
+    this.#awaited.set(index, awaited);
+    awaited.writes = [...awaited.writes, ...allAcknowledged.slice(awaited.looked)].filter(
+      ({ key, version, lost }) => !lost && (history.greatest(key)?.version ?? '') < version,
+    );
+    awaited.looked = allAcknowledged.length;
+    return awaited.writes;
+  }
+}
+
+function partOf({ clusterId, incarnation }: ClusterIdentity): ClusterPart {
+  return clusterPartOf(makeStamp(0, 0, instanceOf(clusterId, incarnation, 0)));
+}

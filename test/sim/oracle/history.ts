@@ -1,0 +1,61 @@
+import { toHex } from '../../../src/core/bytes.ts';
+import { type Head } from '../../../src/core/entry.ts';
+
+/** One state of a key in one cluster, from a commit on. */
+export interface Seen {
+  /** version ‖ id in hex: its order as a string is the order of writes. */
+  readonly rank: string;
+  readonly version: string;
+  readonly tombstone: boolean;
+  readonly expiresAt: number;
+  /** The stored value; empty for a tombstone. */
+  readonly value: string;
+}
+
+export function seenOf({ version, id, tombstone, expiresAt }: Head, value: string): Seen {
+  return { rank: toHex(version) + toHex(id), version: toHex(version), tombstone, expiresAt, value };
+}
+
+/** Everything that one cluster ever held, key by key, in the order of its commits. */
+export class RegionHistory {
+  readonly #states = new Map<string, Seen[]>();
+  readonly #greatest = new Map<string, Seen>();
+  readonly #collected = new Map<string, string>();
+
+  add(key: string, seen: Seen): void {
+    const states = this.#states.get(key);
+    if (states === undefined) this.#states.set(key, [seen]);
+    else states.push(seen);
+    const greatest = this.#greatest.get(key);
+    if (greatest === undefined || seen.rank > greatest.rank) this.#greatest.set(key, seen);
+  }
+
+  /** A key is gone by collection: its last write, as a rank. */
+  collected(key: string, rank: string): void {
+    this.#collected.set(key, rank);
+  }
+
+  of(key: string): readonly Seen[] {
+    return this.#states.get(key) ?? [];
+  }
+
+  /** The greatest that the cluster ever held. */
+  greatest(key: string): Seen | undefined {
+    return this.#greatest.get(key);
+  }
+
+  wasCollected(key: string, rank: string): boolean {
+    return (this.#collected.get(key) ?? '') >= rank;
+  }
+
+  keys(): IterableIterator<string> {
+    return this.#states.keys();
+  }
+
+  /** What was on the disk is gone. */
+  forget(): void {
+    this.#states.clear();
+    this.#greatest.clear();
+    this.#collected.clear();
+  }
+}

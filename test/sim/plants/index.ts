@@ -1,0 +1,82 @@
+import { joinedAtFirstAnswer, joinedThoughMissed } from './exchanges.ts';
+import {
+  cursorByVersions,
+  endReadLater,
+  frontierBeforeEnd,
+  joinedWhileParked,
+  lastOfPageLost,
+  mintedIsClosed,
+  movedBeforeTaken,
+  skipsOtherSlots,
+} from './feed.ts';
+import { floorByClock, floorOfOwnLow, takenBelowFloor } from './floors.ts';
+import { expectedOutside, fullDiskTaken, staleReads } from './answers.ts';
+import { type SimOptions } from '../options.ts';
+import { boundNotMerged, feedRowStays, sumNotAdjusted } from './derived.ts';
+import { noPlant, type Plant } from './plant.ts';
+import { clockFollowsAll, deletesPassedOver } from './received.ts';
+import { closedForgotten, mintsAgain, slotBaseIgnored, unfencedJobs, unfencedSlot } from './slots.ts';
+
+/** A planted bug, the statements that it may show by, and the first seed that shows it, in a run of `smallRun`. */
+interface Planted {
+  readonly plant: Plant;
+  readonly breaks: readonly string[];
+  readonly seed: number;
+  /** What that run has instead. */
+  readonly run?: Partial<SimOptions>;
+}
+
+/** Enough to find each of them, and quick. */
+export const smallRun = { operations: 200, regions: 3 } as const;
+
+/**
+ * Every planted bug by its name. A layer that joins the simulation puts its own beside these, in a file of its own.
+ *
+ * What cannot be planted, for nothing comes of it: a feed has one place for all partitions, which no snapshot can split; a page that is
+ * applied twice, or whose place goes back since two instances follow, is read again from where its cluster has been.
+ */
+export const plants: Readonly<Record<string, Planted>> = {
+  unfencedSlot: { plant: unfencedSlot, breaks: ['I8'], seed: 2 },
+  mintsAgain: { plant: mintsAgain, breaks: ['I8', 'R8'], seed: 3 },
+  closedForgotten: { plant: closedForgotten, breaks: ['I8'], seed: 2 },
+  unfencedJobs: { plant: unfencedJobs, breaks: ['I8'], seed: 12, run: { regions: 1, instances: 4, also: ['pause'] } },
+  sumNotAdjusted: { plant: sumNotAdjusted, breaks: ['I5'], seed: 1 },
+  boundNotMerged: { plant: boundNotMerged, breaks: ['I5'], seed: 1 },
+  feedRowStays: { plant: feedRowStays, breaks: ['R11'], seed: 1 },
+  clockFollowsAll: { plant: clockFollowsAll, breaks: ['I11'], seed: 2 },
+  deletesPassedOver: { plant: deletesPassedOver, breaks: ['I7'], seed: 1 },
+  fullDiskTaken: { plant: fullDiskTaken, breaks: ['I1'], seed: 11 },
+  expectedOutside: { plant: expectedOutside, breaks: ['R6'], seed: 29, run: { operations: 300, regions: 1, instances: 4 } },
+  staleReads: { plant: staleReads, breaks: ['R4'], seed: 1 },
+  frontierBeforeEnd: { plant: frontierBeforeEnd, breaks: ['I7'], seed: 2 },
+  endReadLater: { plant: endReadLater, breaks: ['I7'], seed: 2 },
+  mintedIsClosed: { plant: mintedIsClosed, breaks: ['I7'], seed: 5 },
+  skipsOtherSlots: { plant: skipsOtherSlots, breaks: ['I7'], seed: 2 },
+  cursorByVersions: { plant: cursorByVersions, breaks: ['I7'], seed: 2 },
+  lastOfPageLost: { plant: lastOfPageLost, breaks: ['I7'], seed: 1 },
+  movedBeforeTaken: { plant: movedBeforeTaken, breaks: ['I7'], seed: 1 },
+  joinedWhileParked: { plant: joinedWhileParked, breaks: ['I7'], seed: 2 },
+  joinedAtFirstAnswer: { plant: joinedAtFirstAnswer, breaks: ['I7'], seed: 3 },
+  joinedThoughMissed: { plant: joinedThoughMissed, breaks: ['I7'], seed: 3 },
+  slotBaseIgnored: {
+    plant: slotBaseIgnored,
+    breaks: ['I7'],
+    seed: 33,
+    run: { regions: 2, instances: 3, also: ['clockJump', 'crash'], without: ['diskLost', 'clockDay', 'storeAway'] },
+  },
+  floorOfOwnLow: { plant: floorOfOwnLow, breaks: ['I3', 'I7'], seed: 35 },
+  floorByClock: { plant: floorByClock, breaks: ['I3', 'I7'], seed: 2 },
+  takenBelowFloor: {
+    plant: takenBelowFloor,
+    breaks: ['I3'],
+    seed: 1,
+    run: { without: ['diskLost'], also: ['clog', 'duplication', 'pause'] },
+  },
+};
+
+export function plantNamed(name: string | undefined): Plant {
+  if (name === undefined) return noPlant;
+  const planted = plants[name];
+  if (planted === undefined) throw new Error(`--plant ${name}: one of ${Object.keys(plants).join(', ')} is right`);
+  return planted.plant;
+}

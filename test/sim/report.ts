@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { Counts } from './kernel/counts.ts';
+
+/** What became of one run; comes from a worker as JSON. */
+export const runReport = z.object({
+  seed: z.number(),
+  /** Null where everything held. */
+  violation: z.object({ invariant: z.string(), message: z.string(), stack: z.string() }).nullable(),
+  /** Of everything that happened, in its order. */
+  hash: z.string(),
+  events: z.number(),
+  virtualMs: z.number(),
+  /** From the end of the faults until all clusters held the same. */
+  healedMs: z.number(),
+  counts: z.record(z.string(), z.number()),
+});
+export type RunReport = z.infer<typeof runReport>;
+
+/** All runs together, as text. */
+export function summary(reports: readonly RunReport[], wallMs: number): string {
+  const counts = new Counts();
+  for (const report of reports) counts.addAll(report.counts);
+  const healed = reports.map(({ healedMs }) => healedMs).sort((a, b) => a - b);
+  const sum = (of: (report: RunReport) => number): number => reports.reduce((total, report) => total + of(report), 0);
+  const lines = Object.entries(counts.toObject()).map(([name, count]) => `  ${String(count).padStart(9)}  ${name}`);
+  const seconds = (ms: number | undefined): string => ((ms ?? 0) / 1_000).toFixed(0);
+  return [
+    `seeds: ${reports.length}; violations: ${reports.filter(({ violation }) => violation !== null).length}`,
+    `time: ${(wallMs / 1_000).toFixed(1)} s, ${(reports.length / (wallMs / 1_000)).toFixed(2)} seeds/s`,
+    `events: ${sum(({ events }) => events)}; virtual time: ${seconds(sum(({ virtualMs }) => virtualMs))} s`,
+    `healed within: half of the seeds ${seconds(healed[healed.length >> 1])} s, the slowest ${seconds(healed.at(-1))} s`,
+    ...lines,
+  ].join('\n');
+}

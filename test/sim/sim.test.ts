@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { defaults, replayCommand } from './options.ts';
+import { runSeed } from './run.ts';
+
+/** A slice of what `npm run sim` does. */
+const slice = Array.from({ length: 8 }, (_, index) => index + 1);
+
+describe('simulation', () => {
+  for (const seed of slice) {
+    it(`I1, I2, I3, I5, I6, I8, I11: seed ${seed}`, async () => {
+      const { violation } = await runSeed({ ...defaults, seed });
+      assert.equal(violation, null, `${violation?.stack ?? ''}\n${replayCommand({ ...defaults, seed }, undefined)}`);
+    });
+  }
+
+  it('the same seed gives the same trace twice', async () => {
+    const options = { ...defaults, seed: 7, operations: 100 };
+    const [once, twice] = [await runSeed(options), await runSeed(options)];
+    assert.equal(once.hash, twice.hash);
+    assert.notEqual((await runSeed({ ...options, seed: 8 })).hash, once.hash);
+  });
+});

@@ -1,0 +1,54 @@
+/** Vectors of feeds: what stands in their frames. */
+import { be, cat, cborBytes, hex, hmac, text, u16, u64, u8 } from './bytes.ts';
+import { accepted, clusterId, meshId, meshKey, nonce, version } from './samples.ts';
+
+const otherId = hex('ffeeddccbbaa99887766554433221100');
+const position = cat(hex('000000000000002a0001'), u16(7));
+
+/** count | clusters, rising: part 6, base 16, count | slots, rising: slot, stamp. */
+const frontier = cat(
+  u16(2),
+  cat(hex('000000000001'), version, u16(0)),
+  cat(hex('a1b2c3d4e5f6'), accepted, u16(2), u16(0), version, u16(255), accepted),
+);
+
+/** progress | count | openings: id, began. */
+const lineage = cat(u64(1_234), u8(2), hex('0102030405060708'), u64(0), hex('1112131415161718'), u64(1_000));
+
+/** wall clock | floor | lineage | count | members: cluster id, incarnation, low. */
+const statement = cat(
+  u64(1_700_000_000_789),
+  cat(be(1_699_999_200_000, 6), Buffer.alloc(10)),
+  lineage,
+  u16(2),
+  cat(clusterId, u64(1), version),
+  cat(otherId, u64(0xffff_ffff), accepted),
+);
+
+/** wait | incarnation, position | frontier | statement. */
+const ask = cat(u16(10_000), u64(3), position, frontier, statement);
+
+/** flags | version | keyLen, key | valueLen, value | signature block: the write "hi" = "yo". */
+const write = cat(u8(0), version, u16(2), text('hi'), be(2, 4), text('yo'), u16(0));
+
+/** incarnation, position | ends | frontier where it ends | statement | writes. */
+const pageAtEnd = cat(u64(3), position, u8(1), frontier, statement, write);
+const pageBefore = cat(u64(3), position, u8(0), statement, write);
+
+function requestFrame(body: Buffer): Buffer {
+  const fields = [meshId, clusterId, nonce, Buffer.alloc(16), body].map(cborBytes);
+  const payload = cat(u8(0x86), u8(1), ...fields);
+  return cat(hmac(meshKey, text('gkvmesh/feed/request/v1\0'), payload).subarray(0, 16), payload);
+}
+
+function answerFrame(request: Buffer, body: Buffer): Buffer {
+  const payload = cat(u8(0x83), u8(1), cborBytes(clusterId), cborBytes(body));
+  return cat(hmac(meshKey, text('gkvmesh/feed/answer/v1\0'), request.subarray(0, 16), payload).subarray(0, 16), payload);
+}
+
+export function meshVectors(): object {
+  const request = requestFrame(ask);
+  const cursor = cat(u64(3), position);
+  const named = { frontier, statement, ask, pageAtEnd, pageBefore, request, answer: answerFrame(request, pageAtEnd), cursor };
+  return Object.fromEntries(Object.entries(named).map(([name, bytes]) => [name, bytes.toString('hex')]));
+}
