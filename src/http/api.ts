@@ -20,7 +20,7 @@ import {
   type StatusView,
   type TreeView,
 } from './ports.ts';
-import { createShell } from './shell.ts';
+import { createShell, type Answer } from './shell.ts';
 
 export interface ApiDeps {
   readonly store: DataStore;
@@ -48,8 +48,8 @@ export interface ApiDeps {
 export function createApi(deps: ApiDeps): Koa {
   const bodies = new BodyReader({ bytesMax: limits.bodyBytesMax, arrivalMsMax: deps.bodyArrivalMsMax }, deps.clock, deps.signal);
   const { metrics } = deps;
-  const observe = (route: string, status: number, ms: number): void => {
-    metrics.request(route, status, ms);
+  const observe = (answer: Answer): void => {
+    metrics.request(answer);
   };
   return createShell({ ...deps, observe }, [
     ...dataRoutes(deps.store, bodies, deps.signal),

@@ -43,6 +43,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
 
 export interface ErrorAnswer {
   readonly status: number;
+  readonly code: ErrorCode;
   /** JSON. */
   readonly body: string;
 }
@@ -55,7 +56,7 @@ export function errorAnswer(error: unknown, requestId: string): ErrorAnswer {
   if (!(error instanceof GkvError)) return internalAnswer(requestId);
   const status = statusOf[error.code];
   if (status === 500 && error.code !== 'corrupt') return internalAnswer(requestId);
-  return { status, body: errorBody(error) };
+  return { status, code: error.code, body: errorBody(error) };
 }
 
 /** `{"error":{"code","message", and the details}}` */
@@ -64,5 +65,9 @@ function errorBody(error: GkvError): string {
 }
 
 function internalAnswer(requestId: string): ErrorAnswer {
-  return { status: 500, body: errorBody(new GkvError('internal', `internal error; the log has more under request id ${requestId}`)) };
+  return {
+    status: 500,
+    code: 'internal',
+    body: errorBody(new GkvError('internal', `internal error; the log has more under request id ${requestId}`)),
+  };
 }

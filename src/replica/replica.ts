@@ -180,11 +180,20 @@ export class Replica {
       ({ received }) => physicalMsOf(received.write.version) <= latestMs && physicalMsOf(received.accepted) <= latestMs,
     );
     let taken = 0;
-    for (const { received, peer, row } of due) {
-      const [result] = await this.receive([received], peer);
-      if (result?.status === 'parked') continue; // the wall clock went back in the meantime
-      await store.transact((tx) => unparkRows(tx, [row]));
-      taken += 1;
+    for (const peer of new Set(due.map((each) => each.peer))) {
+      const ofPeer = due.filter((each) => each.peer === peer);
+      const results = await this.receive(
+        ofPeer.map(({ received }) => received),
+        peer,
+      );
+      const settled = ofPeer.filter((_, i) => results[i]?.status !== 'parked'); // the wall clock may have gone back in the meantime
+      await store.transact((tx) =>
+        unparkRows(
+          tx,
+          settled.map(({ row }) => row),
+        ),
+      );
+      taken += settled.length;
     }
     return taken;
   }

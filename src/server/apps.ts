@@ -81,6 +81,9 @@ export function createApps(deps: AppsDeps): Apps {
     responder: new Responder(shared),
     feed: mesh.feedServer,
     identity: deps.identity,
+    observe: (answer) => {
+      metrics.frame(answer);
+    },
   });
   return { api: api.callback(), mesh: meshApp.callback(), identity };
 }
