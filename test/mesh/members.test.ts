@@ -65,6 +65,8 @@ describe('M9: members come and go', () => {
     await c.replica.write([set('c2', 'v')]);
     await a.replica.write([memberOp({ ...c, address: moved })]);
     await until(async () => (await b.replica.get(key('c2'))).exists);
+    // What c sends in exchanges of its own is not what is looked at here.
+    await until(async () => (await c.mesh.view()).members.every(({ health }) => health?.lastExchange !== undefined));
     await a.replica.write([remove(record(3))]);
     for (const { mesh } of [a, b]) await until(() => !mesh.isMember(c.name));
     for (const each of [a, b]) await until(async () => !(await follows(each, c)));
