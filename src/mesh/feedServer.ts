@@ -1,4 +1,5 @@
 import { decodeRequest, encodeAnswer } from '../aae/frame.ts';
+import { derivedAbort } from '../core/abort.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
@@ -63,9 +64,8 @@ export class FeedServer {
     const { feed, clock, signal } = this.#deps;
     const startedMs = clock.monotonic();
     for (let position = after; ;) {
-      const enough = new AbortController();
-      const either = AbortSignal.any([signal, enough.signal]);
-      const changed = feed.feedChange(either); // from before the page is read, so that nothing is missed
+      const pause = derivedAbort(signal);
+      const changed = feed.feedChange(pause.signal); // from before the page is read, so that nothing is missed
       changed.catch(() => undefined);
       try {
         const page = await feed.feedPage(position, covered);
@@ -75,12 +75,12 @@ export class FeedServer {
         position = page.position;
         this.#waiting += 1;
         try {
-          await Promise.race([changed, clock.sleep(leftMs, either)]);
+          await Promise.race([changed, clock.sleep(leftMs, pause.signal)]);
         } finally {
           this.#waiting -= 1;
         }
       } finally {
-        enough.abort();
+        pause.end();
       }
     }
   }

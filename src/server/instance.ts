@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Tree } from '../aae/tree.ts';
 import { type Log } from '../core/ports.ts';
 import { MeshDigests } from '../crypto/mesh.ts';
@@ -42,6 +43,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   const donor = await settleJoin(store, config.join, await holdingsOf(store, own.clusterId, digests));
   const stopping = new AbortController();
   const leaving = new AbortController();
+  setMaxListeners(0, stopping.signal, leaving.signal); // hundreds wait under them at a time, and each takes its listener away
   const metrics: Metrics = new Metrics(
     {
       entries: () => contentOf(store, digests),
