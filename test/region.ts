@@ -17,6 +17,8 @@ export interface Service {
   /** The line that said that it was ready. */
   readonly ready: string;
   stop(): Promise<void>;
+  /** At once, by SIGKILL. */
+  kill(): Promise<void>;
 }
 
 /** A gkvmesh server. */
@@ -61,7 +63,12 @@ export function spawned(program: string, args: readonly string[]): ChildProcess 
 }
 
 /** Resolves with the first line that matches; throws when the process ends before, or is not ready in time. `onLine` is told of those before it. */
-export async function serviceOf(child: ChildProcess, ready: RegExp, onLine: (line: string) => void = () => undefined): Promise<Service> {
+export async function serviceOf(
+  child: ChildProcess,
+  ready: RegExp,
+  onLine: (line: string) => void = () => undefined,
+  msMax = readyMsMax,
+): Promise<Service> {
   const ended = exitOf(child);
   const stop = async (): Promise<void> => {
     const timer = setTimeout(() => child.kill('SIGKILL'), stopMsMax);
@@ -69,7 +76,11 @@ export async function serviceOf(child: ChildProcess, ready: RegExp, onLine: (lin
     await ended;
     clearTimeout(timer);
   };
-  const late = setTimeout(() => child.kill('SIGKILL'), readyMsMax);
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await ended;
+  };
+  const late = setTimeout(() => child.kill('SIGKILL'), msMax);
   for await (const line of linesOf(child)) {
     if (!ready.test(line)) {
       onLine(line);
@@ -77,10 +88,10 @@ export async function serviceOf(child: ChildProcess, ready: RegExp, onLine: (lin
     }
     clearTimeout(late);
     child.stdout?.resume();
-    return { pid: child.pid ?? 0, ready: line, stop };
+    return { pid: child.pid ?? 0, ready: line, stop, kill };
   }
   clearTimeout(late);
-  throw new Error(`${child.spawnargs.join(' ')} ended, or was not ready within ${readyMsMax} ms`);
+  throw new Error(`${child.spawnargs.join(' ')} ended, or was not ready within ${msMax} ms`);
 }
 
 export function exitOf(child: ChildProcess): Promise<number | null> {

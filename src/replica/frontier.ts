@@ -2,18 +2,16 @@ import {
   clustersMax,
   clusterPartBytes,
   clusterPartOf,
-  covers,
   joinClusters,
+  slotOf,
   type ClusterFrontier,
   type ClusterPart,
   type Frontier,
 } from '../core/frontier.ts';
 import { asBuffer, equalBytes, toHex } from '../core/bytes.ts';
-import { type Clock } from '../core/ports.ts';
-import { parseStamp, stampBytes, stampZero, type Stamp } from '../core/stamp.ts';
-import { beginWait } from '../core/wait.ts';
+import { parseStamp, stampZero, type Stamp } from '../core/stamp.ts';
 import { keyWithin, storeKey, tableRange, tables } from '../store/keyspace.ts';
-import { type Row, type Snapshot, type Store, storeLimits, type Transaction } from '../store/store.ts';
+import { type Row, type Snapshot, storeLimits, type Transaction } from '../store/store.ts';
 import { readClosed } from './slot.ts';
 
 /**
@@ -81,30 +79,7 @@ function rowsOf(cluster: ClusterFrontier | undefined): number {
   return cluster === undefined ? 0 : 1 + cluster.slots.size;
 }
 
-/** Looked at again after so long, whatever the watch says: what is covered by a base moves another row. */
-const lookAgainMs = 500;
-
-/** Waits until what was accepted under the stamp is here. False when it is not after `msMax`, or once the signal aborts. */
-export async function waitForCover(
-  { store, clock, own }: { store: Store; clock: Clock; own: ClusterPart },
-  accepted: Stamp,
-  msMax: number,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const row = slotRow(clusterPartOf(accepted), asBuffer(accepted).readUInt16BE(stampBytes - 2));
-  const startedMs = clock.monotonic();
-  for (;;) {
-    const wait = beginWait(signal);
-    const changed = store.watch(row, wait.signal);
-    changed.catch(() => undefined); // a store that closes is told of by the read
-    try {
-      const frontier = await store.read((snapshot) => readFrontier(snapshot, own));
-      if (covers(frontier, accepted)) return true;
-      const leftMs = msMax - (clock.monotonic() - startedMs);
-      if (leftMs <= 0 || signal.aborted) return false;
-      await Promise.race([changed, clock.sleep(Math.min(leftMs, lookAgainMs), wait.signal)]);
-    } finally {
-      wait.end();
-    }
-  }
+/** The row that moves when what was accepted under the stamp comes to be covered by its slot. */
+export function frontierRowOf(accepted: Stamp): Uint8Array {
+  return slotRow(clusterPartOf(accepted), slotOf(accepted));
 }

@@ -9,12 +9,13 @@ import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store } from '../store/store.ts';
 import { HybridClock } from './clock.ts';
 import { collectBelow } from './collect.ts';
+import { CoverWaits } from './coverWaits.ts';
 import { collectionFollower } from './derived.ts';
 import { readCursor, type FeedCursor } from './cursor.ts';
 import { feedFollower, feedTailKey } from './feed.ts';
 import { readFeedPage, type FeedPage } from './feedPage.ts';
 import { raiseFloor, readFloor } from './floor.ts';
-import { readFrontier, waitForCover } from './frontier.ts';
+import { readFrontier } from './frontier.ts';
 import { type Follower } from './follower.ts';
 import { lineageOf, type Lineage } from './lineage.ts';
 import { Ingest, type CommitObserver } from './ingest.ts';
@@ -52,6 +53,7 @@ export class Replica {
   readonly #deps: ReplicaDeps;
   readonly #ingest: Ingest;
   readonly #reader: Reader;
+  readonly #coverWaits: CoverWaits;
   readonly #own: ClusterPart;
   readonly #followers: readonly Follower[];
 
@@ -61,6 +63,7 @@ export class Replica {
     this.hlc = hlc;
     this.#followers = followers;
     this.#reader = new Reader(store, clock);
+    this.#coverWaits = new CoverWaits({ store, clock, frontier: () => this.frontier() });
     this.#own = clusterPartOf(makeStamp(0, 0, instanceOf(held.slot)));
     this.#ingest = new Ingest({ store, slots, instanceOf, own: this.#own, digests, hlc, clock, log, followers, observer }, held);
   }
@@ -160,8 +163,7 @@ export class Replica {
 
   /** False when what was accepted under the stamp, here or elsewhere, is not here after `msMax`. */
   waitFor(accepted: Stamp, msMax: number, signal: AbortSignal): Promise<boolean> {
-    const { store, clock } = this.#deps;
-    return waitForCover({ store, clock, own: this.#own }, accepted, msMax, signal);
+    return this.#coverWaits.wait(accepted, msMax, signal);
   }
 
   /** Closes the present of our slot: nothing at or below the stamp given back will come from it any more. */

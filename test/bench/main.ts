@@ -1,10 +1,11 @@
-/** `npm run bench [-- --json] [--only a,b,c,d,e,f,g] [--quick]`: the figures of the README, each with its target. */
+/** `npm run bench [-- --json] [--only a,b,c,d,e,f,g,h] [--quick]`: the figures of the README, each with its target. */
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { exchanges } from './exchanges.ts';
 import { onFoundationDb } from './fdb.ts';
 import { growth } from './growth.ts';
 import { http } from './http.ts';
+import { joining } from './joining.ts';
 import { mesh } from './mesh.ts';
 import { pull } from './pull.ts';
 import { formatRow, isMet, jsonRow, type BenchContext, type Part, type Row } from './rows.ts';
@@ -19,10 +20,11 @@ const parts: Readonly<Record<Part, { readonly title: string; readonly run: (cont
   e: { title: 'pull into an empty region, and memory', run: pull },
   f: { title: 'on FoundationDB', run: onFoundationDb },
   g: { title: 'three regions that follow each other', run: mesh },
+  h: { title: 'join of an empty region while its donor serves reads', run: joining },
 };
 
 const { values } = parseArgs({ options: { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string' } } });
-const chosen = (values.only ?? 'a,b,c,d,e,g').split(',').map(parsePart);
+const chosen = (values.only ?? 'a,b,c,d,e,g,h').split(',').map(parsePart);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const rows: Row[] = [];
 const workshop = new Workshop();

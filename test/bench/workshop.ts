@@ -53,9 +53,9 @@ export class Workshop {
     return this.service(process.execPath, [this.#compiled(script), ...args], ready);
   }
 
-  /** Runs any program until it is stopped; resolves with the first line that matches. */
-  service(program: string, args: readonly string[], ready: RegExp): Promise<Service> {
-    return serviceOf(this.#spawn(program, args), ready);
+  /** Runs any program until it is stopped; resolves with the first line that matches, or throws after `msMax`. `onLine` is told of those before it. */
+  service(program: string, args: readonly string[], ready: RegExp, onLine?: (line: string) => void, msMax?: number): Promise<Service> {
+    return serviceOf(this.#spawn(program, args), ready, onLine, msMax);
   }
 
   /** What a program prints until it ends. */
