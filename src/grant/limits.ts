@@ -7,6 +7,15 @@ export const grantLimits = {
   patternDeepMax: 3,
   /** Patterns of one grant. */
   patternsMax: 8,
+  /** Grants from the root's to the leaf. */
+  chainLinksMax: 8,
+  rootKeysMax: 16,
+  /** Signatures of one record: all keys of two root documents. */
+  signaturesMax: 32,
+  /** Grants that a root document carries over. */
+  carriedMax: 1_024,
+  /** Siblings in a write's signature block: 256 writes under one signature. */
+  pathMax: 8,
   /** States that deciding one containment may look at; a grant that needs more is refused. */
   containmentStatesMax: 4_096,
 } as const;

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { coreVectors } from './core.ts';
 import { ed25519Vectors } from './ed25519.ts';
+import { grantVectors } from './grants.ts';
 import { meshVectors } from './mesh.ts';
 import { recordVectors } from './records.ts';
 
@@ -10,6 +11,7 @@ for (const [name, vectors] of Object.entries({
   records: recordVectors(),
   mesh: meshVectors(),
   ed25519: ed25519Vectors(),
+  grants: grantVectors(),
 })) {
   writeFileSync(new URL(`${name}.json`, import.meta.url), `${JSON.stringify(vectors, null, 2)}\n`);
 }

@@ -1,0 +1,31 @@
+import { GkvError } from '../core/errors.ts';
+
+/** What a grant lets its audience do, by the bit that stands for it. */
+const bits = { read: 1, write: 2, delete: 4, delegate: 8, replicate: 16 } as const;
+
+export type Right = keyof typeof bits;
+
+/** A set of rights, as the sum of their bits. */
+export type Rights = number;
+
+export const rightsKnown: Rights = 31;
+
+export function hasRight(rights: Rights, right: Right): boolean {
+  return (rights & bits[right]) !== 0;
+}
+
+/** Error: `bad_config` for a name of none. */
+export function rightsOf(names: readonly string[]): Rights {
+  let rights = 0;
+  for (const name of names) {
+    const bit = Object.entries(bits).find(([known]) => known === name)?.[1];
+    if (bit === undefined)
+      throw new GkvError('bad_config', `${JSON.stringify(name)} is no right: there are ${Object.keys(bits).join(', ')}`);
+    rights |= bit;
+  }
+  return rights;
+}
+
+export function namesOf(rights: Rights): string[] {
+  return Object.entries(bits).flatMap(([name, bit]) => ((rights & bit) === 0 ? [] : [name]));
+}
