@@ -3,7 +3,7 @@ import { type ByteWriter } from '../core/byteWriter.ts';
 import { digestBytes } from '../core/write.ts';
 import { grantLimits } from './limits.ts';
 import { Pattern } from './pattern.ts';
-import { keyBytes, readFormat, type Layout } from './record.ts';
+import { keyBytes, readFormat, type Layout, type Signed } from './record.ts';
 import { hasRight, rightsKnown, type Rights } from './rights.ts';
 import { nonceBytes } from './root.ts';
 
@@ -29,6 +29,8 @@ export interface GrantBody {
   /** 1 to 8, rising. */
   readonly patterns: readonly Pattern[];
 }
+
+export type Grant = Signed<GrantBody>;
 
 /**
  * format u8=1 | parent 32 | root version u32 | issuer 32 | audience 32 | rights u8 | depth u8 | not before u64 ms | expires u64 ms |

@@ -16,6 +16,10 @@ export const grantLimits = {
   carriedMax: 1_024,
   /** Siblings in a write's signature block: 256 writes under one signature. */
   pathMax: 8,
+  /** Grants and revocations that one process keeps in memory. */
+  recordsMax: 65_536,
+  /** Grants that were refused for good, and of which it is remembered why. */
+  refusedRememberedMax: 1_024,
   /** States that deciding one containment may look at; a grant that needs more is refused. */
   containmentStatesMax: 4_096,
 } as const;

@@ -6,7 +6,7 @@ import { type SigningKey } from '../crypto/ed25519.ts';
 import { grantLimits } from './limits.ts';
 
 /** One key's signature of a record. */
-interface Signature {
+export interface Signature {
   /** 32 bytes. */
   readonly key: Uint8Array;
   /** 64 bytes. */

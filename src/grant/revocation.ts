@@ -2,7 +2,7 @@ import { type ByteReader } from '../core/bytes.ts';
 import { type ByteWriter } from '../core/byteWriter.ts';
 import { digestBytes } from '../core/write.ts';
 import { faultOfSigner, isZero } from './grant.ts';
-import { keyBytes, readFormat, type Layout } from './record.ts';
+import { keyBytes, readFormat, type Layout, type Signed } from './record.ts';
 
 /** The end of a grant, for good and from its beginning: it says no time. */
 export interface RevocationBody {
@@ -13,6 +13,8 @@ export interface RevocationBody {
   /** Version of the root document whose keys sign it; 0 where a signer is named. */
   readonly rootVersion: number;
 }
+
+export type Revocation = Signed<RevocationBody>;
 
 /** format u8=1 | target 32 | signer 32 | root version u32. */
 export const revocationLayout: Layout<RevocationBody> = {

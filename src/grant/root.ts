@@ -2,7 +2,7 @@ import { type ByteReader } from '../core/bytes.ts';
 import { type ByteWriter } from '../core/byteWriter.ts';
 import { digestBytes } from '../core/write.ts';
 import { grantLimits } from './limits.ts';
-import { readDigests, readFormat, type Layout } from './record.ts';
+import { readDigests, readFormat, type Layout, type Signed } from './record.ts';
 
 /** Who is the root of all authority: the first one's id is the mesh id, each later one replaces the one before. */
 export interface RootBody {
@@ -19,6 +19,8 @@ export interface RootBody {
   /** Ids of grants of earlier versions that still stand, rising. */
   readonly carried: readonly Uint8Array[];
 }
+
+export type RootDocument = Signed<RootBody>;
 
 export const nonceBytes = 16;
 
