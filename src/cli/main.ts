@@ -2,8 +2,11 @@
 import { Command, CommanderError } from 'commander';
 import { GkvError } from '../core/errors.ts';
 import { release } from '../server/release.ts';
+import { authorityCommands } from './authority.ts';
 import { controlCommands } from './control.ts';
 import { dataCommands } from './data.ts';
+import { grantCommands } from './grants.ts';
+import { initCommands } from './init.ts';
 import { exitCodes } from './io.ts';
 import { memberCommands } from './members.ts';
 import { serveCommands } from './serve.ts';
@@ -32,6 +35,9 @@ dataCommands(program);
 controlCommands(program);
 memberCommands(program);
 transferCommands(program);
+initCommands(program);
+grantCommands(program);
+authorityCommands(program);
 for (const command of program.commands) command.exitOverride();
 
 try {

@@ -19,19 +19,26 @@ export type Answer = { readonly kind: 'allowed'; readonly chain: Chain } | { rea
  * `grant_unknown`, `root_unknown`, those for which a grant is refused, `grant_revoked`, `right_denied`, `key_denied`, `grant_time`.
  */
 export function authorise(known: Known, leafId: Uint8Array, question: Question): Answer {
-  const leaf = known.grant(leafId);
-  if (leaf === undefined) return refused(known.refused(leafId) ?? unknownGrant(leafId));
-  const chain = chainTo(known, leaf);
-  if ('code' in chain) return refused(chain);
-  const end = endOf(known, chain);
-  if (end !== undefined) return refused(end);
+  const answer = standing(known, leafId);
+  if (answer.kind === 'refused') return answer;
+  const { chain } = answer;
   for (const { code, fault } of checks) {
     for (const [link, { id, body }] of chain.entries()) {
       const message = fault(body, question);
       if (message !== undefined) return refused(refusal(code, message, { link, grantId: id }));
     }
   }
-  return { kind: 'allowed', chain };
+  return answer;
+}
+
+/** Whether the chain of a grant stands, for whatever it allows. Codes as of `authorise`, up to `grant_revoked`. */
+export function standing(known: Known, leafId: Uint8Array): Answer {
+  const leaf = known.grant(leafId);
+  if (leaf === undefined) return refused(known.refused(leafId) ?? unknownGrant(leafId));
+  const chain = chainTo(known, leaf);
+  if ('code' in chain) return refused(chain);
+  const end = endOf(known, chain);
+  return end === undefined ? { kind: 'allowed', chain } : refused(end);
 }
 
 function refused(why: Refusal): Answer {

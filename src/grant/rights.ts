@@ -15,15 +15,14 @@ export function hasRight(rights: Rights, right: Right): boolean {
 }
 
 /** Error: `bad_config` for a name of none. */
+export function parseRight(name: string): Right {
+  if (Object.hasOwn(bits, name)) return name as Right; // one of its keys
+  throw new GkvError('bad_config', `${JSON.stringify(name)} is no right: there are ${Object.keys(bits).join(', ')}`);
+}
+
+/** Error: as `parseRight`. */
 export function rightsOf(names: readonly string[]): Rights {
-  let rights = 0;
-  for (const name of names) {
-    const bit = Object.entries(bits).find(([known]) => known === name)?.[1];
-    if (bit === undefined)
-      throw new GkvError('bad_config', `${JSON.stringify(name)} is no right: there are ${Object.keys(bits).join(', ')}`);
-    rights |= bit;
-  }
-  return rights;
+  return names.reduce((rights, name) => rights | bits[parseRight(name)], 0);
 }
 
 export function namesOf(rights: Rights): string[] {
