@@ -3,8 +3,11 @@ import { Command, CommanderError } from 'commander';
 import { GkvError } from '../core/errors.ts';
 import { release } from '../server/release.ts';
 import { backupCommands } from './backup.ts';
+import { authorityCommands } from './authority.ts';
 import { controlCommands } from './control.ts';
 import { dataCommands } from './data.ts';
+import { grantCommands } from './grants.ts';
+import { initCommands } from './init.ts';
 import { exitCodes } from './io.ts';
 import { offlineCommands } from './offline.ts';
 import { memberCommands } from './members.ts';
@@ -36,6 +39,9 @@ memberCommands(program);
 transferCommands(program);
 backupCommands(program);
 offlineCommands(program);
+initCommands(program);
+grantCommands(program);
+authorityCommands(program);
 for (const command of program.commands) command.exitOverride();
 
 try {

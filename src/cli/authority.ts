@@ -1,0 +1,82 @@
+import { Option, type Command } from 'commander';
+import { equalBytes, toHex } from '../core/bytes.ts';
+import { GkvError } from '../core/errors.ts';
+import { parseKey, type Key } from '../core/key.ts';
+import { authorise } from '../grant/authorise.ts';
+import { type Grant } from '../grant/grant.ts';
+import { signStatement } from '../grant/record.ts';
+import { revocationLayout } from '../grant/revocation.ts';
+import { namesOf, parseRight, rightsKnown } from '../grant/rights.ts';
+import { grantLine } from './grantLines.ts';
+import { hexKey, withMesh, type InMesh } from './grants.ts';
+import { argumentBytes, print } from './io.ts';
+import { readKeyFile } from './keyFile.ts';
+import { MeshDirectory, refused } from './meshDirectory.ts';
+
+interface CanOptions extends InMesh {
+  readonly right: string;
+  readonly grant?: string;
+  readonly holder?: string;
+  readonly base64?: boolean;
+}
+
+/** Adds revoke, can and whoami. */
+export function authorityCommands(program: Command): void {
+  withMesh(program.command('revoke <id>'))
+    .description('end a grant and all that follows from it, for good and from its beginning; prints the revocation’s id')
+    .option('--key <file>', 'private key of who gave it, holds it or holds one before it (default: the mesh directory’s root.key)')
+    .action(async (id: string, options: InMesh & { key?: string }) => {
+      print(toHex(await revoke(id, options)));
+    });
+  withMesh(program.command('can <key>'))
+    .description('whether a right may be used on a key now: by which chain, or which check fails')
+    .option('--grant <id>', 'under this grant, by its id’s first digits')
+    .option('--holder <publicKey>', 'under any grant that this key holds')
+    .option('--right <name>', namesOf(rightsKnown).join(', '), 'write')
+    .option('--base64', 'the key is base64')
+    .action(async (key: string, options: CanOptions) => {
+      await can(parseKey(argumentBytes(key, options)), options);
+    });
+  program
+    .command('whoami <file>')
+    .description('the public key of a private one, and the grants that it holds')
+    .addOption(new Option('--mesh <dir>', 'the mesh directory to look in for them').env('GKVMESH_MESH'))
+    .action(async (file: string, { mesh }: { mesh?: string }) => {
+      const { publicKey } = readKeyFile(file);
+      print(toHex(publicKey));
+      if (mesh === undefined) return;
+      const { authority } = await MeshDirectory.open(mesh);
+      for (const grant of authority.grants()) if (equalBytes(grant.body.audience, publicKey)) print(grantLine(authority, grant));
+    });
+}
+
+async function revoke(prefix: string, { mesh, key: file }: InMesh & { key?: string }): Promise<Uint8Array> {
+  const directory = await MeshDirectory.open(mesh);
+  const { authority } = directory;
+  const { id: target } = directory.grantOf(prefix);
+  const key = readKeyFile(file ?? directory.rootKey);
+  const roots = authority.rootsAfter(0).filter(({ body }) => body.keys.some((own) => equalBytes(own, key.publicKey)));
+  const rootVersion = roots.reduce((latest, { body }) => Math.max(latest, body.version), 0);
+  const signer = rootVersion > 0 ? new Uint8Array(32) : key.publicKey;
+  const record = signStatement(revocationLayout, authority.meshId, { target, signer, rootVersion }, [key]);
+  await directory.add({ kind: 'revocation', record });
+  return record.id;
+}
+
+async function can(key: Key, options: CanOptions): Promise<void> {
+  const directory = await MeshDirectory.open(options.mesh);
+  const { authority } = directory;
+  const question = { right: parseRight(options.right), key, atMs: Date.now() };
+  const answers = grantsOf(directory, options).map(({ id }) => authorise(authority, id, question));
+  const answer = answers.find(({ kind }) => kind === 'allowed') ?? answers[0];
+  if (answer === undefined) throw new GkvError('grant_unknown', 'this key holds no grant that is known');
+  if (answer.kind === 'refused') throw refused(answer.refusal);
+  for (const grant of answer.chain) print(grantLine(authority, grant));
+}
+
+function grantsOf(directory: MeshDirectory, { grant, holder }: CanOptions): readonly Grant[] {
+  if (grant !== undefined && holder === undefined) return [directory.grantOf(grant)];
+  if (grant !== undefined || holder === undefined) throw new GkvError('bad_config', 'say --grant or --holder, one of them');
+  const key = hexKey(holder, '--holder');
+  return directory.authority.grants().filter(({ body }) => equalBytes(body.audience, key));
+}

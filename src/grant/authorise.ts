@@ -1,0 +1,70 @@
+import { type Key } from '../core/key.ts';
+import { endOf, chainTo, unknownGrant, type Chain } from './chain.ts';
+import { type GrantBody } from './grant.ts';
+import { refusal, type Known, type Refusal } from './known.ts';
+import { hasRight, namesOf, type Right } from './rights.ts';
+
+/** Whether a right may be used on a key, at a time: for a write that of its version. */
+export interface Question {
+  readonly right: Right;
+  readonly key: Key;
+  /** ms since the epoch. */
+  readonly atMs: number;
+}
+
+export type Answer = { readonly kind: 'allowed'; readonly chain: Chain } | { readonly kind: 'refused'; readonly refusal: Refusal };
+
+/**
+ * Whether the holder of a grant may. Every link must say so itself, so that a fault in what contains what widens nothing. Codes:
+ * `grant_unknown`, `root_unknown`, those for which a grant is refused, `grant_revoked`, `right_denied`, `key_denied`, `grant_time`.
+ */
+export function authorise(known: Known, leafId: Uint8Array, question: Question): Answer {
+  const answer = standing(known, leafId);
+  if (answer.kind === 'refused') return answer;
+  const { chain } = answer;
+  for (const { code, fault } of checks) {
+    for (const [link, { id, body }] of chain.entries()) {
+      const message = fault(body, question);
+      if (message !== undefined) return refused(refusal(code, message, { link, grantId: id }));
+    }
+  }
+  return answer;
+}
+
+/** Whether the chain of a grant stands, for whatever it allows. Codes as of `authorise`, up to `grant_revoked`. */
+export function standing(known: Known, leafId: Uint8Array): Answer {
+  const leaf = known.grant(leafId);
+  if (leaf === undefined) return refused(known.refused(leafId) ?? unknownGrant(leafId));
+  const chain = chainTo(known, leaf);
+  if ('code' in chain) return refused(chain);
+  const end = endOf(known, chain);
+  return end === undefined ? { kind: 'allowed', chain } : refused(end);
+}
+
+function refused(why: Refusal): Answer {
+  return { kind: 'refused', refusal: why };
+}
+
+interface Check {
+  readonly code: Refusal['code'];
+  readonly fault: (grant: GrantBody, question: Question) => string | undefined;
+}
+
+/** In this order, each over all links. */
+const checks: readonly Check[] = [
+  {
+    code: 'right_denied',
+    fault: ({ rights }, { right }) => (hasRight(rights, right) ? undefined : `gives ${namesOf(rights).join(', ')}, not ${right}`),
+  },
+  {
+    code: 'key_denied',
+    fault: ({ patterns }, { key }) => (patterns.some((pattern) => pattern.matches(key)) ? undefined : 'no pattern of it matches the key'),
+  },
+  {
+    code: 'grant_time',
+    fault: ({ notBeforeMs, expiresMs }, { atMs }) => {
+      if (atMs >= notBeforeMs && atMs < expiresMs) return undefined;
+      return `is for ${notBeforeMs} ms up to before ${expiresMs} ms since 1970, not for ${atMs} ms`;
+    },
+  },
+];

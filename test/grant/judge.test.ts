@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { hasCode } from '../../src/core/errors.ts';
+import { parseKey } from '../../src/core/key.ts';
+import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
+import { parseGrantId, signatureEmpty, type GrantId, type Write, type WriteId } from '../../src/core/write.ts';
+import { type Signatures, type SigningKey } from '../../src/crypto/ed25519.ts';
+import { MeshDigests } from '../../src/crypto/mesh.ts';
+import { type Authority } from '../../src/grant/authority.ts';
+import { grantLimits } from '../../src/grant/limits.ts';
+import { judgeWrite } from '../../src/grant/judge.ts';
+import { decodeSignatureBlock, encodeSignatureBlock, signWrites } from '../../src/grant/signatureBlock.ts';
+import { WriteSignatures } from '../../src/grant/writeSignatures.ts';
+import { bodyOf } from '../../src/replica/batch.ts';
+import { knowing, Mesh, patternsOf, person, signatures } from './world.ts';
+
+const instance = parseInstance(Buffer.alloc(8, 1));
+const mesh = new Mesh();
+const meshKey = Buffer.alloc(32, 3);
+const digests = new MeshDigests({ id: mesh.id, key: meshKey });
+const held = mesh.grant('a');
+const french = mesh.given(held, 'a', 'writer', { patterns: patternsOf('/cities/FR/**') });
+const other = mesh.given(held, 'a', 'other');
+
+function write(more: Partial<Write> = {}): Write {
+  return {
+    key: parseKey(Buffer.from('/cities/FR/1')),
+    version: makeStamp(1_500, 0, instance),
+    tombstone: false,
+    expiresAt: 0,
+    leaf: parseGrantId(french.id),
+    value: Buffer.from('Paris'),
+    signature: signatureEmpty,
+    ...more,
+  };
+}
+
+const idOf = (statement: Write, of = digests): WriteId => of.writeId(bodyOf(statement));
+
+function signed(statement: Write, by: SigningKey = person('writer'), of = digests): Write {
+  const [signature = signatureEmpty] = signWrites(of.meshId, [idOf(statement, of)], by);
+  return { ...statement, signature };
+}
+
+async function verdictOf(authority: Authority, statement: Write, by = new WriteSignatures(mesh.id, signatures)): Promise<string> {
+  const answer = await judgeWrite(authority, by, statement, idOf(statement));
+  return answer.kind === 'allowed' ? 'allowed' : answer.refusal.code;
+}
+
+const known = async (): Promise<Authority> => (await knowing(mesh, held, french, other)).authority;
+
+describe('writes and their grants', () => {
+  it('K1: T15: a write that the holder of its leaf grant signed is allowed', async () => {
+    assert.equal(await verdictOf(await known(), signed(write())), 'allowed');
+    assert.equal(await verdictOf(await known(), signed(write({ tombstone: true, value: Buffer.alloc(0) }))), 'allowed');
+  });
+
+  for (const [what, change] of [
+    ['key', { key: parseKey(Buffer.from('/cities/FR/2')) }],
+    ['version', { version: makeStamp(1_500, 1, instance) }],
+    ['value', { value: Buffer.from('Lyon') }],
+    ['flags', { tombstone: true, value: Buffer.alloc(0) }],
+    ['expiry', { expiresAt: 1_600 }],
+    ['leaf, to one that another holds', { leaf: parseGrantId(other.id) }],
+  ] as const) {
+    it(`K1: T15: another ${what} under a valid signature is bad_signature`, async () => {
+      assert.equal(await verdictOf(await known(), { ...signed(write()), ...change }), 'bad_signature');
+    });
+  }
+
+  it('K3: T15: a signature of another key, mesh or kind, or none, is bad_signature', async () => {
+    const authority = await known();
+    const elsewhere = new MeshDigests({ id: Buffer.alloc(32, 9), key: meshKey });
+    const grantSignature = encodeSignatureBlock({ path: [], signature: french.signatures[0]!.signature });
+    for (const statement of [
+      write(),
+      signed(write(), person('a')),
+      signed(write(), person('writer'), elsewhere),
+      write({ signature: grantSignature }),
+    ]) {
+      assert.equal(await verdictOf(authority, statement), 'bad_signature');
+    }
+  });
+
+  it('T15: the chain is judged before the signature, at the time of the version, and a delete takes its own right', async () => {
+    const reading = mesh.given(held, 'a', 'writer', { rights: 3, depth: 0 });
+    const authority = (await knowing(mesh, held, french, reading)).authority;
+    const leafOf = (grant: { id: Uint8Array }): { leaf: GrantId } => ({ leaf: parseGrantId(grant.id) });
+    for (const [statement, code] of [
+      [write({ key: parseKey(Buffer.from('/cities/DE/1')) }), 'key_denied'],
+      [write({ version: makeStamp(2_000, 0, instance) }), 'grant_time'],
+      [write({ version: makeStamp(0, 0, instance) }), 'grant_time'],
+      [write({ version: makeStamp(2 ** 48 - 1, 0xffff, instance) }), 'grant_time'],
+      [write({ ...leafOf(reading), tombstone: true, value: Buffer.alloc(0) }), 'right_denied'],
+      [write({ leaf: parseGrantId(Buffer.alloc(32, 5)) }), 'grant_unknown'],
+    ] as const) {
+      assert.equal(await verdictOf(authority, statement), code);
+    }
+    await authority.takeRevocation(mesh.revocation(french, 'a'));
+    assert.equal(await verdictOf(authority, signed(write())), 'grant_revoked');
+  });
+
+  it('T8: T15: one signature serves a batch; a wrong path, side or place in it does not', async () => {
+    const authority = await known();
+    for (const count of [1, 2, 3, 5, 64, 255, 256]) {
+      const all = Array.from({ length: count }, (_, i) => write({ key: parseKey(Buffer.from(`/cities/FR/${i}`)) }));
+      const blocks = signWrites(
+        mesh.id,
+        all.map((statement) => idOf(statement)),
+        person('writer'),
+      );
+      const verifier = new WriteSignatures(mesh.id, signatures);
+      for (const [i, statement] of all.entries()) {
+        assert.equal(await verdictOf(authority, { ...statement, signature: blocks[i]! }, verifier), 'allowed', `${i} of ${count}`);
+        if (count === 1) continue;
+        assert.equal(await verdictOf(authority, { ...statement, signature: blocks[(i + 1) % count]! }, verifier), 'bad_signature');
+        const block = decodeSignatureBlock(blocks[i]!)!;
+        const turned = block.path.map(({ side, digest }) => ({ side: side === 'left' ? 'right' : 'left', digest }) as const);
+        const wrong = [turned, block.path.slice(1), [...block.path, block.path[0]!].slice(0, grantLimits.pathMax)];
+        for (const path of wrong) {
+          if (path.length === block.path.length && path !== turned) continue;
+          const signature = encodeSignatureBlock({ path, signature: block.signature });
+          assert.equal(await verdictOf(authority, { ...statement, signature }, verifier), 'bad_signature');
+        }
+      }
+    }
+  });
+
+  it('T8: a batch of none or of 257 is not signed', () => {
+    const id = idOf(write());
+    for (const ids of [[], Array.from({ length: 257 }, () => id)]) {
+      assert.throws(
+        () => signWrites(mesh.id, ids, person('writer')),
+        (error) => hasCode(error, 'internal'),
+      );
+    }
+  });
+
+  it('T15: the signature of a batch is verified once', async () => {
+    const authority = await known();
+    let count = 0;
+    const counting: Signatures = {
+      isKey: (key) => signatures.isKey(key),
+      verify: (...parts) => {
+        count += 1;
+        return signatures.verify(...parts);
+      },
+    };
+    const verifier = new WriteSignatures(mesh.id, counting);
+    const all = Array.from({ length: 64 }, (_, i) => write({ key: parseKey(Buffer.from(`/cities/FR/${i}`)) }));
+    const blocks = signWrites(
+      mesh.id,
+      all.map((statement) => idOf(statement)),
+      person('writer'),
+    );
+    for (const [i, statement] of all.entries()) {
+      assert.equal(await verdictOf(authority, { ...statement, signature: blocks[i]! }, verifier), 'allowed');
+    }
+    assert.equal(count, 1);
+  });
+
+  it('T15: a block that is none is malformed', async () => {
+    const authority = await known();
+    const { signature } = signed(write());
+    for (const wrong of [Buffer.alloc(0), Buffer.alloc(3), signature.subarray(0, -1), Buffer.concat([signature, Buffer.of(0)])]) {
+      await assert.rejects(
+        () => verdictOf(authority, write({ signature: wrong })),
+        (error) => hasCode(error, 'malformed'),
+      );
+    }
+  });
+});
