@@ -3,6 +3,7 @@ import { equalBytes } from '../core/bytes.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { type Reach } from '../replica/ended.ts';
 import { type FeedPage } from '../replica/feedPage.ts';
 import { positionPastAll, positionZero } from '../replica/cursor.ts';
 import { encodeWrites } from '../replica/wire.ts';
@@ -25,8 +26,9 @@ export interface FeedServerDeps {
   /** Ends waiting. */
   readonly signal: AbortSignal;
   /** Errors: those that the reader is refused with. */
-  readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
-  readonly state: () => Promise<Statement>;
+  readonly hear: (from: Uint8Array, statement: Statement) => Promise<unknown>;
+  readonly reach: () => Promise<Reach>;
+  readonly state: (reach: Reach) => Promise<Statement>;
 }
 
 /** Readers that wait for changes at a time; one more is answered at once. */
@@ -49,19 +51,19 @@ export class FeedServer {
     await hear(request.header.clusterId, statement);
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
     const after = isPlaced ? cursor.position : positionZero;
-    const page = await this.#page(after, frontier, waitMs);
+    const { page, reach } = await this.#page(after, frontier, waitMs);
     const body = encodeFeedAnswer({
       cursor: { incarnation: own.incarnation, position: page.position },
       end: page.end,
-      statement: await state(),
+      statement: await state(reach),
       writes: encodeWrites(page.writes),
     });
     return encodeAnswer({ clusterId: own.clusterId, body }, request, digests, 'feed');
   }
 
   /** Waits where there is nothing that the reader lacks. */
-  async #page(after: Uint8Array, covered: Frontier, waitMs: number): Promise<FeedPage> {
-    const { feed, clock, signal } = this.#deps;
+  async #page(after: Uint8Array, covered: Frontier, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
+    const { feed, clock, signal, reach: reachNow } = this.#deps;
     const startedMs = clock.monotonic();
     for (let position = after; ;) {
       const enough = new AbortController();
@@ -69,10 +71,11 @@ export class FeedServer {
       const changed = feed.feedChange(either); // from before the page is read, so that nothing is missed
       changed.catch(() => undefined);
       try {
+        const reach = await reachNow();
         const page = await feed.feedPage(position, covered);
         const leftMs = waitMs - (clock.monotonic() - startedMs);
-        if (page.writes.length > 0 || page.end === undefined || leftMs <= 0 || signal.aborted) return page;
-        if (this.#waiting >= waitingMax) return page;
+        if (page.writes.length > 0 || page.end === undefined || leftMs <= 0 || signal.aborted) return { page, reach };
+        if (this.#waiting >= waitingMax) return { page, reach };
         position = page.position;
         this.#waiting += 1;
         try {

@@ -5,7 +5,9 @@ import { peersAnswer, statusAnswer } from '../../src/http/schema.ts';
 import { until } from '../support.ts';
 import { b64, errorIn, Scene, type Ended, type RunningServer } from './server.ts';
 
-const memberList = z.object({
+const memberList = z.strictObject({
+  epoch: z.string().regex(/^[0-9a-f]{16}$/),
+  removed: z.array(z.strictObject({ clusterId: z.string(), settled: z.boolean() })),
   members: z.array(
     z.strictObject({
       clusterId: z.string(),
@@ -15,6 +17,7 @@ const memberList = z.object({
       connected: z.boolean().nullable(),
       lagMs: z.number().nullable(),
       low: z.string().nullable(),
+      atEpoch: z.boolean().nullable(),
       lastError: z.string().nullable(),
       defects: z.number().nullable(),
     }),
