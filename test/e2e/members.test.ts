@@ -130,4 +130,18 @@ describe('members of a mesh', () => {
     const status = statusAnswer.parse((await eu.get('/control/status')).json);
     assert.deepEqual(status.mesh?.peers, []);
   });
+
+  it('M28, M31: who was removed is told to start anew, is not added again, and returns from an empty store', async () => {
+    await until(async () => (await us.get('/readyz')).status === 503);
+    const again = await members(['add', us.mesh]);
+    assert.deepEqual([again.code, again.stderr.startsWith('gkvmesh: must_bootstrap: ')], [1, true], again.stderr);
+    await eu.set('after/removal', 'v');
+    const anew = await scene.server(undefined, ['--region', 'anew', '--join', eu.mesh]);
+    await until(async () => (await anew.get('/readyz')).status === 200);
+    assert.equal(await anew.read('after/removal'), 'v');
+    assert.equal(await us.read('after/removal'), undefined);
+    const list = async (): Promise<string> => (await members(['list'])).stdout.toString();
+    await until(async () => new RegExp(`^removed ${us.clusterId}: settled$`, 'm').test(await list()));
+    await until(async () => /^epoch [0-9a-f]{16}: reached by all$/m.test(await list()));
+  });
 });
