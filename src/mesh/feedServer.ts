@@ -2,6 +2,7 @@ import { decodeRequest, encodeAnswer } from '../aae/frame.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
+import { beginWait } from '../core/wait.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Reach } from '../replica/ended.ts';
 import { type FeedPage } from '../replica/feedPage.ts';
@@ -66,9 +67,8 @@ export class FeedServer {
     const { feed, clock, signal, reach: reachNow } = this.#deps;
     const startedMs = clock.monotonic();
     for (let position = after; ;) {
-      const enough = new AbortController();
-      const either = AbortSignal.any([signal, enough.signal]);
-      const changed = feed.feedChange(either); // from before the page is read, so that nothing is missed
+      const wait = beginWait(signal);
+      const changed = feed.feedChange(wait.signal); // from before the page is read, so that nothing is missed
       changed.catch(() => undefined);
       try {
         const reach = await reachNow();
@@ -79,12 +79,12 @@ export class FeedServer {
         position = page.position;
         this.#waiting += 1;
         try {
-          await Promise.race([changed, clock.sleep(leftMs, either)]);
+          await Promise.race([changed, clock.sleep(leftMs, wait.signal)]);
         } finally {
           this.#waiting -= 1;
         }
       } finally {
-        enough.abort();
+        wait.end();
       }
     }
   }

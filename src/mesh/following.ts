@@ -102,6 +102,7 @@ export class Following {
     this.#healths.delete(name);
     ended?.stop.abort();
     await ended?.done.catch(() => undefined); // it was logged
+    this.#deps.log.info({ peer: name }, 'not followed any more');
   }
 
   #upstream(record: PeerRecord): Upstream {

@@ -11,6 +11,7 @@ import {
 import { asBuffer, equalBytes, toHex } from '../core/bytes.ts';
 import { type Clock } from '../core/ports.ts';
 import { parseStamp, stampBytes, stampZero, type Stamp } from '../core/stamp.ts';
+import { beginWait } from '../core/wait.ts';
 import { keyWithin, storeKey, tableRange, tables } from '../store/keyspace.ts';
 import { type Row, type Snapshot, type Store, storeLimits, type Transaction } from '../store/store.ts';
 import { readClosed } from './slot.ts';
@@ -93,18 +94,17 @@ export async function waitForCover(
   const row = slotRow(clusterPartOf(accepted), asBuffer(accepted).readUInt16BE(stampBytes - 2));
   const startedMs = clock.monotonic();
   for (;;) {
-    const enough = new AbortController();
-    const either = AbortSignal.any([signal, enough.signal]);
-    const changed = store.watch(row, either);
+    const wait = beginWait(signal);
+    const changed = store.watch(row, wait.signal);
     changed.catch(() => undefined); // a store that closes is told of by the read
     try {
       const frontier = await store.read((snapshot) => readFrontier(snapshot, own));
       if (covers(frontier, accepted)) return true;
       const leftMs = msMax - (clock.monotonic() - startedMs);
       if (leftMs <= 0 || signal.aborted) return false;
-      await Promise.race([changed, clock.sleep(Math.min(leftMs, lookAgainMs), either)]);
+      await Promise.race([changed, clock.sleep(Math.min(leftMs, lookAgainMs), wait.signal)]);
     } finally {
-      enough.abort();
+      wait.end();
     }
   }
 }

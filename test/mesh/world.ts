@@ -117,7 +117,7 @@ function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
 
 export function recordingLog(lines: Cluster['lines']): Log {
   const at = (level: string) => (fields: object, message: string) => void lines.push({ level, fields, message });
-  return { ...silentLog, error: at('error'), warn: at('warn') };
+  return { ...silentLog, error: at('error'), warn: at('warn'), info: at('info') };
 }
 
 export async function openCluster(network: Network, cluster: number, options: ClusterOptions = {}): Promise<Cluster> {

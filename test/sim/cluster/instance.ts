@@ -60,7 +60,7 @@ export interface Instance {
 const holderBytes = 16;
 
 export async function openInstance(deps: InstanceDeps): Promise<Instance> {
-  const { clock, random, log, digests, plant } = deps;
+  const { clock, random, log, digests, settings, plant } = deps;
   const store = plant.store?.(deps.store) ?? deps.store;
   const own = await settleIdentity(store, { meshId: digests.meshId, meshKey: undefined }, random);
   await noteOpening(store, random.bytes(openingIdBytes));
@@ -74,7 +74,7 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
     clock,
     log,
     followers: [plant.follower?.(tree) ?? tree],
-    feedPartitions: 1,
+    feedPartitions: settings.feedPartitions,
     observer: { commit: () => undefined },
   });
   const stopping = new AbortController();
@@ -117,7 +117,8 @@ function openMesh(
     },
   };
   const part = clusterPartOf(makeStamp(0, 0, instanceOf(own.clusterId, own.incarnation, 0)));
-  const short = shortPages(replica, store, part, settings.pageWrites);
+  const source = { own: part, partitions: settings.feedPartitions };
+  const short = shortPages(replica, store, source, settings.pageWrites);
   const deps = { store, digests, own, replica: short, links, clock, random, log, observer, times: settings.mesh, isShared: true, signal };
   return new Mesh(plant.mesh?.(deps) ?? deps);
 }

@@ -14,6 +14,8 @@ export interface JobSettings {
   readonly topBranches: { readonly max: number; readonly min: number };
   readonly stepBranches: number;
   readonly logRowsKept: number;
+  /** As on LMDB, or as on FoundationDB. */
+  readonly feedPartitions: 1 | 16;
   /** Writes of a page of a feed. */
   readonly pageWrites: number;
 }
