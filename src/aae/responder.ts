@@ -27,6 +27,8 @@ export interface ResponderDeps {
   readonly clusterId: Uint8Array;
   readonly sink: WriteSink;
   readonly clock: Clock;
+  /** Why a cluster, in hex, is not answered; undefined: it is. */
+  readonly refusalOf?: (clusterId: string) => GkvError | undefined;
 }
 
 /** Looking at spans stops after this long; the driver asks for the rest again. */
@@ -50,6 +52,8 @@ export class Responder {
   async answer(frame: Uint8Array): Promise<Uint8Array> {
     const { digests, clusterId } = this.#deps;
     const request = decodeRequest(frame, digests);
+    const refusal = this.#deps.refusalOf?.(toHex(request.header.clusterId));
+    if (refusal !== undefined) throw refusal;
     const ask = decodeAsk(request.body);
     const taken = await takeIn(this.#deps.sink, decodeWrites(ask.writes, digests), toHex(request.header.clusterId));
     const prints = new Fingerprints(digests, request.header.nonce);

@@ -4,7 +4,7 @@ import { type JsonObject } from '../client/client.ts';
 import { GkvError } from '../core/errors.ts';
 
 /** One region. What is null is not known here: of ourselves, or because another instance of the cluster follows it. */
-export interface MemberLine {
+interface MemberLine {
   readonly clusterId: string;
   readonly regionName: string;
   readonly address: string;
@@ -14,6 +14,8 @@ export interface MemberLine {
   readonly lagMs: number | null;
   /** Stamp in hex, up to which it has everything; null: nothing heard yet. */
   readonly low: string | null;
+  /** It knows of the same members as the instance that was asked. */
+  readonly atEpoch: boolean | null;
   readonly lastError: string | null;
   readonly defects: number | null;
 }
@@ -25,11 +27,14 @@ const statusSchema = z.object({
   mesh: z
     .object({
       low: z.string(),
+      epoch: z.string(),
+      removed: z.array(z.object({ clusterId: z.string(), settled: z.boolean() })),
       peers: z.array(
         recordSchema.extend({
           followed: z.boolean(),
           connected: z.boolean(),
           lagMs: z.number(),
+          atEpoch: z.boolean(),
           low: z.string().nullable(),
           lastError: z.string().nullable(),
           defects: z.number(),
@@ -39,21 +44,30 @@ const statusSchema = z.object({
     .nullable(),
 });
 
+/** What an instance knows of the mesh. */
+export interface MembersSeen {
+  /** Names who is a member and who was removed; null: it takes no part in a mesh. */
+  readonly epoch: string | null;
+  readonly members: readonly MemberLine[];
+  readonly removed: readonly { readonly clusterId: string; readonly settled: boolean }[];
+}
+
 /** From the answers of /peers and /control/status. Error: `unavailable` where they are none. */
-export function describeMembers(peersAnswer: JsonObject, statusAnswer: JsonObject): MemberLine[] {
+export function describeMembers(peersAnswer: JsonObject, statusAnswer: JsonObject): MembersSeen {
   const peers = peersSchema.safeParse(peersAnswer);
   const status = statusSchema.safeParse(statusAnswer);
   if (!peers.success || !status.success) throw new GkvError('unavailable', 'the answer is of another version of gkvmesh');
   const { clusterId: own, mesh } = status.data;
   const unknown = { connected: null, lagMs: null, lastError: null, defects: null };
-  return peers.data.peers.map((record) => {
+  const members = peers.data.peers.map((record): MemberLine => {
     const self = record.clusterId === own;
-    if (self) return { ...record, ...unknown, self, low: told(mesh?.low) };
+    if (self) return { ...record, ...unknown, self, low: told(mesh?.low), atEpoch: true };
     const seen = mesh?.peers.find(({ clusterId }) => clusterId === record.clusterId);
-    if (seen?.followed !== true) return { ...record, ...unknown, self, low: told(seen?.low) };
-    const { connected, lagMs, low, lastError, defects } = seen;
-    return { ...record, self, connected, lagMs, low: told(low), lastError, defects };
+    if (seen?.followed !== true) return { ...record, ...unknown, self, low: told(seen?.low), atEpoch: seen?.atEpoch ?? null };
+    const { connected, lagMs, low, atEpoch, lastError, defects } = seen;
+    return { ...record, self, connected, lagMs, low: told(low), atEpoch, lastError, defects };
   });
+  return { epoch: mesh?.epoch ?? null, members, removed: mesh?.removed ?? [] };
 }
 
 /** Zero is what is said before everybody was heard. */
@@ -63,16 +77,23 @@ function told(low: string | null | undefined): string | null {
 
 const heads = ['REGION', 'CLUSTER ID', 'ADDRESS', 'CONNECTED', 'LAG', 'HAS ALL UP TO', 'DEFECTS', 'LAST ERROR'];
 
-/** Lines of columns. `nowMs`: the wall clock. */
-export function memberTable(members: readonly MemberLine[], nowMs: number): string[] {
+/** Lines of columns, and below them the epoch and who was removed. `nowMs`: the wall clock. */
+export function memberTable({ epoch, members, removed }: MembersSeen, nowMs: number): string[] {
   const rows = [heads, ...members.map((member) => cells(member, nowMs))];
   const widths = heads.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
+  const table = rows.map((row) =>
     row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
       .join('  ')
       .trimEnd(),
   );
+  const behind = members.filter(({ atEpoch }) => atEpoch !== true).map(({ clusterId }) => clusterId);
+  const reached = behind.length === 0 ? 'reached by all' : `not reached by ${behind.join(', ')}`;
+  return [...table, ...(epoch === null ? [] : [`epoch ${epoch}: ${reached}`]), ...removed.map(removedLine)];
+}
+
+function removedLine({ clusterId, settled }: MembersSeen['removed'][number]): string {
+  return `removed ${clusterId}: ${settled ? 'settled' : 'not settled: it holds the floor back until all members have what any of them had of it'}`;
 }
 
 function cells(member: MemberLine, nowMs: number): string[] {

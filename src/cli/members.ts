@@ -12,7 +12,7 @@ export function memberCommands(program: Command): void {
     .action(async (options: InstanceOptions & { json?: boolean }) => {
       await using client = clientOf(options);
       const found = describeMembers(await client.json('/peers'), await client.json('/control/status'));
-      if (options.json === true) print(JSON.stringify({ members: found }));
+      if (options.json === true) print(JSON.stringify(found));
       else for (const line of memberTable(found, Date.now())) print(line);
     });
   withInstance(members.command('add <peer>'))
@@ -25,7 +25,7 @@ export function memberCommands(program: Command): void {
       print(`${String(clusterId)}  ${String(regionName)}  ${String(address)}`);
     });
   withInstance(members.command('remove <clusterId>'))
-    .description('take a region out of the mesh; stop it for good before, or at least make sure that nobody writes to it')
+    .description('take a region out of the mesh for good; make sure before that nobody writes to it: it returns only from an empty store')
     .action(async (clusterId: string, options: InstanceOptions) => {
       await using client = clientOf(options);
       const { removed } = await client.post('/control/members/remove', { clusterId });

@@ -34,3 +34,6 @@ export const limits = {
   /** Clusters of one mesh. */
   membersMax: 1_000,
 } as const;
+
+/** Stamps are made with an incarnation of 32 bits. */
+export const incarnationMax = 0xffff_ffff;

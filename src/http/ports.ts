@@ -101,6 +101,8 @@ export interface PeerStatus extends PeerView {
   readonly lastExchange: { readonly atMs: number; readonly result: string; readonly received: number; readonly sent: number } | null;
   /** Writes that an exchange had to repair though they should have been here. */
   readonly defects: number;
+  /** It said that it knows of the same members as we do. */
+  readonly atEpoch: boolean;
   /** Why it is not in good standing; null: it is. */
   readonly fault: string | null;
 }
@@ -113,6 +115,10 @@ export interface MeshStatus {
   readonly floor: string;
   /** The cluster ids whose low is the least: they hold the floor back. */
   readonly floorHeldBackBy: readonly string[];
+  /** Names who is a member and who was removed; 16 hex digits. */
+  readonly epoch: string;
+  /** Clusters that were removed; until that is settled they hold the floor back. */
+  readonly removed: readonly { readonly clusterId: string; readonly settled: boolean }[];
   /** Why this cluster takes no part in the mesh, and what to do; null: it does. */
   readonly fault: string | null;
 }

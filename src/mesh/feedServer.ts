@@ -4,6 +4,7 @@ import { type Frontier } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
 import { beginWait } from '../core/wait.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { type Reach } from '../replica/ended.ts';
 import { type FeedPage } from '../replica/feedPage.ts';
 import { positionPastAll, positionZero } from '../replica/cursor.ts';
 import { encodeWrites } from '../replica/wire.ts';
@@ -26,8 +27,9 @@ export interface FeedServerDeps {
   /** Ends waiting. */
   readonly signal: AbortSignal;
   /** Errors: those that the reader is refused with. */
-  readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
-  readonly state: () => Promise<Statement>;
+  readonly hear: (from: Uint8Array, statement: Statement) => Promise<unknown>;
+  readonly reach: () => Promise<Reach>;
+  readonly state: (reach: Reach) => Promise<Statement>;
 }
 
 /** Readers that wait for changes at a time; one more is answered at once. */
@@ -50,29 +52,30 @@ export class FeedServer {
     await hear(request.header.clusterId, statement);
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
     const after = isPlaced ? cursor.position : positionZero;
-    const page = await this.#page(after, frontier, waitMs);
+    const { page, reach } = await this.#page(after, frontier, waitMs);
     const body = encodeFeedAnswer({
       cursor: { incarnation: own.incarnation, position: page.position },
       end: page.end,
-      statement: await state(),
+      statement: await state(reach),
       writes: encodeWrites(page.writes),
     });
     return encodeAnswer({ clusterId: own.clusterId, body }, request, digests, 'feed');
   }
 
   /** Waits where there is nothing that the reader lacks. */
-  async #page(after: Uint8Array, covered: Frontier, waitMs: number): Promise<FeedPage> {
-    const { feed, clock, signal } = this.#deps;
+  async #page(after: Uint8Array, covered: Frontier, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
+    const { feed, clock, signal, reach: reachNow } = this.#deps;
     const startedMs = clock.monotonic();
     for (let position = after; ;) {
       const wait = beginWait(signal);
       const changed = feed.feedChange(wait.signal); // from before the page is read, so that nothing is missed
       changed.catch(() => undefined);
       try {
+        const reach = await reachNow();
         const page = await feed.feedPage(position, covered);
         const leftMs = waitMs - (clock.monotonic() - startedMs);
-        if (page.writes.length > 0 || page.end === undefined || leftMs <= 0 || signal.aborted) return page;
-        if (this.#waiting >= waitingMax) return page;
+        if (page.writes.length > 0 || page.end === undefined || leftMs <= 0 || signal.aborted) return { page, reach };
+        if (this.#waiting >= waitingMax) return { page, reach };
         position = page.position;
         this.#waiting += 1;
         try {

@@ -2,6 +2,7 @@ import { toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
 import { physicalMsOf } from '../core/stamp.ts';
 import { positionZero, type FeedCursor } from '../replica/cursor.ts';
+import { type Reach } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
 import { noteFailure, type PeerHealth } from './health.ts';
@@ -17,7 +18,7 @@ export interface FollowerDeps {
   readonly waitMs: number;
   readonly state: () => Promise<Statement>;
   /** Rejects where nothing may be taken from the peer. */
-  readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
+  readonly hear: (from: Uint8Array, statement: Statement) => Promise<Reach | undefined>;
   /** Told of each page that was taken in. */
   readonly onPage: (page: TakenPage) => void;
 }
@@ -81,12 +82,12 @@ export class Follower {
     let patienceMs = 0;
     while (!signal.aborted) {
       const page: AskedPage = await (next ?? this.#ask(from ?? nowhere, patienceMs, signal));
-      await this.#deps.hear(this.#peerId, page.statement);
+      const reached = await this.#deps.hear(this.#peerId, page.statement);
       noteAnswer(this.#health, page, this.#deps.clock.now());
       // Where there is more, it comes while this page is taken in.
       next = page.end === undefined ? this.#ask(page.cursor, waitMs, signal) : undefined;
       next?.catch(() => undefined); // it is awaited above, unless what comes now fails first, or we stop
-      const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, joins: page.end };
+      const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, joins: page.end, reached };
       const { results, isMoved } = await replica.receivePage(page.writes, toHex(this.#peerId), move);
       this.#health.applied += results.filter(({ status }) => status === 'applied').length;
       this.#backoff.succeeded();

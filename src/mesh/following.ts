@@ -5,6 +5,7 @@ import { toHex } from '../core/bytes.ts';
 import { hostPortText } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
 import { type Standing } from '../replica/proposal.ts';
+import { type Reach } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
 import { Follower, type TakenPage } from './follower.ts';
@@ -24,7 +25,7 @@ export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
   readonly observer: { page(page: { readonly writes: number; readonly lagMs: number }): void };
   readonly state: () => Promise<Statement>;
   /** Rejects where nothing may be taken from the peer. */
-  readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
+  readonly hear: (from: Uint8Array, statement: Statement) => Promise<Reach | undefined>;
   readonly standing: (peer: string) => Standing;
   /** Whom to pull from now. */
   readonly upstreams: () => readonly PeerRecord[];

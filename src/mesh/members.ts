@@ -1,9 +1,12 @@
-import { equalBytes } from '../core/bytes.ts';
+import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
+import { uuidText } from '../core/uuid.ts';
+import { peerEnded } from '../replica/ended.ts';
 import { type WriteOp } from '../replica/proposal.ts';
 import { type Replica } from '../replica/replica.ts';
 import { identify, type PeerIdentity } from './identity.ts';
+import { removedOp, isRemoved } from './removal.ts';
 import { encodePeer, peerKey, type PeerRecord } from './peers.ts';
 import { type Links } from './ports.ts';
 import { type UpstreamDeps } from './upstream.ts';
@@ -12,17 +15,17 @@ export interface MembersDeps extends Omit<UpstreamDeps, 'clusterId'> {
   readonly replica: Pick<Replica, 'get' | 'write'>;
   readonly links: Links;
   readonly own: PeerIdentity;
+  /** The one in which a member, in hex, was heard of last. */
+  readonly incarnationOf: (clusterId: string) => number;
   /** Where others reach us; undefined: nowhere that we know. */
   readonly advertised: () => HostPort | undefined;
   /** Has the members read anew. */
   readonly changed: () => Promise<void>;
 }
 
-/**
- * Adds members to the data, and takes them out. Not protected yet: who was removed still follows, and is exchanged with, though what it has below the
- * floor is refused; who was removed and is added again with its old store may repair, and so brings back what was deleted and collected in the
- * meantime. Epochs will close that.
- */
+const removalBytes = 8;
+
+/** Adds members to the data, and takes them out. Who was removed never returns: it starts anew as another cluster. */
 export class Members {
   readonly #deps: MembersDeps;
 
@@ -32,7 +35,7 @@ export class Members {
 
   /**
    * Asks the mesh port who it is, and writes its record, and ours where there is none. `regionName`: another than the one that it calls itself by.
-   * Errors: those of the link; `mesh_mismatch`; `malformed` for our own address; `not_advertised`.
+   * Errors: those of the link; `mesh_mismatch`; `malformed` for our own address; `not_advertised`; `must_bootstrap` for one that was removed.
    */
   async add(address: HostPort, regionName: string | undefined, signal: AbortSignal): Promise<PeerRecord> {
     const { links, digests, random, own, replica } = this.#deps;
@@ -41,6 +44,8 @@ export class Members {
       throw new GkvError('malformed', `peer: ${hostPortText(address)} is this cluster itself; name another one`, {
         details: { field: 'peer' },
       });
+    const before = await replica.get(peerKey(found.clusterId));
+    if (before.exists && isRemoved(found.clusterId, before.value)) throw peerEnded(uuidText(found.clusterId));
     const record = { clusterId: found.clusterId, address, upstreams: undefined, regionName: regionName ?? found.regionName };
     await replica.write([...(await this.#ownRecord()), await this.#recordOf(record)]);
     await this.#deps.changed();
@@ -56,12 +61,15 @@ export class Members {
     await changed();
   }
 
-  /** False where there is no such record. */
+  /** For good: nothing is taken of it any more. False where it is no member. Error: `malformed` for ourselves, whom nobody would hear any more. */
   async remove(clusterId: Uint8Array): Promise<boolean> {
-    const { replica } = this.#deps;
-    const key = peerKey(clusterId);
-    if ((await replica.get(key)).version === null) return false;
-    await replica.write([{ kind: 'delete', key, expected: { kind: 'any' } }]);
+    const { replica, own, random, incarnationOf } = this.#deps;
+    const { exists, value } = await replica.get(peerKey(clusterId));
+    if (!exists || isRemoved(clusterId, value)) return false;
+    if (equalBytes(clusterId, own.clusterId))
+      throw new GkvError('malformed', 'clusterId: a cluster cannot remove itself; ask an instance of another one');
+    const removal = toHex(random.bytes(removalBytes));
+    await replica.write([removedOp({ clusterId, incarnation: incarnationOf(toHex(clusterId)), removal, settled: false }, { kind: 'any' })]);
     await this.#deps.changed();
     return true;
   }

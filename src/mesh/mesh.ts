@@ -6,6 +6,7 @@ import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Job } from '../replica/jobs.ts';
 import { type Standing as ReplicaStanding } from '../replica/proposal.ts';
 import { isFree, readLease } from '../replica/lease.ts';
+import { peerEnded } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { closeFreeSlots } from '../replica/slot.ts';
 import { slotLease } from '../replica/slots.ts';
@@ -17,9 +18,11 @@ import { floorOf, isAboveFloor } from './floor.ts';
 import { Following, type FollowingDeps } from './following.ts';
 import { type PeerHealth } from './health.ts';
 import { type PeerIdentity } from './identity.ts';
-import { Peers, type PeerRecord } from './peers.ts';
+import { Peers, type PeerRecord, type RemovedRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { Roster } from './roster.ts';
+import { reachAt } from './words.ts';
+import { settle } from './removal.ts';
 import { Talk } from './talk.ts';
 
 /** How often things are done; what a simulation or a test may shorten. */
@@ -73,6 +76,8 @@ export interface MemberView {
   readonly low: Stamp | undefined;
   /** Undefined where this instance does not follow it: another one does, or nobody. */
   readonly health: PeerHealth | undefined;
+  /** It said that it knows of the same members as we do. */
+  readonly isAtEpoch: boolean;
   /** Why it is not in good standing. */
   readonly fault: GkvError | undefined;
 }
@@ -81,6 +86,9 @@ export interface MeshView {
   readonly members: readonly MemberView[];
   /** Members whose records cannot be read: they hold the floor back all the same. */
   readonly unreadable: readonly { readonly clusterId: Uint8Array; readonly low: Stamp | undefined }[];
+  readonly removed: readonly RemovedRecord[];
+  /** Names who is a member and who was removed; 8 bytes. */
+  readonly epoch: Uint8Array;
   readonly low: Stamp;
   readonly floor: Stamp;
   /** Why this cluster takes no part in the mesh until somebody does something: `must_bootstrap`, or `rollback_detected` by a peer. */
@@ -104,11 +112,20 @@ export class Mesh {
   constructor(deps: MeshDeps) {
     const { replica, digests, own, clock, signal, times, log } = deps;
     this.#deps = deps;
-    this.#roster = new Roster(own, new Peers((query) => replica.list(query), log));
+    this.#roster = new Roster(own, new Peers((query) => replica.list(query), log), (ids) => replica.end(ids));
     this.#talk = new Talk(this.#roster, deps);
     const { standing } = this.#talk;
     this.#closingMs = times.closingMs.least;
-    this.feedServer = new FeedServer({ feed: replica, digests, own, clock, signal, ...this.#talking() });
+    this.feedServer = new FeedServer({
+      feed: replica,
+      digests,
+      own,
+      clock,
+      signal,
+      ...this.#talking(),
+      reach: () => this.#talk.reach(),
+      state: (reach) => this.#talk.state(reach),
+    });
     this.#following = new Following({
       ...deps,
       ...this.#talking(),
@@ -150,6 +167,21 @@ export class Mesh {
     return hasCode(fault, 'must_bootstrap') ? fault.message : undefined;
   }
 
+  /** The one in which a member, in hex, was heard of last; 1 where it was not. */
+  incarnationOf(clusterId: string): number {
+    return this.#talk.words.of(clusterId)?.incarnation ?? 1;
+  }
+
+  /** Why nothing is taken of a cluster, in hex, and nothing given to it. */
+  refusalOf(clusterId: string): GkvError | undefined {
+    return this.#roster.isRemoved(clusterId) ? peerEnded(clusterId) : undefined;
+  }
+
+  /** Members, in hex, that did not say yet that they know of the same members as we do. */
+  behind(): readonly string[] {
+    return this.#talk.notAt(1);
+  }
+
   /** How many clusters are not in good standing, ours among them. */
   faults(): number {
     const peers = this.#roster.others().filter(({ clusterId }) => !this.#talk.standing.isGood(toHex(clusterId)));
@@ -172,12 +204,15 @@ export class Mesh {
     const { low, floor } = await this.#talk.lowAndFloor();
     const members = this.#roster.others().map((record) => {
       const name = toHex(record.clusterId);
-      return { record, low: words.of(name)?.low, health: this.#following.healthOf(name), fault: standing.fault(name) };
+      const word = words.of(name);
+      const isAtEpoch = reachAt(word, this.#roster.epoch) > 0;
+      return { record, low: word?.low, isAtEpoch, health: this.#following.healthOf(name), fault: standing.fault(name) };
     });
     const unreadable = this.#roster.unreadable().map((name) => {
       return { clusterId: Buffer.from(name, 'hex'), low: words.of(name)?.low };
     });
-    return { members, unreadable, low, floor, fault: this.fault() };
+    const removed = this.#roster.removed();
+    return { members, unreadable, removed, epoch: this.#roster.epoch, low, floor, fault: this.fault() };
   }
 
   /** What is told to others, and heard of them. */
@@ -236,6 +271,7 @@ export class Mesh {
     const lows = [low, ...(this.#roster.otherNames() ?? []).map((name) => this.#talk.words.of(name)?.low ?? stampZero)];
     const floor = floorOf(lows, times.dayMs);
     if (floor !== undefined) await replica.raiseFloor(floor);
+    await settle(await this.#talk.settledNow(), replica);
     await replica.collect(await replica.floor(), signal);
   }
 }

@@ -3,7 +3,7 @@ import { parseUuid, uuidText } from '../core/uuid.ts';
 import { toHex } from '../core/bytes.ts';
 import { hostPortText, parseHostPort, type HostPort } from '../core/hostPort.ts';
 import { parseKey, prefixRange, type Key } from '../core/key.ts';
-import { limits } from '../core/limits.ts';
+import { incarnationMax, limits } from '../core/limits.ts';
 import { type Log } from '../core/ports.ts';
 import { type ListedEntry, type ListQuery, type ListResult } from '../replica/read.ts';
 
@@ -20,6 +20,24 @@ export interface PeerRecord {
   readonly upstreams: readonly string[] | undefined;
   readonly regionName: string;
 }
+
+/** A cluster that was a member and is none any more, for good. */
+export interface RemovedRecord {
+  /** A UUID's 16 bytes. */
+  readonly clusterId: Uint8Array;
+  /** The one in which it was removed. */
+  readonly incarnation: number;
+  /** Tells this removal from others. */
+  readonly removal: string;
+  /** All that any remaining member had of it, every one of them has. */
+  readonly settled: boolean;
+}
+
+const removedSchema = z.looseObject({
+  removed: z.string().min(1).max(100),
+  incarnation: z.number().int().min(1).max(incarnationMax),
+  settled: z.boolean().optional(),
+});
 
 const recordSchema = z.looseObject({
   address: z.string().max(300),
@@ -40,6 +58,19 @@ export function encodePeer(
   return Buffer.from(JSON.stringify({ ...known(before), address: hostPortText(address), regionName }));
 }
 
+/** The value of the record of a cluster that was removed. */
+export function encodeRemoved({ removal, incarnation, settled }: RemovedRecord): Uint8Array {
+  return Buffer.from(JSON.stringify({ removed: removal, incarnation, settled }));
+}
+
+/** Undefined for the record of a member. Errors: those of JSON and of the schema. */
+export function parseRemoved(clusterId: Uint8Array, value: Uint8Array): RemovedRecord | undefined {
+  const json: unknown = JSON.parse(Buffer.from(value).toString());
+  if (typeof json !== 'object' || json === null || !('removed' in json)) return undefined;
+  const { removed, incarnation, settled = false } = removedSchema.parse(json);
+  return { clusterId, incarnation, removal: removed, settled };
+}
+
 function known(value: Uint8Array | undefined): object {
   if (value === undefined) return {};
   try {
@@ -54,6 +85,7 @@ export interface Members {
   readonly records: readonly PeerRecord[];
   /** Cluster ids, in hex, of those whose records cannot be read: members all the same, of whom only that is known. */
   readonly unreadable: readonly string[];
+  readonly removed: readonly RemovedRecord[];
 }
 
 /** The members that the data name. A record that cannot be read is left out of the records, with a warning. */
@@ -71,18 +103,21 @@ export class Peers {
   async read(): Promise<Members> {
     const records: PeerRecord[] = [];
     const unreadable: string[] = [];
+    const removed: RemovedRecord[] = [];
     for (const entry of await this.#entries()) {
       const name = Buffer.from(entry.key.subarray(peersPrefix.length)).toString();
       const clusterId = parseUuid(name);
       try {
         if (clusterId === undefined) throw new Error('its key does not end in a UUID');
-        records.push(parseRecord(clusterId, entry.value));
+        const ended = parseRemoved(clusterId, entry.value);
+        if (ended === undefined) records.push(parseRecord(clusterId, entry.value));
+        else removed.push(ended);
       } catch (error) {
         this.#warn(entry, name, error);
         if (clusterId !== undefined) unreadable.push(toHex(clusterId));
       }
     }
-    return { records, unreadable };
+    return { records, unreadable, removed };
   }
 
   /** A list ends early where it is large: all of its pages, up to as many as there may be members. */

@@ -5,6 +5,7 @@ import { covers, type Frontier } from '../core/frontier.ts';
 import { allKeys } from '../core/key.ts';
 import { type Log } from '../core/ports.ts';
 import { type ReceivedWrite, type Standing } from '../replica/proposal.ts';
+import { type Reach } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { codeOf, type PeerHealth } from './health.ts';
 import { type Statement } from './statement.ts';
@@ -15,7 +16,7 @@ export interface RepairDeps extends Omit<DriverDeps, 'sink'> {
   readonly log: Log;
   readonly state: () => Promise<Statement>;
   /** Rejects where nothing may be taken from the peer. */
-  readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
+  readonly hear: (from: Uint8Array, statement: Statement) => Promise<Reach | undefined>;
   readonly standing: (peer: string) => Standing;
 }
 
@@ -39,7 +40,7 @@ export async function repair(
     const [before, statement] = await Promise.all([replica.frontier(), deps.state()]);
     const ask = { waitMs: 0, cursor: cursorPastAll, frontier: before, statement };
     const { end, statement: begun } = await upstream.page(ask, signal);
-    await deps.hear(peerId, begun);
+    const reached = await deps.hear(peerId, begun);
     const sink = new RepairSink(replica, before, deps.standing);
     const report = await new Driver({ ...deps, sink }, link, {
       scope: allKeys,
@@ -51,7 +52,7 @@ export async function repair(
     await deps.hear(peerId, (await upstream.page(ask, signal)).statement);
     // What was missed may have given way to something that did not come: then not all that the frontier covers is here.
     if (report.parked === 0 && report.missed === 0 && end !== undefined)
-      await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, joins: end });
+      await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, joins: end, reached });
     if (sink.defects > 0)
       log.error({ peer: toHex(peerId), defects: sink.defects, keys: sink.keys }, 'an exchange repaired what the feed should have brought');
     health.defects += sink.defects;

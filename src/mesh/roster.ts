@@ -1,21 +1,46 @@
 import { toHex } from '../core/bytes.ts';
 import { type OwnCluster } from './ports.ts';
-import { type Members, type PeerRecord, type Peers } from './peers.ts';
+import { epochNone, epochOf } from './epoch.ts';
+import { type Members, type PeerRecord, type Peers, type RemovedRecord } from './peers.ts';
 
 /** The members that the data name, as they were read last. Cluster ids are in hex. */
 export class Roster {
   readonly #own: string;
   readonly #peers: Peers;
+  readonly #end: (clusterIds: readonly Uint8Array[]) => Promise<void>;
+  readonly #ended = new Set<string>();
   /** Undefined until they were read. */
   #members: Members | undefined;
+  #epoch: Uint8Array = epochNone;
 
-  constructor(own: OwnCluster, peers: Peers) {
+  /** `end` has nothing taken in any more of these clusters, for good. */
+  constructor(own: OwnCluster, peers: Peers, end: (clusterIds: readonly Uint8Array[]) => Promise<void>) {
     this.#own = toHex(own.clusterId);
     this.#peers = peers;
+    this.#end = end;
   }
 
+  /** What is told of an epoch is true then: of those that were removed nothing is taken in any more when it is adopted. */
   async read(): Promise<void> {
-    this.#members = await this.#peers.read();
+    const members = await this.#peers.read();
+    const removed = members.removed.filter(({ clusterId }) => !this.#ended.has(toHex(clusterId)));
+    if (removed.length > 0) await this.#end(removed.map(({ clusterId }) => clusterId));
+    for (const { clusterId } of removed) this.#ended.add(toHex(clusterId));
+    this.#epoch = epochOf(members);
+    this.#members = members;
+  }
+
+  /** 8 bytes; all zero until the members were read. */
+  get epoch(): Uint8Array {
+    return this.#epoch;
+  }
+
+  removed(): readonly RemovedRecord[] {
+    return this.#members?.removed ?? [];
+  }
+
+  isRemoved(name: string): boolean {
+    return this.removed().some(({ clusterId }) => toHex(clusterId) === name);
   }
 
   /** All whose records can be read, us among them. */

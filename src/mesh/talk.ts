@@ -1,23 +1,25 @@
-import { toHex } from '../core/bytes.ts';
+import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { stampZero, type Stamp } from '../core/stamp.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type Standing as ReplicaStanding } from '../replica/proposal.ts';
+import { peerEnded, type Reach } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { type Store } from '../store/store.ts';
 import { isAboveFloor, isPlausibleFloor, isTooOld } from './floor.ts';
 import { type OwnCluster } from './ports.ts';
 import { Recency, tooOld } from './recency.ts';
+import { type RemovedRecord } from './peers.ts';
 import { type Roster } from './roster.ts';
 import { Standing } from './standing.ts';
 import { type Statement } from './statement.ts';
-import { Words } from './words.ts';
+import { reachAt, Words } from './words.ts';
 
 export interface TalkDeps {
   readonly store: Store;
   readonly own: OwnCluster;
-  readonly replica: Pick<Replica, 'frontier' | 'floor' | 'lineage'>;
+  readonly replica: Pick<Replica, 'frontier' | 'floor' | 'lineage' | 'reached'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly times: { readonly dayMs: number };
@@ -35,6 +37,8 @@ export class Talk {
   readonly #recency: Recency;
   /** `atMs` by the monotonic clock. */
   #stated: { readonly low: Stamp; readonly atMs: number } | undefined;
+  /** The last one in which all were reached; that stays true. */
+  #level: Reach | undefined;
 
   constructor(roster: Roster, deps: TalkDeps) {
     this.#deps = deps;
@@ -51,6 +55,8 @@ export class Talk {
 
   /** Why this cluster takes no part in the mesh. */
   fault(): GkvError | undefined {
+    const { clusterId } = this.#deps.own;
+    if (this.#roster.isRemoved(toHex(clusterId))) return peerEnded(uuidText(clusterId));
     return this.#recency.fault ?? this.standing.refusal();
   }
 
@@ -67,11 +73,16 @@ export class Talk {
     this.standing.keep(isNamed);
   }
 
-  /** What a peer says itself. Errors: `rollback_detected` and `must_bootstrap` of the peer; `unavailable` where it is we who may not go on. */
-  async hear(from: Uint8Array, statement: Statement): Promise<void> {
+  /**
+   * What a peer says itself. Resolves with what is reached by who takes in all that is beside it; undefined where that is of another epoch. Errors:
+   * `rollback_detected` and `must_bootstrap` of the peer; `unavailable` where it is we who may not go on.
+   */
+  async hear(from: Uint8Array, statement: Statement): Promise<Reach | undefined> {
     const { times, clock } = this.#deps;
+    if (this.#roster.isRemoved(toHex(from))) throw peerEnded(uuidText(from));
     const said = await this.standing.hear(from, statement);
-    this.words.hear(statement, (name) => this.#roster.isNamed(name));
+    const { epoch } = this.#roster;
+    this.words.hear(statement, (name) => this.#roster.isNamed(name), epoch);
     if (isPlausibleFloor(statement.floor, times.dayMs, clock.now())) this.#recency.note(statement.floor);
     const others = this.#roster.otherNames();
     if (others !== undefined) await this.#recency.meet(async () => this.words.ageOf(await this.#deps.replica.frontier(), others));
@@ -81,6 +92,8 @@ export class Talk {
     // The greatest that it said: what it said before may come late.
     const { low } = this.words.of(toHex(from)) ?? said;
     if (isTooOld(low, this.floor)) throw tooOld(`cluster ${uuidText(from)}`);
+    if (!equalBytes(statement.reach.epoch, epoch)) return undefined;
+    return { epoch, members: statement.reach.members.filter((clusterId) => this.#roster.isNamed(toHex(clusterId))) };
   }
 
   /** `low` is zero while members are not known, or nothing was heard of one of them. */
@@ -89,14 +102,44 @@ export class Talk {
     const [frontier, floor] = await Promise.all([replica.frontier(), replica.floor()]);
     this.#recency.note(floor);
     const others = this.#roster.otherNames();
-    return { low: (others === undefined ? undefined : this.words.lowOf(frontier, others)) ?? stampZero, floor };
+    const removed = this.#roster.removed().filter(({ settled }) => !settled);
+    return { low: (others === undefined ? undefined : this.words.lowOf(frontier, others, removed)) ?? stampZero, floor };
+  }
+
+  /** Our epoch, and whose content of it is here. Asked before anything is read that others shall take it to be true of. */
+  async reach(): Promise<Reach> {
+    const { epoch } = this.#roster;
+    if (this.#level !== undefined && equalBytes(this.#level.epoch, epoch)) return this.#level;
+    const others = this.#roster.otherNames() ?? [];
+    const rows = await this.#deps.replica.reached();
+    const reached = others.filter((name) => rows.get(name) === toHex(epoch));
+    const reach = { epoch, members: [this.#deps.own.clusterId, ...reached.map((name) => Buffer.from(name, 'hex'))] };
+    if (this.#roster.otherNames() !== undefined && reached.length === others.length) this.#level = reach;
+    return reach;
+  }
+
+  /** Removals after which every member has what any of them had: from now on they need not be waited for. */
+  async settledNow(): Promise<readonly RemovedRecord[]> {
+    const waiting = this.#roster.removed().filter(({ settled }) => !settled);
+    if (waiting.length === 0) return [];
+    const { epoch } = await this.reach();
+    const isLevel = this.#level !== undefined && equalBytes(this.#level.epoch, epoch) && equalBytes(this.#roster.epoch, epoch);
+    return isLevel && this.notAt(2).length === 0 ? waiting : [];
+  }
+
+  /** Members, in hex, that did not say yet that they are at our epoch (1), or level at it (2); ourselves, until the members were read. */
+  notAt(reach: 1 | 2): string[] {
+    const { epoch } = this.#roster;
+    const others = this.#roster.otherNames();
+    if (others === undefined) return [toHex(this.#deps.own.clusterId)];
+    return others.filter((name) => reachAt(this.words.of(name), epoch) < reach);
   }
 
   /**
    * Goes with every request and answer of a feed. Low serves the floor, which moves in steps of minutes: it may be a little old, and is not
-   * made anew for each page. Floor and lineage are of now: whoever takes the page beside them must know what was collected, and which store it is of.
+   * made anew for each page. `reach` is from before the page was read. Floor and lineage are of now: whoever takes the page beside them must know what was collected, and which store it is of.
    */
-  async state(): Promise<Statement> {
+  async state(reach?: Reach): Promise<Statement> {
     const { clock, times, replica } = this.#deps;
     const nowMs = clock.monotonic();
     let stated = this.#stated;
@@ -104,7 +147,8 @@ export class Talk {
       stated = { low: (await this.lowAndFloor()).low, atMs: nowMs };
       this.#stated = stated;
     }
-    const [floor, lineage] = await Promise.all([replica.floor(), replica.lineage()]);
-    return { wallMs: clock.now(), floor, lineage, members: this.words.all(stated.low) };
+    const [floor, lineage, now] = await Promise.all([replica.floor(), replica.lineage(), reach ?? this.reach()]);
+    const isLevel = this.#level !== undefined && equalBytes(this.#level.epoch, now.epoch);
+    return { wallMs: clock.now(), floor, lineage, reach: now, members: this.words.all({ low: stated.low, epoch: now.epoch, isLevel }) };
   }
 }

@@ -1,8 +1,9 @@
-import { toHex } from '../core/bytes.ts';
+import { equalBytes, toHex } from '../core/bytes.ts';
 import { clusterPartOf, lowOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
 import { compareStamps, makeStamp, stampZero, type Stamp } from '../core/stamp.ts';
 import { instanceOf } from '../crypto/mesh.ts';
+import { epochNone } from './epoch.ts';
 import { type OwnCluster } from './ports.ts';
 import { type MemberWord, type Statement } from './statement.ts';
 
@@ -18,13 +19,12 @@ export class Words {
     this.#own = own;
   }
 
-  /** `isMember` is asked of a cluster id in hex. */
-  hear({ members }: Statement, isMember: (clusterId: string) => boolean): void {
+  /** `isMember` is asked of a cluster id in hex. `epoch`: ours. */
+  hear({ members }: Statement, isMember: (clusterId: string) => boolean, epoch: Uint8Array = epochNone): void {
     for (const word of members) {
       const name = toHex(word.clusterId);
       if (name === toHex(this.#own.clusterId) || !isMember(name)) continue;
-      const before = this.#heard.get(name);
-      if (before === undefined || isNewer(word, before)) this.#heard.set(name, word);
+      this.#heard.set(name, merged(this.#heard.get(name), word, epoch));
     }
   }
 
@@ -38,14 +38,15 @@ export class Words {
     return this.#heard.get(clusterId);
   }
 
-  /** Ours and what was heard. `low` is ours. */
-  all(low: Stamp): MemberWord[] {
-    return [{ ...this.#own, low }, ...this.#heard.values()].slice(0, limits.membersMax);
+  /** Ours and what was heard. */
+  all(own: Pick<MemberWord, 'low' | 'epoch' | 'isLevel'>): MemberWord[] {
+    const { clusterId, incarnation } = this.#own;
+    return [{ clusterId, incarnation, ...own }, ...this.#heard.values()].slice(0, limits.membersMax);
   }
 
-  /** Up to where we have everything of these members, cluster ids in hex; undefined while something of one of them was never heard. */
-  lowOf(frontier: Frontier, members: Iterable<string>): Stamp | undefined {
-    const parts = [partOf(this.#own)];
+  /** Up to where we have everything of these members, cluster ids in hex, and of those that were `removed`; undefined while something of one of them was never heard. */
+  lowOf(frontier: Frontier, members: Iterable<string>, removed: readonly OwnCluster[] = []): Stamp | undefined {
+    const parts = [this.#own, ...removed].map(partOf);
     for (const member of members) {
       const word = this.#heard.get(member);
       if (word === undefined) return undefined;
@@ -64,6 +65,21 @@ export class Words {
     const [least] = reached.filter((stamp) => compareStamps(stamp, stampZero) > 0).sort(compareStamps);
     return least ?? stampZero;
   }
+}
+
+/** The greater by incarnation, then by low. That a member was at our epoch, or level there, stays true, whatever comes late. */
+function merged(before: MemberWord | undefined, word: MemberWord, epoch: Uint8Array): MemberWord {
+  if (before === undefined) return word;
+  const greater = isNewer(word, before) ? word : before;
+  if (word.incarnation !== before.incarnation) return greater;
+  const reach = reachAt(before, epoch) > reachAt(word, epoch) ? before : word;
+  return { ...greater, epoch: reach.epoch, isLevel: reach.isLevel };
+}
+
+/** 0 for a member that is not known to be at the epoch, 1 for one that is, 2 for one that has all that every member had then. */
+export function reachAt(word: MemberWord | undefined, epoch: Uint8Array): 0 | 1 | 2 {
+  if (word === undefined || !equalBytes(word.epoch, epoch)) return 0;
+  return word.isLevel ? 2 : 1;
 }
 
 function isNewer(word: MemberWord, before: MemberWord): boolean {

@@ -10,6 +10,7 @@ import { sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Row, type Transaction } from '../store/store.ts';
 import { headKey, valueKey } from './change.ts';
+import { peerEnded } from './ended.ts';
 import { type HybridClock } from './clock.ts';
 import { isGone } from './floor.ts';
 import { type EntryChange } from './follower.ts';
@@ -39,6 +40,8 @@ export interface DecideDeps {
   readonly floor: Stamp;
   /** Writes that may still be parked. */
   readonly parkRoom: number;
+  /** Peers, in hex, of which nothing is taken in any more. */
+  readonly ended: ReadonlySet<string>;
 }
 
 /** Reads the entry of every key that the submissions name, conflictingly. */
@@ -85,6 +88,7 @@ class Batch {
   take(submission: Submission): BatchResult[] | GkvError {
     if (submission.kind === 'closing') return [{ status: 'applied', stamp: this.#deps.hlc.next() }];
     if (submission.kind === 'received') {
+      if (this.#deps.ended.has(submission.peer)) return peerEnded(submission.peer);
       const early = submission.writes.filter((received) => this.#isEarly(received)).length;
       if (this.parked.length + early > this.#deps.parkRoom) return parkingFull();
       return submission.writes.map((received) => this.#takeReceived(received, submission));

@@ -19,6 +19,7 @@ import { applyChanges } from './change.ts';
 import { type HybridClock } from './clock.ts';
 import { readFloor } from './floor.ts';
 import { type Follower } from './follower.ts';
+import { endedOf } from './ended.ts';
 import { moveCursor } from './move.ts';
 import { parkRoom, parkWrites } from './park.ts';
 import { bytesOfSubmission, costOfSubmission, countOfSubmission, type Submission, type WriteOp } from './proposal.ts';
@@ -206,10 +207,11 @@ export class Ingest {
     const [record, states] = await Promise.all([fencedSlot(tx, slot, lease), readEntries(tx, submissions)]);
     // An earlier run of this very batch was committed although its answer was lost: its results stand.
     if (record.batch === number) return splitResults(submissions, record.results);
-    const receives = submissions.some(({ kind }) => kind === 'received');
-    const [room, floor] = receives ? await Promise.all([parkRoom(tx), readFloor(tx)]) : [0, stampZero];
+    const peers = submissions.flatMap((submission) => (submission.kind === 'received' ? [submission.peer] : []));
+    const none = [0, stampZero, new Set<string>()] as const;
+    const [room, floor, ended] = peers.length > 0 ? await Promise.all([parkRoom(tx), readFloor(tx), endedOf(tx, peers)]) : none;
     const nowMs = clock.now();
-    const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, floor });
+    const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, floor, ended });
     await parkWrites(tx, decision.parked);
     const outcomes = await this.#moved(tx, submissions, decision.results, nowMs);
     await applyChanges(tx, decision.changes, followers);

@@ -4,6 +4,7 @@ import { limits } from '../core/limits.ts';
 import { instanceBytes, makeStamp, parseInstance } from '../core/stamp.ts';
 import { type Transaction } from '../store/store.ts';
 import { readCursor, setCursor, type FeedCursor } from './cursor.ts';
+import { noteReached } from './ended.ts';
 import { joinFrontier } from './frontier.ts';
 import { readParkedCount } from './park.ts';
 import { type FeedMove } from './proposal.ts';
@@ -28,7 +29,9 @@ export async function moveCursor(
   }
   if (move.joins === undefined) return true;
   const { writes } = await readParkedCount(tx, peer);
-  if (writes === 0) await joinFrontier(tx, cappedFrontier(move.joins, makeStamp(nowMs + limits.futureMsMax, 0, noInstance)), own);
+  if (writes > 0) return true;
+  await joinFrontier(tx, cappedFrontier(move.joins, makeStamp(nowMs + limits.futureMsMax, 0, noInstance)), own);
+  if (move.reached !== undefined) await noteReached(tx, move.reached);
   return true;
 }
 

@@ -4,6 +4,7 @@ import { limits } from '../core/limits.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { type Write, type WriteId } from '../core/write.ts';
 import { type FeedCursor } from './cursor.ts';
+import { type Reach } from './ended.ts';
 
 /** What must be there for a write to be made; checked in its transaction, in this cluster alone. */
 export type Expected = { readonly kind: 'any' } | { readonly kind: 'absent' } | { readonly kind: 'version'; readonly version: Stamp };
@@ -52,6 +53,8 @@ export interface FeedMove {
   readonly cursor: { readonly from: FeedCursor | undefined; readonly to: FeedCursor } | undefined;
   /** What the peer had of all, where we have all of that now. It is joined unless something that this peer sent is parked. */
   readonly joins: Frontier | undefined;
+  /** What else is reached where that is joined. */
+  readonly reached?: Reach | undefined;
 }
 
 export interface WriteOutcome {

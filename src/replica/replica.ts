@@ -1,4 +1,4 @@
-import { assert, GkvError } from '../core/errors.ts';
+import { assert, GkvError, hasCode } from '../core/errors.ts';
 import { clusterPartOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
@@ -12,6 +12,7 @@ import { collectBelow } from './collect.ts';
 import { CoverWaits } from './coverWaits.ts';
 import { collectionFollower } from './derived.ts';
 import { readCursor, type FeedCursor } from './cursor.ts';
+import { endPeer, readReached } from './ended.ts';
 import { feedFollower, feedTailKey } from './feed.ts';
 import { readFeedPage, type FeedPage } from './feedPage.ts';
 import { raiseFloor, readFloor } from './floor.ts';
@@ -157,6 +158,18 @@ export class Replica {
     return this.#deps.store.read(lineageOf);
   }
 
+  /** From now on nothing that these clusters send is taken in, by no instance of ours. For good. */
+  async end(clusterIds: readonly Uint8Array[]): Promise<void> {
+    await this.#deps.store.transact(async (tx) => {
+      for (const clusterId of clusterIds) await endPeer(tx, clusterId);
+    });
+  }
+
+  /** Of members, in hex, the epoch, in hex, at which all that they had is here. */
+  reached(): Promise<ReadonlyMap<string, string>> {
+    return this.#deps.store.read(readReached);
+  }
+
   cursor(peerId: Uint8Array): Promise<FeedCursor | undefined> {
     return this.#deps.store.read((snapshot) => readCursor(snapshot, peerId));
   }
@@ -184,10 +197,7 @@ export class Replica {
     let taken = 0;
     for (const peer of new Set(due.map((each) => each.peer))) {
       const ofPeer = due.filter((each) => each.peer === peer);
-      const results = await this.receive(
-        ofPeer.map(({ received }) => received),
-        peer,
-      );
+      const results = await this.#receiveParked(ofPeer, peer);
       const settled = ofPeer.filter((_, i) => results[i]?.status !== 'parked'); // the wall clock may have gone back in the meantime
       await store.transact((tx) =>
         unparkRows(
@@ -198,6 +208,19 @@ export class Replica {
       taken += settled.length;
     }
     return taken;
+  }
+
+  /** Of a peer that was removed in the meantime nothing is taken in, and nothing kept. */
+  async #receiveParked(parked: readonly { readonly received: ReceivedWrite }[], peer: string): Promise<readonly BatchResult[]> {
+    try {
+      return await this.receive(
+        parked.map(({ received }) => received),
+        peer,
+      );
+    } catch (error) {
+      if (hasCode(error, 'must_bootstrap')) return [];
+      throw error;
+    }
   }
 
   parkedCount(): Promise<{ writes: number; bytes: number }> {

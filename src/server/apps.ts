@@ -78,7 +78,7 @@ export function createApps(deps: AppsDeps): Apps {
   const meshApp = createMeshApp({
     ...common,
     hosts: hostRule(config.meshListen, []),
-    responder: new Responder(shared),
+    responder: new Responder({ ...shared, refusalOf: (peer) => mesh.refusalOf(peer) }),
     feed: mesh.feedServer,
     identity: deps.identity,
     observe: (answer) => {

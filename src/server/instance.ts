@@ -13,7 +13,7 @@ import { createApps, type Apps } from './apps.ts';
 import { isWildcard, type HostPort, type ServerConfig } from './config.ts';
 import { settleIdentity } from './identity.ts';
 import { jobsOf } from './jobs.ts';
-import { Joining, settleJoin, type Holdings } from './joining.ts';
+import { joinAndFollow, Joining, settleJoin, type Holdings } from './joining.ts';
 import { openMesh } from './openMesh.ts';
 import { openReplica } from './openReplica.ts';
 import { type OpenStore } from './openStore.ts';
@@ -71,7 +71,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
     signal: leaving.signal,
   });
   const { mesh } = inMesh;
-  const joining = donor === undefined ? undefined : new Joining(donor, { store, ...inMesh, signal: stopping.signal });
+  const joining = donor === undefined ? undefined : new Joining(donor, { store, ...inMesh, clock: realClock, signal: stopping.signal });
   const unready = (): string | undefined => {
     if (stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
@@ -83,8 +83,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   let beginning: Promise<void> = Promise.resolve();
   const begin = async (onProgress: (progress: JoinProgress) => void): Promise<void> => {
     await mesh.readMembers().catch(() => undefined); // a job of the mesh does it again
-    await joining?.run(onProgress);
-    jobs.push(runJobs(mesh.memberJobs, jobDeps));
+    await joinAndFollow(joining, onProgress, () => void jobs.push(runJobs(mesh.memberJobs, jobDeps)));
   };
   return {
     apps,

@@ -1,5 +1,7 @@
 import { GkvError } from '../core/errors.ts';
 import { hostPortText, parseHostPort, type HostPort } from '../core/hostPort.ts';
+import { type Clock } from '../core/ports.ts';
+import { uuidText } from '../core/uuid.ts';
 import { type JoinProgress } from '../mesh/bootstrap.ts';
 import { type Members } from '../mesh/members.ts';
 import { type Mesh } from '../mesh/mesh.ts';
@@ -38,10 +40,14 @@ export async function settleJoin(store: Store, wanted: HostPort | undefined, hol
   });
 }
 
+/** Between two looks at whether all members know of us. */
+const admissionLookMs = 50;
+
 export interface JoiningDeps {
   readonly store: Store;
   readonly mesh: Mesh;
   readonly members: Members;
+  readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
@@ -49,6 +55,7 @@ export interface JoiningDeps {
 export class Joining {
   readonly donor: HostPort;
   readonly #deps: JoiningDeps;
+  #isFilled = false;
   #isDone = false;
   #writes = 0;
 
@@ -57,14 +64,24 @@ export class Joining {
     this.#deps = deps;
   }
 
-  /** Resolves once everything is here. Errors: those of `Mesh.join`. */
-  async run(onProgress: (progress: JoinProgress) => void): Promise<void> {
-    const { store, mesh, members, signal } = this.#deps;
+  /**
+   * Resolves once everything is here and all members know of us: until then one that does not could see the floor pass what we take in.
+   * `follow` begins to follow them. Errors: those of `Mesh.join`.
+   */
+  async run(onProgress: (progress: JoinProgress) => void, follow: () => void): Promise<void> {
+    const { store, mesh, members, clock, signal } = this.#deps;
     const note = (progress: JoinProgress): void => {
       this.#writes = progress.writes;
       onProgress(progress);
     };
     await mesh.join(this.donor, (found) => members.joined(found, this.donor), note, signal);
+    await mesh.readMembers();
+    this.#isFilled = true;
+    follow();
+    while (mesh.behind().length > 0) {
+      await clock.sleep(admissionLookMs, signal);
+      signal.throwIfAborted();
+    }
     await store.transact((tx) => {
       tx.clear(joiningKey);
       return Promise.resolve();
@@ -74,6 +91,23 @@ export class Joining {
 
   /** Why it serves nothing yet; undefined: it may. */
   unready(): string | undefined {
-    return this.#isDone ? undefined : `it joins the mesh from ${hostPortText(this.donor)}, ${this.#writes} writes so far`;
+    if (this.#isDone) return undefined;
+    if (this.#isFilled)
+      return `it has joined the mesh, and waits until these know of it too: ${this.#deps.mesh.behind().map(named).join(', ')}`;
+    return `it joins the mesh from ${hostPortText(this.donor)}, ${this.#writes} writes so far`;
   }
+}
+
+/** Follows the members at once, or as soon as this cluster is filled. Resolves once it may serve. Errors: those of `Joining.run`. */
+export async function joinAndFollow(
+  joining: Joining | undefined,
+  onProgress: (progress: JoinProgress) => void,
+  follow: () => void,
+): Promise<void> {
+  if (joining === undefined) follow();
+  else await joining.run(onProgress, follow);
+}
+
+function named(clusterId: string): string {
+  return uuidText(Buffer.from(clusterId, 'hex'));
 }

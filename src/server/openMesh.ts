@@ -60,6 +60,7 @@ export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
     digests,
     random: realRandom,
     own: self,
+    incarnationOf: (clusterId) => mesh.incarnationOf(clusterId),
     advertised: deps.advertised,
     changed: () => mesh.readMembers(),
   });

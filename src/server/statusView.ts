@@ -1,3 +1,4 @@
+import { toHex } from '../core/bytes.ts';
 import { countOf, bytesOf } from '../core/sum.ts';
 import { hostPortText } from '../core/hostPort.ts';
 import { rootSum } from '../aae/tree.ts';
@@ -53,7 +54,7 @@ export function peerView({ clusterId, address, regionName }: PeerRecord): PeerVi
   return { clusterId: uuidText(clusterId), address: hostPortText(address), regionName };
 }
 
-function meshStatus({ members, unreadable, low, floor, fault }: MeshView, own: string): MeshStatus {
+function meshStatus({ members, unreadable, removed, epoch, low, floor, fault }: MeshView, own: string): MeshStatus {
   const lows = [
     { clusterId: own, low },
     ...members.map((member) => ({ clusterId: uuidText(member.record.clusterId), low: member.low ?? stampZero })),
@@ -62,6 +63,8 @@ function meshStatus({ members, unreadable, low, floor, fault }: MeshView, own: s
   const least = lows.reduce((a, b) => (compareStamps(b.low, a.low) < 0 ? b : a));
   return {
     peers: members.map(peerStatus),
+    removed: removed.map(({ clusterId, settled }) => ({ clusterId: uuidText(clusterId), settled })),
+    epoch: toHex(epoch),
     low: stampToHex(low),
     floor: stampToHex(floor),
     floorHeldBackBy: lows.filter((each) => compareStamps(each.low, least.low) === 0).map(({ clusterId }) => clusterId),
@@ -69,7 +72,7 @@ function meshStatus({ members, unreadable, low, floor, fault }: MeshView, own: s
   };
 }
 
-export function peerStatus({ record, low, health, fault }: MemberView): PeerStatus {
+export function peerStatus({ record, low, isAtEpoch, health, fault }: MemberView): PeerStatus {
   const at = (ms: number | undefined): number | null => (ms === undefined || ms === 0 ? null : ms);
   return {
     ...peerView(record),
@@ -85,6 +88,7 @@ export function peerStatus({ record, low, health, fault }: MemberView): PeerStat
     lastError: health?.lastError === undefined ? null : `${health.lastError.code}: ${health.lastError.message}`,
     lastExchange: health?.lastExchange ?? null,
     defects: health?.defects ?? 0,
+    atEpoch: isAtEpoch,
     fault: textOf(fault),
   };
 }

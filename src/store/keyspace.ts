@@ -36,6 +36,10 @@ export const tables = {
   floor: 0x52,
   /** What each peer said of its store, directly. */
   member: 0x53,
+  /** Clusters from which nothing is taken in any more. */
+  ended: 0x54,
+  /** Of each member the epoch at which all that it had is here. */
+  reached: 0x55,
 } as const;
 
 export type Table = (typeof tables)[keyof typeof tables];

@@ -5,7 +5,9 @@ import { peersAnswer, statusAnswer } from '../../src/http/schema.ts';
 import { until } from '../support.ts';
 import { b64, errorIn, Scene, type Ended, type RunningServer } from './server.ts';
 
-const memberList = z.object({
+const memberList = z.strictObject({
+  epoch: z.string().regex(/^[0-9a-f]{16}$/),
+  removed: z.array(z.strictObject({ clusterId: z.string(), settled: z.boolean() })),
   members: z.array(
     z.strictObject({
       clusterId: z.string(),
@@ -15,6 +17,7 @@ const memberList = z.object({
       connected: z.boolean().nullable(),
       lagMs: z.number().nullable(),
       low: z.string().nullable(),
+      atEpoch: z.boolean().nullable(),
       lastError: z.string().nullable(),
       defects: z.number().nullable(),
     }),
@@ -126,5 +129,19 @@ describe('members of a mesh', () => {
     assert.deepEqual(await known(eu), [`eu ${eu.mesh}`]);
     const status = statusAnswer.parse((await eu.get('/control/status')).json);
     assert.deepEqual(status.mesh?.peers, []);
+  });
+
+  it('M28, M31: who was removed is told to start anew, is not added again, and returns from an empty store', async () => {
+    await until(async () => (await us.get('/readyz')).status === 503);
+    const again = await members(['add', us.mesh]);
+    assert.deepEqual([again.code, again.stderr.startsWith('gkvmesh: must_bootstrap: ')], [1, true], again.stderr);
+    await eu.set('after/removal', 'v');
+    const anew = await scene.server(undefined, ['--region', 'anew', '--join', eu.mesh]);
+    await until(async () => (await anew.get('/readyz')).status === 200);
+    assert.equal(await anew.read('after/removal'), 'v');
+    assert.equal(await us.read('after/removal'), undefined);
+    const list = async (): Promise<string> => (await members(['list'])).stdout.toString();
+    await until(async () => new RegExp(`^removed ${us.clusterId}: settled$`, 'm').test(await list()));
+    await until(async () => /^epoch [0-9a-f]{16}: reached by all$/m.test(await list()));
   });
 });

@@ -59,6 +59,7 @@ const peer = {
   lastError: null,
   lastExchange: null,
   defects: 5,
+  atEpoch: true,
   fault: null,
 };
 

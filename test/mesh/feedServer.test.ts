@@ -32,6 +32,7 @@ async function serve(writes = 0): Promise<Served> {
   const server: FeedServer = new FeedServer({
     ...{ feed: instance.replica, digests, own: { clusterId: instance.clusterId, incarnation: 1 }, clock, signal: stop.signal },
     hear: () => Promise.resolve(void (served.heard += 1)),
+    reach: () => Promise.resolve(saysNothing.reach),
     state: () => Promise.resolve(saysNothing),
   });
   const ask = async (asked: Partial<FeedAsk> = {}): Promise<{ page: FeedAnswer; names: string[] }> => {

@@ -4,6 +4,7 @@ import { type PeerLink } from '../../src/aae/checkedPeer.ts';
 import { frontierZero } from '../../src/core/frontier.ts';
 import { makeStamp, parseInstance, stampZero, type Stamp } from '../../src/core/stamp.ts';
 import { type MeshDigests } from '../../src/crypto/mesh.ts';
+import { epochNone } from '../../src/mesh/epoch.ts';
 import { decodeFeedAsk, encodeFeedAnswer, encodeFeedAsk, type FeedAnswer, type FeedAsk } from '../../src/mesh/feedMessage.ts';
 import { type Statement } from '../../src/mesh/statement.ts';
 import { positionZero } from '../../src/replica/cursor.ts';
@@ -17,7 +18,8 @@ export const saysNothing: Statement = {
   wallMs: 0,
   floor: stampZero,
   lineage: { openings: [{ id: new Uint8Array(8).fill(9), began: 0 }], progress: 0 },
-  members: [{ clusterId: liarId, incarnation: 1, low: stampZero }],
+  reach: { epoch: epochNone, members: [] },
+  members: [{ clusterId: liarId, incarnation: 1, low: stampZero, epoch: epochNone, isLevel: false }],
 };
 
 export function stampAt(ms: number): Stamp {

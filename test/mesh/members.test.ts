@@ -9,6 +9,7 @@ import { type Statement } from '../../src/mesh/statement.ts';
 import { Words } from '../../src/mesh/words.ts';
 import { key, openInstance, remove, set } from '../aae/world.ts';
 import { until } from '../support.ts';
+import { epochNone } from '../../src/mesh/epoch.ts';
 import { askFrame, saysNothing, stampAt } from './hostile.ts';
 import { memberOp, Network, openCluster, openWorld, recordingLog, type Cluster } from './world.ts';
 
@@ -89,6 +90,7 @@ describe('M9: members come and go', () => {
 
 describe('M3: words', () => {
   const own = { clusterId: new Uint8Array(16).fill(1), incarnation: 1 };
+  const unknown = { epoch: epochNone, isLevel: false };
   const all = (): boolean => true;
   const words = (...members: Statement['members']): Statement => ({ ...saysNothing, members });
   const told = (...members: Statement['members']): Statement => words(...saysNothing.members, ...members);
@@ -96,6 +98,7 @@ describe('M3: words', () => {
     clusterId: new Uint8Array(16).fill(n),
     incarnation,
     low: stampAt(ms),
+    ...unknown,
   });
 
   it('the greatest of each is kept: by incarnation, then by low, in any order; ours is our own', () => {
@@ -104,16 +107,16 @@ describe('M3: words', () => {
       const kept = new Words(own);
       for (const each of order) kept.hear(words(each), all);
       assert.deepEqual(kept.of('02'.repeat(16)), word(2, 2, 10));
-      assert.deepEqual(kept.all(stampAt(7)), [{ ...own, low: stampAt(7) }, word(2, 2, 10)]);
+      assert.deepEqual(kept.all({ low: stampAt(7), ...unknown }), [{ ...own, low: stampAt(7), ...unknown }, word(2, 2, 10)]);
     }
   });
 
   it('I9: nothing is kept or told of clusters that are no members', () => {
     const kept = new Words(own);
     kept.hear(words(word(2, 1, 1), word(3, 1, 1)), (name) => name.startsWith('02'));
-    assert.equal(kept.all(stampZero).length, 2);
+    assert.equal(kept.all({ low: stampZero, ...unknown }).length, 2);
     kept.keep(() => false);
-    assert.equal(kept.all(stampZero).length, 1);
+    assert.equal(kept.all({ low: stampZero, ...unknown }).length, 1);
   });
 
   it('I9: a thousand made up members in a statement do not make ours too long for others', async () => {
@@ -123,7 +126,7 @@ describe('M3: words', () => {
     const members = Array.from({ length: limits.membersMax - saysNothing.members.length }, (_, i) => {
       const clusterId = Buffer.alloc(16, 7);
       clusterId.writeUInt32BE(i);
-      return { clusterId, incarnation: 1, low: stampAt(i) };
+      return { clusterId, incarnation: 1, low: stampAt(i), ...unknown };
     });
     await a.mesh.feedServer.answer(askFrame({ statement: told(...members) }));
     for (const { replica } of [a, b]) await replica.write([memberOp(a), memberOp(b)]);
@@ -135,7 +138,7 @@ describe('M3: words', () => {
     await using world = await openWorld(2);
     const [a, b] = world.clusters as [Cluster, Cluster];
     await until(() => a.mesh.isMember(b.name));
-    const lie = told({ clusterId: b.clusterId, incarnation: 2 ** 32, low: stampZero });
+    const lie = told({ clusterId: b.clusterId, incarnation: 2 ** 32, low: stampZero, ...unknown });
     await assert.rejects(a.mesh.feedServer.answer(askFrame({ statement: lie })), /incarnation 4294967296/);
     await a.mesh.feedServer.answer(askFrame({ statement: told(word(2, 0xffff_ffff, 1)) }));
     assert.deepEqual((await a.mesh.view()).low, stampZero, 'of that incarnation nothing is here');

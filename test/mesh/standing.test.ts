@@ -5,6 +5,7 @@ import { ByteWriter } from '../../src/core/byteWriter.ts';
 import { hasCode } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/ports.ts';
 import { stampZero } from '../../src/core/stamp.ts';
+import { epochNone } from '../../src/mesh/epoch.ts';
 import { judge, type Origin } from '../../src/mesh/rollback.ts';
 import { Standing } from '../../src/mesh/standing.ts';
 import { readStatement, writeStatement, type Statement } from '../../src/mesh/statement.ts';
@@ -23,15 +24,16 @@ function origin(progress: number, openings: readonly (readonly [number, number])
   return { incarnation, lineage: { progress, openings: openings.map(([number, began]) => ({ id: id(number), began })) } };
 }
 
+const unknown = { epoch: epochNone, isLevel: false };
 const peer = new Uint8Array(16).fill(7);
 const other = new Uint8Array(16).fill(8);
 
 function statement(said: Origin, relayed: readonly Origin[] = []): Statement {
   const members = [
-    { clusterId: peer, incarnation: said.incarnation, low: stampZero },
-    ...relayed.map(({ incarnation }) => ({ clusterId: other, incarnation, low: stampZero })),
+    { clusterId: peer, incarnation: said.incarnation, low: stampZero, ...unknown },
+    ...relayed.map(({ incarnation }) => ({ clusterId: other, incarnation, low: stampZero, ...unknown })),
   ];
-  return { wallMs: 1, floor: stampZero, lineage: said.lineage, members };
+  return { wallMs: 1, floor: stampZero, lineage: said.lineage, reach: { epoch: epochNone, members: [] }, members };
 }
 
 const isRollback = (error: unknown): boolean => hasCode(error, 'rollback_detected');
@@ -149,7 +151,7 @@ describe('standing of a peer', () => {
   it('M24: what another relays of it counts for nothing', async () => {
     const standing = new Standing({ store: openStore(new MemoryDatabase()), clock: new TestClock(), log: silentLog, isMember: () => true });
     await standing.hear(peer, statement(good, [origin(1, [], 5)]));
-    const own = { ...statement(origin(1, [[4, 0]])), members: [{ clusterId: other, incarnation: 2, low: stampZero }] };
+    const own = { ...statement(origin(1, [[4, 0]])), members: [{ clusterId: other, incarnation: 2, low: stampZero, ...unknown }] };
     await standing.hear(other, own);
     assert.equal(standing.isGood('08'.repeat(16)), true);
   });

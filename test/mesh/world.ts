@@ -141,7 +141,7 @@ export async function openCluster(network: Network, cluster: number, options: Cl
   const sink = {
     receive: (writes: Parameters<typeof replica.receive>[0], peer: string) => replica.receive(writes, peer, mesh.standing(peer)),
   };
-  const responder = new Responder({ store, digests, clusterId, sink, clock });
+  const responder = new Responder({ store, digests, clusterId, sink, clock, refusalOf: (peer) => mesh.refusalOf(peer) });
   network.serve(address, { feed: (frame) => mesh.feedServer.answer(frame), exchange: (frame) => responder.answer(frame) });
   const parked = { name: 'parked', runsOn: 'one', pauseMs: () => 20, work: () => replica.retryParked().then(() => undefined) } as const;
   const running = runJobs(jobs === 'run' ? [...mesh.jobs, ...mesh.memberJobs, parked] : [], { store, leases: undefined, clock, log });

@@ -15,14 +15,17 @@ const frontier = cat(
 /** progress | count | openings: id, began. */
 const lineage = cat(u64(1_234), u8(2), hex('0102030405060708'), u64(0), hex('1112131415161718'), u64(1_000));
 
-/** wall clock | floor | lineage | count | members: cluster id, incarnation, low. */
+const epoch = hex('a0a1a2a3a4a5a6a7');
+
+/** wall clock | floor | lineage | epoch, count, members reached | count | members: cluster id, incarnation, low, epoch, is level. */
 const statement = cat(
   u64(1_700_000_000_789),
   cat(be(1_699_999_200_000, 6), Buffer.alloc(10)),
   lineage,
+  cat(epoch, u16(2), clusterId, otherId),
   u16(2),
-  cat(clusterId, u64(1), version),
-  cat(otherId, u64(0xffff_ffff), accepted),
+  cat(clusterId, u64(1), version, epoch, u8(1)),
+  cat(otherId, u64(0xffff_ffff), accepted, epoch, u8(0)),
 );
 
 /** wait | incarnation, position | frontier | statement. */

@@ -7,7 +7,14 @@ import { sinkOf } from './jobs.ts';
 /** Answers what peers ask, by path. A layer that answers more adds its path here. */
 export function answers(parts: Parts): Handler {
   const { store, digests, own, clock } = parts;
-  const responder = new Responder({ store, digests, clusterId: own.clusterId, sink: sinkOf(parts), clock });
+  const responder = new Responder({
+    store,
+    digests,
+    clusterId: own.clusterId,
+    sink: sinkOf(parts),
+    clock,
+    refusalOf: (peer) => parts.mesh.refusalOf(peer),
+  });
   const byPath: Readonly<Record<string, (frame: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>>> = {
     '/exchange': (frame) => responder.answer(frame),
     '/feed': (frame) => parts.mesh.feedServer.answer(frame),

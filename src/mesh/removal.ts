@@ -1,0 +1,31 @@
+import { hasCode } from '../core/errors.ts';
+import { type Expected, type WriteOp } from '../replica/proposal.ts';
+import { type Replica } from '../replica/replica.ts';
+import { encodeRemoved, parseRemoved, peerKey, type RemovedRecord } from './peers.ts';
+
+/** Writes down that a cluster was removed. */
+export function removedOp(record: RemovedRecord, expected: Expected): WriteOp {
+  return { kind: 'set', key: peerKey(record.clusterId), value: encodeRemoved(record), expiresInMs: undefined, expected };
+}
+
+/** True for the record of a cluster that was removed. */
+export function isRemoved(clusterId: Uint8Array, value: Uint8Array): boolean {
+  try {
+    return parseRemoved(clusterId, value) !== undefined;
+  } catch {
+    return false; // a record that cannot be read is replaced
+  }
+}
+
+/** Writes down that removals are settled, for all members and for those who join later. */
+export async function settle(removed: readonly RemovedRecord[], replica: Pick<Replica, 'get' | 'write'>): Promise<void> {
+  for (const record of removed) {
+    const { exists, value, version } = await replica.get(peerKey(record.clusterId));
+    if (!exists || version === null || parseRemoved(record.clusterId, value)?.removal !== record.removal) continue;
+    try {
+      await replica.write([removedOp({ ...record, settled: true }, { kind: 'version', version })]);
+    } catch (error) {
+      if (!hasCode(error, 'version_mismatch')) throw error; // somebody else did
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import { equalBytes, toHex } from '../core/bytes.ts';
+import { GkvError } from '../core/errors.ts';
+import { keyWithin, storeKey, tableRange, tables } from '../store/keyspace.ts';
+import { type Snapshot, storeLimits, type Transaction } from '../store/store.ts';
+
+/** What of a time, which an epoch names, a cluster has taken in. */
+export interface Reach {
+  /** 8 bytes. */
+  readonly epoch: Uint8Array;
+  /** Cluster ids: all that these had, when they were at the epoch already, is here. */
+  readonly members: readonly Uint8Array[];
+}
+
+function endedKey(clusterId: Uint8Array): Uint8Array {
+  return storeKey(tables.ended, clusterId);
+}
+
+/** ended/<cluster id 16> → empty: from this commit on nothing is taken in that this cluster sends, whoever of our instances it reaches. For good. */
+export async function endPeer(tx: Transaction, clusterId: Uint8Array): Promise<void> {
+  if ((await tx.get(endedKey(clusterId))) === undefined) tx.set(endedKey(clusterId), new Uint8Array(0));
+}
+
+/** Which of these, in hex, have ended. Conflicts with who ends one. */
+export async function endedOf(tx: Transaction, peers: Iterable<string>): Promise<ReadonlySet<string>> {
+  const names = [...new Set(peers)];
+  const rows = await Promise.all(names.map((name) => tx.get(endedKey(Buffer.from(name, 'hex')))));
+  return new Set(names.filter((_, i) => rows[i] !== undefined));
+}
+
+export function peerEnded(peer: string): GkvError {
+  return new GkvError('must_bootstrap', `cluster ${peer} was removed from the mesh: it must be started anew from an empty store, and join`);
+}
+
+/** reached/<cluster id 16> → epoch 8: all that it had at that epoch is here. */
+export async function noteReached(tx: Transaction, { epoch, members }: Reach): Promise<void> {
+  for (const clusterId of members) {
+    const key = storeKey(tables.reached, clusterId);
+    const before = await tx.get(key);
+    if (before === undefined || !equalBytes(before, epoch)) tx.set(key, epoch);
+  }
+}
+
+/** Epochs in hex, by cluster id in hex. */
+export async function readReached(snapshot: Snapshot): Promise<ReadonlyMap<string, string>> {
+  const rows = await snapshot.range(tableRange(tables.reached), { limit: storeLimits.rowsMax });
+  return new Map(rows.map(({ key, value }) => [toHex(keyWithin(key)), toHex(value)]));
+}
