@@ -9,6 +9,7 @@ import { grantCommands } from './grants.ts';
 import { initCommands } from './init.ts';
 import { exitCodes } from './io.ts';
 import { memberCommands } from './members.ts';
+import { rootCommands } from './root.ts';
 import { serveCommands } from './serve.ts';
 import { transferCommands } from './transfer.ts';
 
@@ -37,6 +38,7 @@ memberCommands(program);
 transferCommands(program);
 initCommands(program);
 grantCommands(program);
+rootCommands(program);
 authorityCommands(program);
 for (const command of program.commands) command.exitOverride();
 
