@@ -8,10 +8,11 @@ import { signStatement } from '../grant/record.ts';
 import { revocationLayout } from '../grant/revocation.ts';
 import { namesOf, parseRight, rightsKnown } from '../grant/rights.ts';
 import { grantLine } from './grantLines.ts';
-import { hexKey, withMesh, type InMesh } from './grants.ts';
+import { hexKey } from './grants.ts';
 import { argumentBytes, print } from './io.ts';
 import { readKeyFile } from './keyFile.ts';
 import { MeshDirectory, refused } from './meshDirectory.ts';
+import { withMesh, type InMesh } from './meshOption.ts';
 
 interface CanOptions extends InMesh {
   readonly right: string;

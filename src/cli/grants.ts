@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { Option, type Command } from 'commander';
-import { equalBytes, toHex } from '../core/bytes.ts';
+import { type Command } from 'commander';
+import { toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
-import { nativeSignatures, type SigningKey } from '../crypto/ed25519.ts';
+import { nativeSignatures } from '../crypto/ed25519.ts';
 import { parseRecordText, recordText, takeAll } from '../grant/anyRecord.ts';
 import { standing } from '../grant/authorise.ts';
 import { Authority } from '../grant/authority.ts';
@@ -13,16 +13,9 @@ import { grantLine, grantLines } from './grantLines.ts';
 import { print } from './io.ts';
 import { readKeyFile } from './keyFile.ts';
 import { makeGrant, patternsOf } from './makeGrant.ts';
+import { withMesh, type InMesh } from './meshOption.ts';
 import { MeshDirectory, refused } from './meshDirectory.ts';
-
-export interface InMesh {
-  readonly mesh: string;
-}
-
-/** Adds the option that names the mesh directory. */
-export function withMesh(command: Command): Command {
-  return command.addOption(new Option('--mesh <dir>', 'the mesh directory').default('./gkvmesh').env('GKVMESH_MESH'));
-}
+import { latestRoot } from './root.ts';
 
 interface CreateOptions extends InMesh {
   readonly to: string;
@@ -91,16 +84,9 @@ async function create(options: CreateOptions): Promise<Grant> {
     days: wholeNumber(options.days, '--days', 36_500),
     patterns: patternsOf(options.pattern),
   };
-  const version = rootVersionOf(authority, key);
-  const any = makeGrant(authority.meshId, version, gift, [key], Date.now());
+  const any = makeGrant(authority.meshId, latestRoot(authority).body.version, gift, [key], Date.now());
   await directory.add(any);
   return directory.grantOf(toHex(any.record.id));
-}
-
-/** The latest that the key is part of; else the first, whose threshold says what lacks. */
-function rootVersionOf(authority: Authority, { publicKey }: SigningKey): number {
-  const own = authority.rootsAfter(0).filter(({ body }) => body.keys.some((key) => equalBytes(key, publicKey)));
-  return own.reduce((latest, { body }) => Math.max(latest, body.version), 1);
 }
 
 /** Root documents, then the chain from the root's grant on, in the text form. */

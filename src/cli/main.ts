@@ -11,6 +11,7 @@ import { initCommands } from './init.ts';
 import { exitCodes } from './io.ts';
 import { offlineCommands } from './offline.ts';
 import { memberCommands } from './members.ts';
+import { rootCommands } from './root.ts';
 import { serveCommands } from './serve.ts';
 import { transferCommands } from './transfer.ts';
 
@@ -41,6 +42,7 @@ backupCommands(program);
 offlineCommands(program);
 initCommands(program);
 grantCommands(program);
+rootCommands(program);
 authorityCommands(program);
 for (const command of program.commands) command.exitOverride();
 

@@ -115,6 +115,27 @@ describe('grants on the command line', () => {
     assert.equal(await fails(give(writer, 'write', '/cities/FR/**', '--key', keyFile('mayor'), '--parent', cities)), '1 grant_revoked');
   });
 
+  it('T10: root rotate carries over what stands and is not dropped; the old key gives nothing any more, the new one does', async () => {
+    const writer = await keygen('writer');
+    const [kept, dropped] = [await succeeds(give(writer, 'write', '/kept/**')), await succeeds(give(writer, 'write', '/dropped/**'))];
+    const second = await succeeds(inMesh('root', 'rotate', keyFile('later'), '--drop', dropped));
+    const lines = (await succeeds(inMesh('root', 'show'))).split('\n');
+    assert.deepEqual(
+      lines.map((line) => line.slice(0, 1)),
+      ['1', '2'],
+    );
+    assert.match(
+      lines[1] ?? '',
+      new RegExp(`^2 {2}${second} {2}1 of ${await succeeds(['whoami', keyFile('later')])} {2}carries 2 grants over$`),
+    );
+    await succeeds(inMesh('can', '/kept/1', '--grant', kept));
+    assert.equal(await fails(inMesh('can', '/dropped/1', '--grant', dropped)), '1 grant_revoked');
+    assert.equal(await fails(give(writer, 'write', '/more/**')), '1 threshold');
+    const more = await succeeds(give(writer, 'write', '/more/**', '--key', keyFile('later')));
+    await succeeds(inMesh('can', '/more/1', '--grant', more));
+    assert.equal(await fails(inMesh('root', 'rotate', keyFile('again'))), '1 threshold');
+  });
+
   it('T12: grant verify takes a chain from a file and the mesh id alone, and nothing that was changed', async () => {
     const writer = await keygen('writer');
     const french = await succeeds(give(writer, 'write', '/cities/FR/**'));
