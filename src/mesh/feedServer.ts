@@ -1,8 +1,8 @@
 import { decodeRequest, encodeAnswer } from '../aae/frame.ts';
-import { derivedAbort } from '../core/abort.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
+import { beginWait } from '../core/wait.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type FeedPage } from '../replica/feedPage.ts';
 import { positionPastAll, positionZero } from '../replica/cursor.ts';
@@ -25,7 +25,8 @@ export interface FeedServerDeps {
   readonly clock: Clock;
   /** Ends waiting. */
   readonly signal: AbortSignal;
-  readonly hear: (from: Uint8Array, statement: Statement) => void;
+  /** Errors: those that the reader is refused with. */
+  readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
   readonly state: () => Promise<Statement>;
 }
 
@@ -41,12 +42,12 @@ export class FeedServer {
     this.#deps = deps;
   }
 
-  /** Answers one frame. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, and what the store reports. */
+  /** Answers one frame. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, those of `hear`, and what the store reports. */
   async answer(frame: Uint8Array): Promise<Uint8Array> {
     const { digests, own, hear, state } = this.#deps;
     const request = decodeRequest(frame, digests, 'feed');
     const { waitMs, cursor, frontier, statement } = decodeFeedAsk(request.body);
-    hear(request.header.clusterId, statement);
+    await hear(request.header.clusterId, statement);
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
     const after = isPlaced ? cursor.position : positionZero;
     const page = await this.#page(after, frontier, waitMs);
@@ -64,8 +65,8 @@ export class FeedServer {
     const { feed, clock, signal } = this.#deps;
     const startedMs = clock.monotonic();
     for (let position = after; ;) {
-      const pause = derivedAbort(signal);
-      const changed = feed.feedChange(pause.signal); // from before the page is read, so that nothing is missed
+      const wait = beginWait(signal);
+      const changed = feed.feedChange(wait.signal); // from before the page is read, so that nothing is missed
       changed.catch(() => undefined);
       try {
         const page = await feed.feedPage(position, covered);
@@ -75,12 +76,12 @@ export class FeedServer {
         position = page.position;
         this.#waiting += 1;
         try {
-          await Promise.race([changed, clock.sleep(leftMs, pause.signal)]);
+          await Promise.race([changed, clock.sleep(leftMs, wait.signal)]);
         } finally {
           this.#waiting -= 1;
         }
       } finally {
-        pause.end();
+        wait.end();
       }
     }
   }

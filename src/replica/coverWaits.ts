@@ -3,6 +3,7 @@ import { GkvError } from '../core/errors.ts';
 import { covers, type Frontier } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
 import { type Stamp } from '../core/stamp.ts';
+import { beginWait } from '../core/wait.ts';
 import { type Store } from '../store/store.ts';
 import { frontierRowOf } from './frontier.ts';
 
@@ -47,9 +48,11 @@ export class CoverWaits {
     const name = toLatin1(frontierRowOf(accepted));
     const dueMs = this.#deps.clock.monotonic() + msMax;
     return new Promise((resolve, reject) => {
+      const own = beginWait(signal);
       const look = (): void => this.#groups.get(name)?.look();
       const leave = (): void => {
-        signal.removeEventListener('abort', look);
+        own.signal.removeEventListener('abort', look);
+        own.end();
       };
       const settle = (isCovered: boolean): void => {
         leave();
@@ -59,7 +62,7 @@ export class CoverWaits {
         leave();
         reject(error);
       };
-      signal.addEventListener('abort', look);
+      own.signal.addEventListener('abort', look);
       this.#add(name, { accepted, dueMs, signal, settle, fail });
     });
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { toHex } from '../../src/core/bytes.ts';
 import { decodeEntry, encodePosition, inlineBytesMax } from '../../src/core/entry.ts';
 import { parseKey } from '../../src/core/key.ts';
@@ -41,14 +42,18 @@ export async function rowsOf(store: Store, what: 'content' | 'derived'): Promise
 }
 
 /** What the derived rows should be, from the heads alone; the values themselves as they are stored. Checks which of them are inline. */
-export async function expectedRows(store: Store): Promise<Map<string, string>> {
+export async function expectedRows(store: Store, feedPartitions: 1 | 16 = 1): Promise<Map<string, string>> {
   const stored = await rowsOf(store, 'derived');
   const expected = new Map<string, string>();
   for (const [name, bytes] of await rows(store, [tables.head])) {
     const key = parseKey(keyWithin(Buffer.from(name, 'hex')));
+    const partition = feedPartitions === 1 ? 0 : (createHash('sha256').update(key).digest()[0] ?? 0) % feedPartitions;
     for (const head of decodeEntry(Buffer.from(bytes, 'hex'))) {
       if (head.position === undefined) throw new Error('a stored head has its place');
-      expected.set(toHex(storeKey(tables.feed, Uint8Array.of(0), encodePosition(head.position))), toHex(Buffer.concat([head.leaf, key])));
+      expected.set(
+        toHex(storeKey(tables.feed, Uint8Array.of(partition), encodePosition(head.position))),
+        toHex(Buffer.concat([head.leaf, key])),
+      );
       if (head.tombstone) expected.set(toHex(tombstoneRow(head)), toHex(key));
       if (head.expiresAt !== 0) expected.set(toHex(expiryRow(head)), toHex(key));
       const recordBytes = 2 + head.length - key.length; // an empty signature block and the value

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Counts } from './kernel/counts.ts';
+import { faultKinds } from './nemesis/kinds.ts';
 
 /** What became of one run; comes from a worker as JSON. */
 export const runReport = z.object({
@@ -30,5 +31,6 @@ export function summary(reports: readonly RunReport[], wallMs: number): string {
     `events: ${sum(({ events }) => events)}; virtual time: ${seconds(sum(({ virtualMs }) => virtualMs))} s`,
     `healed within: half of the seeds ${seconds(healed[healed.length >> 1])} s, the slowest ${seconds(healed.at(-1))} s`,
     ...lines,
+    `faults: ${faultKinds.map((kind) => `${kind} ${counts.of(`fault: ${kind}`)}`).join(', ')}`,
   ].join('\n');
 }

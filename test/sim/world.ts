@@ -55,6 +55,7 @@ export class World {
       stepBranches: 1 + random.below(5),
       logRowsKept: 1 + random.below(20),
       pageWrites: 1 + random.below(20),
+      feedPartitions: random.chance(0.5) ? 1 : 16,
     };
     this.regions = Array.from({ length: options.regions }, (_, index) => this.#region(index, options.instances, plant));
   }

@@ -1,5 +1,6 @@
 import { GkvError } from '../../core/errors.ts';
 import { type Clock, type Random } from '../../core/ports.ts';
+import { beginWait } from '../../core/wait.ts';
 import { checkKeyLength, checkRange } from '../limits.ts';
 import { Lifetime } from '../lifetime.ts';
 import { retrying } from '../optimistic/retry.ts';
@@ -55,7 +56,12 @@ class MemoryStore implements Store {
   async watch(key: Bytes, signal: AbortSignal): Promise<void> {
     this.#lifetime.check();
     checkKeyLength(key.length);
-    await this.#database.watches.watch(key, AbortSignal.any([signal, this.#closing.signal]));
+    const wait = beginWait(signal, this.#closing.signal);
+    try {
+      await this.#database.watches.watch(key, wait.signal);
+    } finally {
+      wait.end();
+    }
     if (!signal.aborted && this.#closing.signal.aborted) this.#lifetime.check();
   }
 

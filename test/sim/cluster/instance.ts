@@ -7,6 +7,7 @@ import { instanceOf, type MeshDigests } from '../../../src/crypto/mesh.ts';
 import { Mesh } from '../../../src/mesh/mesh.ts';
 import { type Links } from '../../../src/mesh/ports.ts';
 import { Leases } from '../../../src/replica/lease.ts';
+import { noteOpening, openingIdBytes } from '../../../src/replica/lineage.ts';
 import { Replica } from '../../../src/replica/replica.ts';
 import { fenceSlot, LeasedSlots } from '../../../src/replica/slots.ts';
 import { runJobs } from '../../../src/replica/jobs.ts';
@@ -59,9 +60,10 @@ export interface Instance {
 const holderBytes = 16;
 
 export async function openInstance(deps: InstanceDeps): Promise<Instance> {
-  const { clock, random, log, digests, plant } = deps;
+  const { clock, random, log, digests, settings, plant } = deps;
   const store = plant.store?.(deps.store) ?? deps.store;
   const own = await settleIdentity(store, { meshId: digests.meshId, meshKey: undefined }, random);
+  await noteOpening(store, random.bytes(openingIdBytes));
   const tree = await Tree.open(store, digests);
   const leases = new Leases({ store, clock, log, holder: random.bytes(holderBytes), onExpired: fenceSlot });
   const replica = await Replica.open({
@@ -72,7 +74,7 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
     clock,
     log,
     followers: [plant.follower?.(tree) ?? tree],
-    feedPartitions: 1,
+    feedPartitions: settings.feedPartitions,
     observer: { commit: () => undefined },
   });
   const stopping = new AbortController();
@@ -115,7 +117,8 @@ function openMesh(
     },
   };
   const part = clusterPartOf(makeStamp(0, 0, instanceOf(own.clusterId, own.incarnation, 0)));
-  const short = shortPages(replica, store, part, settings.pageWrites);
+  const source = { own: part, partitions: settings.feedPartitions };
+  const short = shortPages(replica, store, source, settings.pageWrites);
   const deps = { store, digests, own, replica: short, links, clock, random, log, observer, times: settings.mesh, isShared: true, signal };
   return new Mesh(plant.mesh?.(deps) ?? deps);
 }

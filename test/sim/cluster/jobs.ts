@@ -14,13 +14,15 @@ export interface JobSettings {
   readonly topBranches: { readonly max: number; readonly min: number };
   readonly stepBranches: number;
   readonly logRowsKept: number;
+  /** As on LMDB, or as on FoundationDB. */
+  readonly feedPartitions: 1 | 16;
   /** Writes of a page of a feed. */
   readonly pageWrites: number;
 }
 
 /** Where writes go that exchanges bring. */
 export function sinkOf({ replica, plant, mesh }: Pick<Parts, 'replica' | 'plant' | 'mesh'>): WriteSink {
-  const standing: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.isMember(peer) ? 'repairs' : 'plain') };
+  const standing: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.standing(peer)) };
   return plant.sink?.(replica) ?? standing;
 }
 

@@ -1,17 +1,16 @@
 import { equalBytes } from '../../../src/core/bytes.ts';
 import { decodeEntry, encodePosition } from '../../../src/core/entry.ts';
-import { type ClusterPart } from '../../../src/core/frontier.ts';
 import { headKey } from '../../../src/replica/change.ts';
-import { readFeedPage, type FeedPage } from '../../../src/replica/feedPage.ts';
+import { readFeedPage, type FeedPage, type FeedSource } from '../../../src/replica/feedPage.ts';
 import { type Replica } from '../../../src/replica/replica.ts';
 import { type Store } from '../../../src/store/store.ts';
 import { withMethods } from './replaced.ts';
 
 /** A replica whose feed comes in pages of at most `max` writes, so that a short run sees feeds of many pages. */
-export function shortPages(replica: Replica, store: Store, own: ClusterPart, max: number): Replica {
+export function shortPages(replica: Replica, store: Store, source: FeedSource, max: number): Replica {
   const feedPage: Replica['feedPage'] = (after, covered) =>
     store.read(async (snapshot): Promise<FeedPage> => {
-      const page = await readFeedPage(snapshot, { own, partitions: 1 }, after, covered);
+      const page = await readFeedPage(snapshot, source, after, covered);
       const last = page.writes[max - 1]?.write;
       if (last === undefined || page.writes.length === max) return page;
       const entry = decodeEntry((await snapshot.get(headKey(last.key))) ?? new Uint8Array(0));

@@ -11,6 +11,7 @@ import { type MeshDigests } from '../../../src/crypto/mesh.ts';
 import { rootSum } from '../../../src/aae/tree.ts';
 import { assertTree } from '../../aae/oracle.ts';
 import { expectedRows, rowsOf } from '../../replica/rows.ts';
+import { type JobSettings } from '../cluster/jobs.ts';
 import { type Region } from '../cluster/region.ts';
 import { Violation } from '../kernel/kernel.ts';
 import { type CommitOracle } from './commits.ts';
@@ -27,10 +28,10 @@ export async function checkTree(region: Region, digests: MeshDigests): Promise<v
 }
 
 /** R11: exactly one row of feed, value, tombstones and expiries for each write that is there. */
-async function checkDerived(region: Region): Promise<void> {
+async function checkDerived(region: Region, { feedPartitions }: JobSettings): Promise<void> {
   const store = region.openQuietly();
   try {
-    assert.deepEqual(await rowsOf(store, 'derived'), await expectedRows(store));
+    assert.deepEqual(await rowsOf(store, 'derived'), await expectedRows(store, feedPartitions));
   } catch (error) {
     throw new Violation('R11', `region ${region.index}: derived rows do not fit the heads`, { cause: error });
   }
@@ -79,8 +80,9 @@ async function isCollecting(regions: readonly Region[]): Promise<boolean> {
 /** What holds when the world is whole again and everything has been exchanged: I1, I2, I3, I5, R11. */
 export async function checkHealed(
   regions: readonly Region[],
-  { commits, ledger, digests }: { readonly commits: CommitOracle; readonly ledger: Ledger; readonly digests: MeshDigests },
+  world: { readonly commits: CommitOracle; readonly ledger: Ledger; readonly digests: MeshDigests; readonly settings: JobSettings },
 ): Promise<void> {
+  const { commits, ledger, digests, settings } = world;
   const differing = await difference(regions);
   if (differing !== undefined) throw new Violation('I2', differing);
   const sums = await Promise.all(regions.map((region) => region.openQuietly().read((snapshot) => rootSum(snapshot, digests))));
@@ -88,7 +90,7 @@ export async function checkHealed(
     throw new Violation('I2', `equal entries, and sums ${sums.map(toHex).join(' ')}`);
   for (const region of regions) {
     await checkTree(region, digests);
-    await checkDerived(region);
+    await checkDerived(region, settings);
   }
   ledger.checkTombstones();
   for (const region of regions) checkAcknowledgedHere(region, regions, { commits, ledger });

@@ -14,6 +14,16 @@ export const sumNotAdjusted = tellingTree((changes) => changes.filter(({ before,
 /** A bound stays where its key is collected: what it began is not merged into the branch before it. */
 export const boundNotMerged = tellingTree((changes) => changes.map((change) => ({ ...change, after: change.after ?? [] })));
 
+/** A branch is split by what one snapshot shows of it, whoever writes into its right half meanwhile. */
+export const snapshotSplit: Plant = {
+  store: (store) =>
+    withTransactions(store, (tx) => ({
+      ...forwardedTransaction(tx),
+      range: (range, options) =>
+        tx.range(range, range.start[0] === tables.head || range.start[0] === tables.sum ? { ...options, isolation: 'snapshot' } : options),
+    })),
+};
+
 /** The feed keeps the row of a write that was overwritten. */
 export const feedRowStays: Plant = {
   store: (store) =>

@@ -4,9 +4,12 @@ import { compareStamps, makeStamp } from '../../../src/core/stamp.ts';
 import { instanceOf } from '../../../src/crypto/mesh.ts';
 import { type MeshDeps } from '../../../src/mesh/mesh.ts';
 import { positionBytes, positionPastAll, positionZero } from '../../../src/replica/cursor.ts';
-import { type FeedPage } from '../../../src/replica/feedPage.ts';
+import { feedTailKey } from '../../../src/replica/feed.ts';
+import { readFeedPage, type FeedPage } from '../../../src/replica/feedPage.ts';
 import { type ReceivedWrite } from '../../../src/replica/proposal.ts';
 import { type Replica } from '../../../src/replica/replica.ts';
+import { tables } from '../../../src/store/keyspace.ts';
+import { type Snapshot } from '../../../src/store/store.ts';
 import { withMethods } from '../cluster/replaced.ts';
 import { type Plant } from './plant.ts';
 
@@ -29,6 +32,26 @@ export const endReadLater = meshReplica((replica) => ({
     const page = await replica.feedPage(after, covered);
     return { ...page, end: page.end === undefined ? undefined : await replica.frontier() };
   },
+}));
+
+/** Partitions of a feed are read one after the other, each in a snapshot of its own. */
+export const partitionsReadApart = meshReplica((_replica, { own, store }) => ({
+  feedPage: (after, covered) =>
+    store.read(async (snapshot) => {
+      const part = clusterPartOf(makeStamp(0, 0, instanceOf(own.clusterId, own.incarnation, 0)));
+      await snapshot.get(feedTailKey); // so that the frontier is from before all of them
+      let last: Promise<unknown> = Promise.resolve();
+      const apart: Snapshot = {
+        get: (key) => store.read((later) => later.get(key)),
+        range: (range, options) => {
+          if (range.start[0] !== tables.feed) return snapshot.range(range, options);
+          const rows = last.then(() => store.read((later) => later.range(range, options)));
+          last = rows.catch(() => undefined);
+          return rows;
+        },
+      };
+      return readFeedPage(apart, { own: part, partitions: 16 }, after, covered);
+    }),
 }));
 
 /** What an instance has minted counts as closed, though it may not be committed yet. */
