@@ -5,6 +5,7 @@ import { type Kernel } from '../kernel/kernel.ts';
 import { Life } from '../kernel/life.ts';
 import { type Network } from '../network/network.ts';
 import { type Plant } from '../plants/plant.ts';
+import { addressOf } from './operator.ts';
 import { openInstance, type Front, type Instance, type InstanceDeps } from './instance.ts';
 import { asBug, simLog } from './log.ts';
 import { noTrouble, openSimStore, type StoreTrouble } from './store.ts';
@@ -29,6 +30,7 @@ export class Host {
   #generation = 0;
   #life: Life;
   #instance: Instance | undefined;
+  #isReady = false;
   #fuse: { steps: number; readonly blow: () => void } | undefined;
 
   constructor(deps: HostDeps) {
@@ -55,30 +57,45 @@ export class Host {
 
   /** What clients may use now; undefined while nobody listens. */
   get front(): Front | undefined {
-    return this.#life.isEnded ? undefined : this.#instance?.front;
+    return this.#life.isEnded || !this.#isReady ? undefined : this.#instance?.front;
   }
 
   /** Starts a process, where none runs. */
   start(): void {
     if (!this.#life.isEnded) return;
-    const { kernel, region } = this.#deps;
+    const { kernel } = this.#deps;
     this.#generation += 1;
     this.#instance = undefined;
+    this.#isReady = false;
     this.#fuse = undefined;
     const life = new Life(kernel, `${this.address}#${this.#generation}`);
     this.#life = life;
     life.after(1, 'starts', () => {
       this.#open(life).then(
         (instance) => {
-          region.settle(instance.own);
-          this.#instance = instance;
-          this.#listen(life, instance);
+          this.#opened(life, instance);
         },
         (error: unknown) => {
           this.#failedToOpen(life, error);
         },
       );
     });
+  }
+
+  /** It listens, and clients may use it once nothing is missing. */
+  #opened(life: Life, instance: Instance): void {
+    const { region } = this.#deps;
+    this.#instance = instance;
+    this.#listen(life, instance);
+    const ready = (): void => {
+      region.settle(instance.own);
+      this.#isReady = true;
+    };
+    if (instance.joining === undefined) ready();
+    else
+      instance.joining.then(ready, (error: unknown) => {
+        this.#failedToOpen(life, error);
+      });
   }
 
   /** The process ends where it stands. */
@@ -139,6 +156,7 @@ export class Host {
 
   #open(life: Life): Promise<Instance> {
     const { kernel, network, counts, region, machine, digests, settings, plant, resolve } = this.#deps;
+    const address = { host: addressOf(region), port: 1 };
     const clock = clockOf(machine, life);
     const random = kernel.streams.of(`${life.name} own`);
     const store = openSimStore(region.database, {
@@ -153,7 +171,7 @@ export class Host {
     const log = simLog(kernel, counts, life.name);
     const link = (address: string, path: string): ReturnType<Network['linkTo']> =>
       network.linkTo({ life, region: region.index }, address, path);
-    return openInstance({ store, clock, random, log, digests, link, resolve, settings, plant });
+    return openInstance({ store, clock, random, log, digests, link, resolve, settings, plant, address, donor: region.donor });
   }
 
   #listen(life: Life, instance: Instance): void {

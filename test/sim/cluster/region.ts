@@ -1,3 +1,4 @@
+import { type HostPort } from '../../../src/core/hostPort.ts';
 import { type MemoryDatabase } from '../../../src/store/memory/database.ts';
 import { type ClusterIdentity } from '../../../src/server/identity.ts';
 import { openMemoryStore } from '../../../src/store/memory/store.ts';
@@ -6,6 +7,12 @@ import { type Kernel } from '../kernel/kernel.ts';
 import { epochMs } from '../kernel/clock.ts';
 import { copyOf, ObservedDatabase, restore, type Committed, type DatabaseCopy } from './database.ts';
 import { type Host } from './host.ts';
+
+/** What is in the place of a disk that is gone: an earlier copy, or an empty one that is filled from a donor, or from nobody. */
+export interface NewDisk {
+  readonly copy?: DatabaseCopy;
+  readonly donor?: HostPort;
+}
 
 /** One cluster: its database, and the machines that its instances run on. */
 export class Region {
@@ -16,6 +23,7 @@ export class Region {
   #database: ObservedDatabase;
   #own: ClusterIdentity | undefined;
   #disks = 1;
+  #donor: HostPort | undefined;
 
   constructor(index: number, kernel: Kernel, observe: (region: Region, committed: Committed) => void) {
     this.index = index;
@@ -35,6 +43,11 @@ export class Region {
 
   settle(own: ClusterIdentity): void {
     this.#own = own;
+  }
+
+  /** The cluster that this one is to be filled from, since it lost its disk; undefined: from nobody, it is one of the mesh from the beginning. */
+  get donor(): HostPort | undefined {
+    return this.#donor;
   }
 
   /** The greatest reading that a wall clock of this cluster has shown. */
@@ -59,10 +72,11 @@ export class Region {
   }
 
   /** The disk is gone, and perhaps an earlier copy put in its place; every process ends. */
-  replaceDisk(copy?: DatabaseCopy): void {
+  replaceDisk({ copy, donor }: NewDisk = {}): void {
     for (const host of this.hosts) host.crash();
     this.#database = this.#newDatabase();
     this.#disks += 1;
+    this.#donor = donor;
     if (copy === undefined) this.#own = undefined;
     else restore(this.#database, copy);
   }

@@ -1,5 +1,6 @@
 import { type Stream } from '../kernel/streams.ts';
 import { type Host } from '../cluster/host.ts';
+import { addressOf } from '../cluster/operator.ts';
 import { type StoreTrouble } from '../cluster/store.ts';
 import { type World } from '../world.ts';
 import { isolate, swizzle, someLinks } from './links.ts';
@@ -25,6 +26,7 @@ export const faultKinds = [
   'storeAway',
   'diskLost',
   'diskRestored',
+  'diskJoined',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -173,7 +175,13 @@ export const faults: Readonly<Record<FaultKind, Fault>> = {
     const region = random.pick(world.regions);
     const copy = region.copy();
     later(world, random.between(1_000, 30_000), () => {
-      world.loseDisk(region, random.around(3_000), copy);
+      world.loseDisk(region, random.around(3_000), { copy });
     });
+  },
+  diskJoined: (world, random) => {
+    if (world.collects) return;
+    const [region, donor] = random.shuffled(world.regions);
+    if (region !== undefined && donor !== undefined)
+      world.loseDisk(region, random.around(3_000), { donor: { host: addressOf(donor), port: 1 } });
   },
 };
