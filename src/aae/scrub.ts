@@ -147,7 +147,7 @@ function readable(bytes: Uint8Array): Entry | undefined {
   try {
     return decodeEntry(bytes);
   } catch (error) {
-    if (hasCode(error, 'malformed')) return undefined;
+    if (hasCode(error, 'corrupt')) return undefined;
     throw error;
   }
 }

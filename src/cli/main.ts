@@ -2,9 +2,11 @@
 import { Command, CommanderError } from 'commander';
 import { GkvError } from '../core/errors.ts';
 import { release } from '../server/release.ts';
+import { backupCommands } from './backup.ts';
 import { controlCommands } from './control.ts';
 import { dataCommands } from './data.ts';
 import { exitCodes } from './io.ts';
+import { offlineCommands } from './offline.ts';
 import { memberCommands } from './members.ts';
 import { serveCommands } from './serve.ts';
 import { transferCommands } from './transfer.ts';
@@ -32,6 +34,8 @@ dataCommands(program);
 controlCommands(program);
 memberCommands(program);
 transferCommands(program);
+backupCommands(program);
+offlineCommands(program);
 for (const command of program.commands) command.exitOverride();
 
 try {

@@ -113,6 +113,11 @@ export class Client implements AsyncDisposable {
     throw new GkvError('unavailable', 'the server ended the pull without a report');
   }
 
+  /** Resolves with the answer as it comes; what is not read is not sent. */
+  async stream(path: string, request: JsonObject): Promise<AsyncIterable<Uint8Array>> {
+    return brokenOff(await this.#send('POST', path, JSON.stringify(request), {}, pullMsMax));
+  }
+
   /** Any POST whose answer is an object. */
   async post(path: string, body: JsonObject): Promise<JsonObject> {
     return this.#post(path, body, jsonObject);
@@ -161,6 +166,15 @@ export class Client implements AsyncDisposable {
         error instanceof errors.HeadersTimeoutError ? `it did not answer within ${withinMs} ms` : whyUnusable(error, this.#origin);
       throw new GkvError('unavailable', `${this.#origin} cannot be used: ${why}`, { cause: error });
     }
+  }
+}
+
+/** Error: `unavailable` where it ends before its end. */
+async function* brokenOff(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (cause) {
+    throw new GkvError('unavailable', 'the server broke its answer off', { cause });
   }
 }
 

@@ -1,3 +1,5 @@
+import { writeU64 } from './bytes.ts';
+
 /** Puts a fixed layout together: big-endian, growing as needed. */
 export class ByteWriter {
   #bytes: Buffer;
@@ -24,6 +26,12 @@ export class ByteWriter {
   u32(value: number): void {
     const at = this.#room(4);
     this.#bytes.writeUInt32BE(value, at);
+  }
+
+  /** A safe integer: times in ms, counts. */
+  u64(value: number): void {
+    const at = this.#room(8);
+    writeU64(this.#bytes, value, at);
   }
 
   bytes(value: Uint8Array): void {

@@ -1,5 +1,5 @@
 import { ByteReader, equalBytes, writeU64 } from './bytes.ts';
-import { assert } from './errors.ts';
+import { assert, GkvError, hasCode } from './errors.ts';
 import { parseStamp, stampBytes, type Stamp } from './stamp.ts';
 import { compareWrites, digestBytes, grantZero, parseGrantId, parseWriteId, signatureEmpty, type GrantId, type WriteId } from './write.ts';
 
@@ -117,11 +117,19 @@ function put(target: Buffer, bytes: Uint8Array, offset: number): number {
 }
 
 /**
- * Records are views of the bytes and are not looked into, so that a damaged value can still be overwritten. Errors: `malformed` for
- * everything that is not exactly one entry.
+ * Records are views of the bytes and are not looked into, so that a damaged value can still be overwritten. Errors: `corrupt` for
+ * everything that is not exactly one entry: entries come from the store alone.
  */
 export function decodeEntry(bytes: Uint8Array): Entry {
-  const reader = new ByteReader(bytes, 'entry');
+  try {
+    return readEntry(new ByteReader(bytes, 'stored entry'));
+  } catch (error) {
+    if (hasCode(error, 'malformed')) throw new GkvError('corrupt', error.message, { cause: error });
+    throw error;
+  }
+}
+
+function readEntry(reader: ByteReader): Entry {
   const format = reader.u8();
   if (format !== entryFormat) throw reader.fail(`format ${format} is unknown, ${entryFormat} is known`);
   const commit = reader.bytes(commitBytes);

@@ -22,6 +22,8 @@ export type ErrorCode =
   | 'peer_unreachable'
   | 'peer_timeout'
   | 'peer_protocol'
+  | 'rollback_detected'
+  | 'must_bootstrap'
   | 'wrong_peer'
   // what this process, its store or its machine cannot do
   | 'not_advertised'

@@ -9,6 +9,7 @@ import { type Metrics } from './metrics.ts';
 import { memberRoutes } from './members.ts';
 import { opsRoutes } from './ops.ts';
 import {
+  type Backups,
   type DataStore,
   type EntryView,
   type Health,
@@ -19,13 +20,14 @@ import {
   type StatusView,
   type TreeView,
 } from './ports.ts';
-import { createShell } from './shell.ts';
+import { createShell, type Answer } from './shell.ts';
 
 export interface ApiDeps {
   readonly store: DataStore;
   readonly puller: Puller;
   readonly tree: TreeView;
   readonly status: StatusView;
+  readonly backups: Backups;
   readonly entries: EntryView;
   readonly identity: Identity;
   readonly peers: PeersView;
@@ -46,12 +48,12 @@ export interface ApiDeps {
 export function createApi(deps: ApiDeps): Koa {
   const bodies = new BodyReader({ bytesMax: limits.bodyBytesMax, arrivalMsMax: deps.bodyArrivalMsMax }, deps.clock, deps.signal);
   const { metrics } = deps;
-  const observe = (route: string, status: number, ms: number): void => {
-    metrics.request(route, status, ms);
+  const observe = (answer: Answer): void => {
+    metrics.request(answer);
   };
   return createShell({ ...deps, observe }, [
     ...dataRoutes(deps.store, bodies, deps.signal),
-    ...controlRoutes({ puller: deps.puller, tree: deps.tree, status: deps.status, entries: deps.entries, bodies, signal: deps.signal }),
+    ...controlRoutes({ ...deps, bodies }),
     ...memberRoutes(deps.members, bodies, deps.signal),
     ...opsRoutes(deps),
   ]);

@@ -1,4 +1,4 @@
-import { PassThrough } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { type Context } from 'koa';
 import { type PullReport } from '../aae/driver.ts';
 import { toHex } from '../core/bytes.ts';
@@ -7,9 +7,9 @@ import { GkvError } from '../core/errors.ts';
 import { clusterPartOf, slotOf } from '../core/frontier.ts';
 import { stampToHex } from '../core/stamp.ts';
 import { type BodyReader } from './body.ts';
-import { decodeAddress, decodeQueryKey, parseBody, toRange } from './parse.ts';
-import { type EntryView, type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
-import { pullRequest } from './schema.ts';
+import { backupRequest, pullRequest } from './schema.ts';
+import { decodeAddress, decodeQueryKey, parseBody, toBackupResume, toRange } from './parse.ts';
+import { type Backups, type EntryView, type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
 import { answerJson, type Route } from './shell.ts';
 import { errorAnswer } from './status.ts';
 
@@ -17,9 +17,10 @@ export interface ControlDeps {
   readonly puller: Puller;
   readonly tree: TreeView;
   readonly status: StatusView;
+  readonly backups: Backups;
   readonly entries: EntryView;
   readonly bodies: BodyReader;
-  /** Ends the pulls under way. */
+  /** Ends the pulls and backups under way. */
   readonly signal: AbortSignal;
 }
 
@@ -42,11 +43,17 @@ export function controlRoutes(deps: ControlDeps): Route[] {
   const status = async (ctx: Context): Promise<void> => {
     answerJson(ctx, JSON.stringify(await deps.status.status()));
   };
+  const backup = async (ctx: Context): Promise<void> => {
+    const { resume } = parseBody(backupRequest, await deps.bodies.read(ctx.req, ctx.res));
+    const records = deps.backups.open(resume === undefined ? undefined : toBackupResume(resume), deps.signal);
+    await streamRecords(ctx, records);
+  };
   const key = async (ctx: Context): Promise<void> => {
     const candidates = await deps.entries.candidates(decodeQueryKey(ctx.query['key']));
     answerJson(ctx, JSON.stringify({ candidates: candidates.map(candidateJson) }));
   };
   return [
+    { method: 'POST', path: '/control/backup', handle: backup },
     { method: 'GET', path: '/control/key', handle: key },
     { method: 'GET', path: '/control/status', handle: status },
     { method: 'POST', path: '/control/aae/pull', handle: pull },
@@ -111,4 +118,24 @@ async function pullWithProgress(ctx: Context, puller: Puller, request: Omit<Pull
     .then((last) => {
       lines.end(last);
     });
+}
+
+/**
+ * The first record is awaited, so that what fails before it is answered with its own status; what fails later breaks the connection off. The reader's
+ * pace is ours: one record waits for it.
+ */
+async function streamRecords(ctx: Context, records: AsyncGenerator<Buffer>): Promise<void> {
+  const first = await records.next();
+  const all = async function* (): AsyncGenerator<Buffer> {
+    try {
+      if (first.done !== true) yield first.value;
+      yield* records;
+    } finally {
+      await records.return(undefined);
+    }
+  };
+  const stream = Readable.from(all(), { objectMode: false, highWaterMark: 1 });
+  stream.once('error', (error) => ctx.res.destroy(error));
+  ctx.set('Content-Type', 'application/octet-stream');
+  ctx.body = stream;
 }

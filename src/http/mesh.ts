@@ -7,7 +7,7 @@ import { asBuffer } from '../core/bytes.ts';
 import { BodyReader } from './body.ts';
 import { type HostRule } from './gate.ts';
 import { type FrameResponder } from './ports.ts';
-import { createShell } from './shell.ts';
+import { createShell, type Answer } from './shell.ts';
 
 export interface MeshDeps {
   /** Of exchanges, of the feed, and of who we are. */
@@ -20,6 +20,8 @@ export interface MeshDeps {
   readonly requestIdPrefix: string;
   readonly bodyArrivalMsMax: number;
   readonly signal: AbortSignal;
+  /** Told of every answer. */
+  readonly observe: (answer: Answer) => void;
 }
 
 const frameType = 'application/octet-stream';
@@ -45,7 +47,7 @@ export function createMeshApp(deps: MeshDeps): Koa {
       ctx.set('Content-Type', frameType);
       ctx.body = asBuffer(frame);
     };
-  return createShell({ ...deps, hosts: meshHosts(deps.hosts), observe: () => undefined }, [
+  return createShell({ ...deps, hosts: meshHosts(deps.hosts) }, [
     { method: 'POST', path: '/exchange', handle: answer(deps.responder) },
     { method: 'POST', path: '/feed', handle: answer(deps.feed) },
     { method: 'POST', path: '/identity', handle: answer(deps.identity) },

@@ -4,6 +4,7 @@ import { type ErrorCode } from '../core/errors.ts';
 import { type Log } from '../core/ports.ts';
 import { registerPeerGauges } from './peerMetrics.ts';
 import { type PeerStatus } from './ports.ts';
+import { type Answer } from './shell.ts';
 
 /** What is read when metrics are asked for. One that fails is left out of that answer. */
 export interface Readings {
@@ -14,6 +15,8 @@ export interface Readings {
   storeAvailable(): boolean;
   /** Runs of transactions that had to be made again, since the start. */
   storeRetries(): number;
+  /** Clusters of the mesh, ours among them, that may not go on as they are. */
+  faults(): number;
   /** How it goes with each member. */
   peers(): Promise<readonly PeerStatus[]>;
   /** Of each port that speaks TLS, how long until its certificate ends. */
@@ -37,6 +40,7 @@ export class Metrics {
   readonly #exchangeTimes: Histogram;
   readonly #exchangeBytes: Counter<'direction'>;
   readonly #exchangeWrites: Counter<'direction'>;
+  readonly #frames: Counter<'route' | 'code'>;
   readonly #feedWrites: Counter;
   readonly #feedLag: Histogram;
 
@@ -59,6 +63,7 @@ export class Metrics {
     this.#exchangeTimes = histogram('exchange_seconds', 'Exchanges with peers', [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600]);
     this.#exchangeBytes = counter('exchange_bytes_total', 'Bytes of message bodies in exchanges', ['direction']);
     this.#exchangeWrites = counter('exchange_writes_total', 'Writes that exchanges moved', ['direction']);
+    this.#frames = counter('mesh_frames_total', 'Requests to the mesh port, by the code of their refusal, or ok', ['route', 'code']);
     this.#feedWrites = counter('feed_writes_total', 'Writes that feeds of peers brought');
     this.#feedLag = histogram(
       'feed_lag_seconds',
@@ -78,8 +83,13 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  request(route: string, status: number, ms: number): void {
+  request({ route, status, ms }: Answer): void {
     this.#requests.observe({ route, status }, ms / 1_000);
+  }
+
+  /** A frame of a peer, or of whoever calls the mesh port, was answered. */
+  frame({ route, code }: Answer): void {
+    this.#frames.inc({ route, code: code ?? 'ok' });
   }
 
   commit(ms: number, writes: number, bytes: number): void {
@@ -119,6 +129,9 @@ export class Metrics {
     );
     this.#gauge('clock_ahead_seconds', 'How far the logical clock is ahead of the wall clock', () =>
       Promise.resolve(readings.clockAheadMs() / 1_000),
+    );
+    this.#gauge('mesh_faults', 'Clusters, this one among them, that must be renewed or started anew; somebody must look', () =>
+      Promise.resolve(readings.faults()),
     );
     new Gauge({
       name: 'gkvmesh_tls_expires_seconds',

@@ -30,6 +30,13 @@ const operations: readonly Operation[] = [
     request: schema.pullRequest,
     answer: schema.pullAnswer,
   },
+  {
+    method: 'post',
+    path: '/control/backup',
+    summary: 'A backup of everything, or the rest of one, as a stream of bytes',
+    request: schema.backupRequest,
+    answer: undefined,
+  },
   { method: 'get', path: '/control/key', summary: 'All that is held for one key: ?key=BASE64URL', answer: schema.keyAnswer },
   {
     method: 'post',

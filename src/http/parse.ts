@@ -1,12 +1,16 @@
 import type * as z from 'zod';
+import { decodeHeader } from '../backup/content.ts';
+import { digestBytes } from '../backup/record.ts';
+import { type BackupResume } from '../backup/source.ts';
 import { GkvError } from '../core/errors.ts';
 import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
 import { parseKey, prefixRange, type Key, type KeyRange } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { stampFromHex, type Stamp } from '../core/stamp.ts';
+import { positionBytes } from '../replica/cursor.ts';
 import { parseUuid } from '../core/uuid.ts';
 import { type Expected, type WriteOp } from '../replica/proposal.ts';
-import { type batchRequest, type setRequest } from './schema.ts';
+import { type backupRequest, type batchRequest, type setRequest } from './schema.ts';
 
 /** JSON text against a schema. Errors: `malformed` and `unknown_field`, naming the field. */
 export function parseBody<Schema extends z.ZodType>(schema: Schema, bytes: Buffer): z.output<Schema> {
@@ -165,4 +169,23 @@ function decodeBound(text: string, field: string, bytesMax: number): Buffer {
   const bytes = decodeBase64(text, field);
   if (bytes.length <= bytesMax) return bytes;
   throw new GkvError('too_large', `${field}: has ${bytes.length} bytes, at most ${bytesMax} are allowed`, { details: { field } });
+}
+
+type ResumeFields = NonNullable<z.output<typeof backupRequest>['resume']>;
+
+/** Where a backup goes on. Error: `malformed`. */
+export function toBackupResume({ header, digest, position, pages, writes }: ResumeFields): BackupResume {
+  const progress = {
+    pages,
+    writes,
+    digest: decodeExactly(digest, 'resume.digest', digestBytes),
+    position: position === undefined ? undefined : decodeExactly(position, 'resume.position', positionBytes),
+  };
+  return { header: decodeHeader(decodeBase64(header, 'resume.header')), progress };
+}
+
+function decodeExactly(text: string, field: string, length: number): Buffer {
+  const bytes = decodeBase64(text, field);
+  if (bytes.length === length) return bytes;
+  throw new GkvError('malformed', `${field}: has ${bytes.length} bytes, must have ${length}`, { details: { field } });
 }

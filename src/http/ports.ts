@@ -1,4 +1,5 @@
 import { type PullReport } from '../aae/driver.ts';
+import { type BackupResume } from '../backup/source.ts';
 import { type Head } from '../core/entry.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
@@ -42,6 +43,12 @@ export interface TreeSummary {
 
 export interface TreeView {
   root(): Promise<TreeSummary>;
+}
+
+/** Backups of this cluster, as streams of records. */
+export interface Backups {
+  /** Ends when it is returned, and fails when the signal aborts. */
+  open(resume: BackupResume | undefined, signal: AbortSignal): AsyncGenerator<Buffer>;
 }
 
 /** What an operator sees at a glance. What the store cannot tell while it does not answer is null. */
@@ -94,6 +101,8 @@ export interface PeerStatus extends PeerView {
   readonly lastExchange: { readonly atMs: number; readonly result: string; readonly received: number; readonly sent: number } | null;
   /** Writes that an exchange had to repair though they should have been here. */
   readonly defects: number;
+  /** Why it is not in good standing; null: it is. */
+  readonly fault: string | null;
 }
 
 /** The mesh as this cluster sees it. Stamps in hex. */
@@ -104,6 +113,8 @@ export interface MeshStatus {
   readonly floor: string;
   /** The cluster ids whose low is the least: they hold the floor back. */
   readonly floorHeldBackBy: readonly string[];
+  /** Why this cluster takes no part in the mesh, and what to do; null: it does. */
+  readonly fault: string | null;
 }
 
 /** All that is held for one key. */

@@ -66,6 +66,20 @@ export const addMemberRequest = z.strictObject({
 export const removeMemberRequest = z.strictObject({ clusterId });
 
 const count = z.int().min(0);
+
+export const backupRequest = z.strictObject({
+  resume: z
+    .strictObject({
+      header: base64('header of the file'),
+      digest: base64('digest of its last whole record'),
+      position: base64('of the feed, behind its last whole page').optional(),
+      pages: count,
+      writes: count,
+    })
+    .optional()
+    .meta({ description: 'go on where a file ends that broke off' }),
+});
+
 const outcome = z.object({ version: stamp, accepted: stamp, applied: z.boolean() });
 
 export const getAnswer = z.object({ value, exists: z.boolean(), version: stamp.nullable() });
@@ -120,11 +134,13 @@ export const statusAnswer = z.object({
           lastError: z.string().nullable(),
           lastExchange: z.object({ atMs: count, result: z.string(), received: count, sent: count }).nullable(),
           defects: count,
+          fault: z.string().nullable(),
         }),
       ),
       low: z.string(),
       floor: z.string(),
       floorHeldBackBy: z.array(z.string()),
+      fault: z.string().nullable(),
     })
     .nullable(),
 });

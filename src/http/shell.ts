@@ -1,7 +1,7 @@
 import { type IncomingHttpHeaders } from 'node:http';
 import Router from '@koa/router';
 import Koa, { type Context, type Middleware } from 'koa';
-import { GkvError } from '../core/errors.ts';
+import { GkvError, type ErrorCode } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { Gate, type HostRule } from './gate.ts';
 import { errorAnswer } from './status.ts';
@@ -13,14 +13,23 @@ export interface Route {
   readonly handle: (ctx: Context) => Promise<void> | void;
 }
 
+/** How a request was answered. */
+export interface Answer {
+  /** One of our paths, or "other". */
+  readonly route: string;
+  readonly status: number;
+  /** Of the error; undefined: there was none. */
+  readonly code: ErrorCode | undefined;
+  readonly ms: number;
+}
+
 export interface ShellDeps {
   readonly clock: Clock;
   readonly log: Log;
   /** Begins the ids of this process's requests. */
   readonly requestIdPrefix: string;
   readonly hosts: HostRule;
-  /** Told of every answer; `route` is one of our paths, or "other". */
-  readonly observe: (route: string, status: number, ms: number) => void;
+  readonly observe: (answer: Answer) => void;
 }
 
 /** A koa app around routes: request ids, the gate, errors as JSON, 404 and 405. */
@@ -54,14 +63,15 @@ function outermost(deps: ShellDeps, routes: readonly Route[]): Middleware {
     const requestId = ownId(ctx.req.headers) ?? `${deps.requestIdPrefix}-${requests.toString(36)}`;
     ctx.set('X-Request-Id', requestId);
     let path = '';
+    let code: ErrorCode | undefined;
     try {
       path = pathOf(ctx);
       gate.check(ctx.req.headers);
       await next();
     } catch (error) {
-      answerError(ctx, deps.log, error, { requestId, path });
+      code = answerError(ctx, deps.log, error, { requestId, path });
     }
-    deps.observe(known.has(path) ? path : 'other', ctx.status, deps.clock.monotonic() - started);
+    deps.observe({ route: known.has(path) ? path : 'other', status: ctx.status, code, ms: deps.clock.monotonic() - started });
   };
 }
 
@@ -80,8 +90,8 @@ function pathOf(ctx: Context): string {
   }
 }
 
-function answerError(ctx: Context, log: Log, error: unknown, request: { requestId: string; path: string }): void {
-  const { status, body } = errorAnswer(error, request.requestId);
+function answerError(ctx: Context, log: Log, error: unknown, request: { requestId: string; path: string }): ErrorCode {
+  const { status, code, body } = errorAnswer(error, request.requestId);
   const fields = { requestId: request.requestId, status, method: ctx.method, path: request.path.slice(0, 200), err: error };
   if (status === 500) log.error(fields, 'request failed');
   else if (status === 503 || status === 507) log.warn(fields, 'request could not be served');
@@ -89,6 +99,7 @@ function answerError(ctx: Context, log: Log, error: unknown, request: { requestI
   if (status === 408) ctx.set('Connection', 'close');
   ctx.status = status;
   answerJson(ctx, body);
+  return code;
 }
 
 function refuseUnknown(routes: readonly Route[]): Middleware {

@@ -19,6 +19,8 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   peer_unreachable: 502,
   peer_timeout: 504,
   peer_protocol: 502,
+  rollback_detected: 409,
+  must_bootstrap: 409,
   not_advertised: 409,
   wrong_peer: 502,
   unavailable: 503,
@@ -41,6 +43,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
 
 export interface ErrorAnswer {
   readonly status: number;
+  readonly code: ErrorCode;
   /** JSON. */
   readonly body: string;
 }
@@ -53,7 +56,7 @@ export function errorAnswer(error: unknown, requestId: string): ErrorAnswer {
   if (!(error instanceof GkvError)) return internalAnswer(requestId);
   const status = statusOf[error.code];
   if (status === 500 && error.code !== 'corrupt') return internalAnswer(requestId);
-  return { status, body: errorBody(error) };
+  return { status, code: error.code, body: errorBody(error) };
 }
 
 /** `{"error":{"code","message", and the details}}` */
@@ -62,5 +65,9 @@ function errorBody(error: GkvError): string {
 }
 
 function internalAnswer(requestId: string): ErrorAnswer {
-  return { status: 500, body: errorBody(new GkvError('internal', `internal error; the log has more under request id ${requestId}`)) };
+  return {
+    status: 500,
+    code: 'internal',
+    body: errorBody(new GkvError('internal', `internal error; the log has more under request id ${requestId}`)),
+  };
 }

@@ -2,7 +2,7 @@ import { ByteReader } from '../core/bytes.ts';
 import { ByteWriter } from '../core/byteWriter.ts';
 import { readFrontier, writeFrontier, type Frontier } from '../core/frontier.ts';
 import { positionBytes, type FeedCursor } from '../replica/cursor.ts';
-import { readStatement, u64, writeStatement, type Statement } from './statement.ts';
+import { readStatement, writeStatement, type Statement } from './statement.ts';
 
 /** What a reader asks its upstream for. */
 export interface FeedAsk {
@@ -65,7 +65,7 @@ export function decodeFeedAnswer(bytes: Uint8Array): FeedAnswer {
 }
 
 function writeCursor(out: ByteWriter, { incarnation, position }: FeedCursor): void {
-  out.bytes(u64(incarnation));
+  out.u64(incarnation);
   out.bytes(position);
 }
 

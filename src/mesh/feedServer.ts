@@ -25,7 +25,8 @@ export interface FeedServerDeps {
   readonly clock: Clock;
   /** Ends waiting. */
   readonly signal: AbortSignal;
-  readonly hear: (from: Uint8Array, statement: Statement) => void;
+  /** Errors: those that the reader is refused with. */
+  readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
   readonly state: () => Promise<Statement>;
 }
 
@@ -41,12 +42,12 @@ export class FeedServer {
     this.#deps = deps;
   }
 
-  /** Answers one frame. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, and what the store reports. */
+  /** Answers one frame. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, those of `hear`, and what the store reports. */
   async answer(frame: Uint8Array): Promise<Uint8Array> {
     const { digests, own, hear, state } = this.#deps;
     const request = decodeRequest(frame, digests, 'feed');
     const { waitMs, cursor, frontier, statement } = decodeFeedAsk(request.body);
-    hear(request.header.clusterId, statement);
+    await hear(request.header.clusterId, statement);
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
     const after = isPlaced ? cursor.position : positionZero;
     const page = await this.#page(after, frontier, waitMs);

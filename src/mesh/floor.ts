@@ -36,3 +36,8 @@ export function isAboveFloor(low: Stamp, floor: Stamp): boolean {
 function horizonOf(low: Stamp): number {
   return physicalMsOf(low) - horizonSlackMs;
 }
+
+/** True where a cluster's claims are known to be older than the floor allows. One that claims nothing is new, and is not too old. */
+export function isTooOld(low: Stamp, floor: Stamp): boolean {
+  return compareStamps(low, stampZero) !== 0 && !isAboveFloor(low, floor);
+}

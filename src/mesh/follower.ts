@@ -16,7 +16,8 @@ export interface FollowerDeps {
   /** How long the upstream may wait for changes before it answers. */
   readonly waitMs: number;
   readonly state: () => Promise<Statement>;
-  readonly hear: (from: Uint8Array, statement: Statement) => void;
+  /** Rejects where nothing may be taken from the peer. */
+  readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
   /** Told of each page that was taken in. */
   readonly onPage: (page: TakenPage) => void;
 }
@@ -80,7 +81,7 @@ export class Follower {
     let patienceMs = 0;
     while (!signal.aborted) {
       const page: AskedPage = await (next ?? this.#ask(from ?? nowhere, patienceMs, signal));
-      this.#deps.hear(this.#peerId, page.statement);
+      await this.#deps.hear(this.#peerId, page.statement);
       noteAnswer(this.#health, page, this.#deps.clock.now());
       // Where there is more, it comes while this page is taken in.
       next = page.end === undefined ? this.#ask(page.cursor, waitMs, signal) : undefined;

@@ -1,13 +1,16 @@
+import { type PeerLink } from '../aae/checkedPeer.ts';
 import { type DriverDeps } from '../aae/driver.ts';
+import { type FrameService } from '../aae/frame.ts';
 import { toHex } from '../core/bytes.ts';
 import { hostPortText } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
+import { type Standing } from '../replica/proposal.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
 import { Follower, type TakenPage } from './follower.ts';
 import { newHealth, type PeerHealth } from './health.ts';
 import { type PeerRecord } from './peers.ts';
-import { type Links, type OwnCluster } from './ports.ts';
+import { type OwnCluster } from './ports.ts';
 import { repair } from './repair.ts';
 import { type Statement } from './statement.ts';
 import { Upstream } from './upstream.ts';
@@ -15,14 +18,21 @@ import { Upstream } from './upstream.ts';
 export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
   readonly own: OwnCluster;
   readonly replica: Replica;
-  readonly links: Links;
+  readonly links: PeerLinks;
   readonly log: Log;
   readonly times: { readonly waitMs: number; readonly membersMs: number; readonly repairMs: number };
   readonly observer: { page(page: { readonly writes: number; readonly lagMs: number }): void };
   readonly state: () => Promise<Statement>;
-  readonly hear: (from: Uint8Array, statement: Statement) => void;
+  /** Rejects where nothing may be taken from the peer. */
+  readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
+  readonly standing: (peer: string) => Standing;
   /** Whom to pull from now. */
   readonly upstreams: () => readonly PeerRecord[];
+}
+
+/** Links to members. */
+interface PeerLinks {
+  link(record: PeerRecord, service: FrameService): PeerLink;
 }
 
 /** Between two looks at whether the feed has come to its end. */
@@ -93,9 +103,9 @@ export class Following {
     await ended?.done.catch(() => undefined); // it was logged
   }
 
-  #upstream({ clusterId, address }: PeerRecord): Upstream {
+  #upstream(record: PeerRecord): Upstream {
     const { links, digests, own, random } = this.#deps;
-    return new Upstream(links.link(address, 'feed'), clusterId, { digests, clusterId: own.clusterId, random });
+    return new Upstream(links.link(record, 'feed'), record.clusterId, { digests, clusterId: own.clusterId, random });
   }
 
   #follow(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {
@@ -110,7 +120,7 @@ export class Following {
   /** Once the feed has come to its end, or soon at the latest, then every minute or so. */
   async #repairs(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {
     const { links, own, clock, random, times, log } = this.#deps;
-    const link = links.link(record.address, 'exchange');
+    const link = links.link(record, 'exchange');
     const backoff = new Backoff(clock, random);
     const isOver = (): boolean => signal.aborted;
     await this.#untilLevel(health, signal);

@@ -1,8 +1,10 @@
 import { toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
+import { hasCode, type GkvError } from '../core/errors.ts';
 import { compareStamps, type Stamp, stampZero } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Job } from '../replica/jobs.ts';
+import { type Standing as ReplicaStanding } from '../replica/proposal.ts';
 import { isFree, readLease } from '../replica/lease.ts';
 import { type Replica } from '../replica/replica.ts';
 import { closeFreeSlots } from '../replica/slot.ts';
@@ -11,14 +13,14 @@ import { type Store } from '../store/store.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { bootstrap, type JoinProgress } from './bootstrap.ts';
 import { FeedServer } from './feedServer.ts';
-import { floorOf, isAboveFloor, isPlausibleFloor } from './floor.ts';
-import { Following } from './following.ts';
+import { floorOf, isAboveFloor } from './floor.ts';
+import { Following, type FollowingDeps } from './following.ts';
 import { type PeerHealth } from './health.ts';
 import { type PeerIdentity } from './identity.ts';
-import { Peers, type Members, type PeerRecord } from './peers.ts';
+import { Peers, type PeerRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
-import { type Statement } from './statement.ts';
-import { Words } from './words.ts';
+import { Roster } from './roster.ts';
+import { Talk } from './talk.ts';
 
 /** How often things are done; what a simulation or a test may shorten. */
 export interface MeshTimes {
@@ -41,9 +43,6 @@ export const meshTimes: MeshTimes = {
   closingMs: { least: 1_000, most: 10_000 },
   dayMs: 86_400_000,
 };
-
-/** So old may the low and the floor be that we tell others. */
-const statedMsMax = 500;
 
 /** Told what happens, for metrics. */
 export interface MeshObserver {
@@ -74,6 +73,8 @@ export interface MemberView {
   readonly low: Stamp | undefined;
   /** Undefined where this instance does not follow it: another one does, or nobody. */
   readonly health: PeerHealth | undefined;
+  /** Why it is not in good standing. */
+  readonly fault: GkvError | undefined;
 }
 
 export interface MeshView {
@@ -82,6 +83,8 @@ export interface MeshView {
   readonly unreadable: readonly { readonly clusterId: Uint8Array; readonly low: Stamp | undefined }[];
   readonly low: Stamp;
   readonly floor: Stamp;
+  /** Why this cluster takes no part in the mesh until somebody does something: `must_bootstrap`, or `rollback_detected` by a peer. */
+  readonly fault: GkvError | undefined;
 }
 
 /** One instance's part in the mesh: serves its cluster's feed, follows others, closes its slot, moves the floor. */
@@ -92,32 +95,26 @@ export class Mesh {
   /** What runs once everything is here that the mesh had when this cluster came to it. */
   readonly memberJobs: readonly Job[];
   readonly #deps: MeshDeps;
-  readonly #words: Words;
-  readonly #peers: Peers;
+  readonly #roster: Roster;
+  readonly #talk: Talk;
   readonly #following: Following;
-  /** What is told to other members, and heard of them. */
-  readonly #talk = {
-    state: (): Promise<Statement> => this.#state(),
-    hear: (_from: Uint8Array, statement: Statement): void => {
-      this.#hear(statement);
-    },
-  };
-  /** Undefined until they were read. */
-  #members: Members | undefined;
-  #floorHeard: Stamp = stampZero;
   #lastClosing: Stamp = stampZero;
   #closingMs: number;
-  /** `atMs` by the monotonic clock. */
-  #stated: { readonly low: Stamp; readonly floor: Stamp; readonly atMs: number } | undefined;
 
   constructor(deps: MeshDeps) {
     const { replica, digests, own, clock, signal, times, log } = deps;
     this.#deps = deps;
-    this.#words = new Words(own);
-    this.#peers = new Peers((query) => replica.list(query), log);
+    this.#roster = new Roster(own, new Peers((query) => replica.list(query), log));
+    this.#talk = new Talk(this.#roster, deps);
+    const { standing } = this.#talk;
     this.#closingMs = times.closingMs.least;
-    this.feedServer = new FeedServer({ feed: replica, digests, own, clock, signal, ...this.#talk });
-    this.#following = new Following({ ...deps, ...this.#talk, upstreams: () => this.#upstreams() });
+    this.feedServer = new FeedServer({ feed: replica, digests, own, clock, signal, ...this.#talking() });
+    this.#following = new Following({
+      ...deps,
+      ...this.#talking(),
+      links: { link: (record, service) => standing.watched(record.clusterId, deps.links.link(record.address, service)) },
+      upstreams: () => this.#roster.upstreams(),
+    });
     this.jobs = this.#makeJobs();
     this.memberJobs = this.#makeMemberJobs();
   }
@@ -129,35 +126,67 @@ export class Mesh {
     onProgress: (progress: JoinProgress) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    await bootstrap(donor, { ...this.#deps, ...this.#talk }, announce, onProgress, signal);
+    await bootstrap(donor, { ...this.#deps, ...this.#talking() }, announce, onProgress, signal);
   }
 
   /** True where the data name this cluster, given in hex, as a member. */
   isMember(clusterId: string): boolean {
-    return this.records().some((record) => toHex(record.clusterId) === clusterId);
+    return this.#roster.isMember(clusterId);
+  }
+
+  /** Whether a cluster, given in hex, may repair what is below the floor. */
+  standing(clusterId: string): ReplicaStanding {
+    return this.#talk.standingOf(clusterId);
+  }
+
+  /** Why this cluster takes no part in the mesh. */
+  fault(): GkvError | undefined {
+    return this.#talk.fault();
+  }
+
+  /** Why what is here may not be read: deletes are missing. */
+  unready(): string | undefined {
+    const fault = this.fault();
+    return hasCode(fault, 'must_bootstrap') ? fault.message : undefined;
+  }
+
+  /** How many clusters are not in good standing, ours among them. */
+  faults(): number {
+    const peers = this.#roster.others().filter(({ clusterId }) => !this.#talk.standing.isGood(toHex(clusterId)));
+    return peers.length + (this.fault() === undefined ? 0 : 1);
   }
 
   /** All that the data name, us among them. */
   records(): readonly PeerRecord[] {
-    return this.#members?.records ?? [];
+    return this.#roster.records();
   }
 
   /** Reads the members from the data now, and not only when their time has come. */
   async readMembers(): Promise<void> {
-    this.#members = await this.#peers.read();
-    this.#words.keep((name) => this.#isNamed(name));
+    await this.#roster.read();
+    this.#talk.keepMembers();
   }
 
   async view(): Promise<MeshView> {
-    const { low, floor } = await this.#lowAndFloor();
-    const members = this.#others().map((record) => {
+    const { words, standing } = this.#talk;
+    const { low, floor } = await this.#talk.lowAndFloor();
+    const members = this.#roster.others().map((record) => {
       const name = toHex(record.clusterId);
-      return { record, low: this.#words.of(name)?.low, health: this.#following.healthOf(name) };
+      return { record, low: words.of(name)?.low, health: this.#following.healthOf(name), fault: standing.fault(name) };
     });
-    const unreadable = (this.#members?.unreadable ?? []).map((name) => {
-      return { clusterId: Buffer.from(name, 'hex'), low: this.#words.of(name)?.low };
+    const unreadable = this.#roster.unreadable().map((name) => {
+      return { clusterId: Buffer.from(name, 'hex'), low: words.of(name)?.low };
     });
-    return { members, unreadable, low, floor };
+    return { members, unreadable, low, floor, fault: this.fault() };
+  }
+
+  /** What is told to others, and heard of them. */
+  #talking(): Pick<FollowingDeps, 'state' | 'hear' | 'standing'> {
+    return {
+      state: () => this.#talk.state(),
+      hear: (from, statement) => this.#talk.hear(from, statement),
+      standing: (peer) => this.standing(peer),
+    };
   }
 
   #makeJobs(): Job[] {
@@ -183,61 +212,6 @@ export class Mesh {
     await this.#following.run(signal);
   }
 
-  /** Members that are not us. */
-  #others(): PeerRecord[] {
-    return this.records().filter((record) => toHex(record.clusterId) !== toHex(this.#deps.own.clusterId));
-  }
-
-  /** Those that we pull from: all, unless our own record names some. */
-  #upstreams(): PeerRecord[] {
-    const own = this.records().find((record) => toHex(record.clusterId) === toHex(this.#deps.own.clusterId));
-    const named = own?.upstreams?.map((name) => name.replaceAll('-', ''));
-    return this.#others().filter(({ clusterId }) => named === undefined || named.includes(toHex(clusterId)));
-  }
-
-  #hear(statement: Statement): void {
-    const { times, clock } = this.#deps;
-    this.#words.hear(statement, (name) => this.#isNamed(name));
-    const { floor } = statement;
-    if (isPlausibleFloor(floor, times.dayMs, clock.now()) && compareStamps(floor, this.#floorHeard) > 0) this.#floorHeard = floor;
-  }
-
-  /** True for a member, given in hex, whether its record can be read or not. */
-  #isNamed(clusterId: string): boolean {
-    return this.isMember(clusterId) || this.#members?.unreadable.includes(clusterId) === true;
-  }
-
-  /** All members that are not us, in hex; undefined until they were read. */
-  #otherNames(): string[] | undefined {
-    if (this.#members === undefined) return undefined;
-    const { records, unreadable } = this.#members;
-    const names = [...records.map(({ clusterId }) => toHex(clusterId)), ...unreadable];
-    return names.filter((name) => name !== toHex(this.#deps.own.clusterId));
-  }
-
-  /** `low` is zero while members are not known, or nothing was heard of one of them. */
-  async #lowAndFloor(): Promise<{ low: Stamp; floor: Stamp }> {
-    const { replica } = this.#deps;
-    const [frontier, floor] = await Promise.all([replica.frontier(), replica.floor()]);
-    const others = this.#otherNames();
-    return { low: (others === undefined ? undefined : this.#words.lowOf(frontier, others)) ?? stampZero, floor };
-  }
-
-  /**
-   * Goes with every request and answer of a feed. Low and floor only grow and serve the floor, which moves in steps of minutes: they may be
-   * a little old, and are not read from the store for each page.
-   */
-  async #state(): Promise<Statement> {
-    const { clock, times } = this.#deps;
-    const nowMs = clock.monotonic();
-    let stated = this.#stated;
-    if (stated === undefined || nowMs - stated.atMs >= Math.min(statedMsMax, times.dayMs / 100)) {
-      stated = { ...(await this.#lowAndFloor()), atMs: nowMs };
-      this.#stated = stated;
-    }
-    return { wallMs: clock.now(), floor: stated.floor, members: this.#words.all(stated.low) };
-  }
-
   /** An idle slot closes less and less often: who waits for it to be covered waits for nothing then. */
   async #close(): Promise<void> {
     const { replica, times } = this.#deps;
@@ -256,17 +230,10 @@ export class Mesh {
 
   /** Adopts what others know to be the floor, moves it on, and collects what lies below. */
   async #moveFloor(signal: AbortSignal): Promise<void> {
-    const { replica, log, times } = this.#deps;
-    const { low } = await this.#lowAndFloor();
-    const heard = this.#floorHeard;
-    const isKnown = compareStamps(low, stampZero) > 0; // not while there is a member of which nothing is here yet
-    if (isAboveFloor(low, heard)) await replica.raiseFloor(heard);
-    else if (isKnown)
-      log.error(
-        {},
-        'the floor of the mesh is above what this cluster has: it was away for too long, and must be started anew from an empty store',
-      );
-    const lows = [low, ...(this.#otherNames() ?? []).map((name) => this.#words.of(name)?.low ?? stampZero)];
+    const { replica, times } = this.#deps;
+    const { low } = await this.#talk.lowAndFloor();
+    if (isAboveFloor(low, this.#talk.floor)) await replica.raiseFloor(this.#talk.floor);
+    const lows = [low, ...(this.#roster.otherNames() ?? []).map((name) => this.#talk.words.of(name)?.low ?? stampZero)];
     const floor = floorOf(lows, times.dayMs);
     if (floor !== undefined) await replica.raiseFloor(floor);
     await replica.collect(await replica.floor(), signal);

@@ -4,7 +4,7 @@ import { toHex } from '../core/bytes.ts';
 import { covers, type Frontier } from '../core/frontier.ts';
 import { allKeys } from '../core/key.ts';
 import { type Log } from '../core/ports.ts';
-import { type ReceivedWrite } from '../replica/proposal.ts';
+import { type ReceivedWrite, type Standing } from '../replica/proposal.ts';
 import { type Replica } from '../replica/replica.ts';
 import { codeOf, type PeerHealth } from './health.ts';
 import { type Statement } from './statement.ts';
@@ -14,6 +14,9 @@ export interface RepairDeps extends Omit<DriverDeps, 'sink'> {
   readonly replica: Pick<Replica, 'receive' | 'receivePage' | 'frontier'>;
   readonly log: Log;
   readonly state: () => Promise<Statement>;
+  /** Rejects where nothing may be taken from the peer. */
+  readonly hear: (from: Uint8Array, statement: Statement) => Promise<void>;
+  readonly standing: (peer: string) => Standing;
 }
 
 /** Keys that one line of the log names. */
@@ -21,7 +24,7 @@ const namedMax = 10;
 
 /**
  * One exchange over all keys with a member, and the join of its frontier, read before the first sum: once the exchange is through, all
- * that the peer had then is here. What is repaired although our frontier covered it is a defect, counted and logged with its keys.
+ * that the peer had then is here, if its store is still the same afterwards. What is repaired although our frontier covered it is a defect, counted and logged with its keys.
  */
 export async function repair(
   peerId: Uint8Array,
@@ -34,8 +37,10 @@ export async function repair(
   const { replica, clock, log } = deps;
   try {
     const [before, statement] = await Promise.all([replica.frontier(), deps.state()]);
-    const { end } = await upstream.page({ waitMs: 0, cursor: cursorPastAll, frontier: before, statement }, signal);
-    const sink = new RepairSink(replica, before);
+    const ask = { waitMs: 0, cursor: cursorPastAll, frontier: before, statement };
+    const { end, statement: begun } = await upstream.page(ask, signal);
+    await deps.hear(peerId, begun);
+    const sink = new RepairSink(replica, before, deps.standing);
     const report = await new Driver({ ...deps, sink }, link, {
       scope: allKeys,
       direction: 'both',
@@ -43,6 +48,7 @@ export async function repair(
       signal,
       peer: toHex(peerId),
     }).run();
+    await deps.hear(peerId, (await upstream.page(ask, signal)).statement);
     // What was missed may have given way to something that did not come: then not all that the frontier covers is here.
     if (report.parked === 0 && report.missed === 0 && end !== undefined)
       await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, joins: end });
@@ -74,13 +80,16 @@ class RepairSink {
   readonly #replica: Pick<Replica, 'receive'>;
   readonly #covered: Frontier;
 
-  constructor(replica: Pick<Replica, 'receive'>, covered: Frontier) {
+  readonly #standing: (peer: string) => Standing;
+
+  constructor(replica: Pick<Replica, 'receive'>, covered: Frontier, standing: (peer: string) => Standing) {
     this.#replica = replica;
     this.#covered = covered;
+    this.#standing = standing;
   }
 
   async receive(writes: readonly ReceivedWrite[], peer: string): ReturnType<Replica['receive']> {
-    const results = await this.#replica.receive(writes, peer, 'repairs');
+    const results = await this.#replica.receive(writes, peer, this.#standing(peer));
     for (const [index, { write, accepted }] of writes.entries()) {
       if (results[index]?.status !== 'applied' || !covers(this.#covered, accepted)) continue;
       this.defects += 1;

@@ -1,7 +1,8 @@
-import { writeU64, type ByteReader } from '../core/bytes.ts';
+import { type ByteReader } from '../core/bytes.ts';
 import { type ByteWriter } from '../core/byteWriter.ts';
 import { limits } from '../core/limits.ts';
 import { parseStamp, stampBytes, type Stamp } from '../core/stamp.ts';
+import { readLineage, writeLineage, type Lineage } from '../replica/lineage.ts';
 
 /** What a cluster says of a member: itself, or another that it heard it from. */
 export interface MemberWord {
@@ -16,6 +17,8 @@ export interface MemberWord {
 export interface Statement {
   readonly wallMs: number;
   readonly floor: Stamp;
+  /** Of the sender's store. */
+  readonly lineage: Lineage;
   readonly members: readonly MemberWord[];
 }
 
@@ -23,14 +26,15 @@ const clusterIdBytes = 16;
 /** Stamps are made with an incarnation of 32 bits. */
 const incarnationMax = 0xffff_ffff;
 
-/** wall clock u64 ms | floor 16 | count u16 | members, each: cluster id 16 | incarnation u64 | low 16. */
-export function writeStatement(out: ByteWriter, { wallMs, floor, members }: Statement): void {
-  out.bytes(u64(wallMs));
+/** wall clock u64 ms | floor 16 | lineage | count u16 | members, each: cluster id 16 | incarnation u64 | low 16. */
+export function writeStatement(out: ByteWriter, { wallMs, floor, lineage, members }: Statement): void {
+  out.u64(wallMs);
   out.bytes(floor);
+  writeLineage(out, lineage);
   out.u16(members.length);
   for (const { clusterId, incarnation, low } of members) {
     out.bytes(clusterId);
-    out.bytes(u64(incarnation));
+    out.u64(incarnation);
     out.bytes(low);
   }
 }
@@ -39,9 +43,10 @@ export function writeStatement(out: ByteWriter, { wallMs, floor, members }: Stat
 export function readStatement(reader: ByteReader): Statement {
   const wallMs = reader.u64();
   const floor = parseStamp(reader.bytes(stampBytes));
+  const lineage = readLineage(reader);
   const count = reader.u16();
   if (count > limits.membersMax) throw reader.fail(`${count} members: at most ${limits.membersMax} are allowed`);
-  return { wallMs, floor, members: Array.from({ length: count }, () => readWord(reader)) };
+  return { wallMs, floor, lineage, members: Array.from({ length: count }, () => readWord(reader)) };
 }
 
 function readWord(reader: ByteReader): MemberWord {
@@ -49,10 +54,4 @@ function readWord(reader: ByteReader): MemberWord {
   const incarnation = reader.u64();
   if (incarnation > incarnationMax) throw reader.fail(`incarnation ${incarnation}: at most ${incarnationMax} are possible`);
   return { clusterId, incarnation, low: parseStamp(reader.bytes(stampBytes)) };
-}
-
-export function u64(value: number): Uint8Array {
-  const bytes = Buffer.allocUnsafe(8);
-  writeU64(bytes, value, 0);
-  return bytes;
 }

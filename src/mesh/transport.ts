@@ -60,11 +60,14 @@ export class Transport implements AsyncDisposable, Links {
   }
 }
 
-/** What a peer's own error tells us: a mesh that does not fit is final, all else is its trouble or its protocol. */
+/** What a peer says of us, and no other try changes. */
+const finalCodes = ['mesh_mismatch', 'rollback_detected', 'must_bootstrap'] as const;
+
+/** What a peer's own error tells us: what it says of us is told on, all else is its trouble or its protocol. */
 function refusal(origin: string, status: number, bytes: Uint8Array): GkvError {
   const { code, message } = parseError(bytes);
-  const ours: ErrorCode =
-    code === 'mesh_mismatch' ? 'mesh_mismatch' : status === 503 || status === 507 ? 'peer_unreachable' : 'peer_protocol';
+  const final = finalCodes.find((each) => each === code);
+  const ours: ErrorCode = final ?? (status === 503 || status === 507 ? 'peer_unreachable' : 'peer_protocol');
   return new GkvError(ours, `peer ${origin} answered ${status} ${code}: ${message}`);
 }
 

@@ -1,7 +1,7 @@
 import { toHex } from '../core/bytes.ts';
 import { clusterPartOf, lowOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
-import { compareStamps, makeStamp, type Stamp } from '../core/stamp.ts';
+import { compareStamps, makeStamp, stampZero, type Stamp } from '../core/stamp.ts';
 import { instanceOf } from '../crypto/mesh.ts';
 import { type OwnCluster } from './ports.ts';
 import { type MemberWord, type Statement } from './statement.ts';
@@ -52,6 +52,17 @@ export class Words {
       parts.push(partOf(word));
     }
     return lowOf(frontier, parts);
+  }
+
+  /** As `lowOf`, of what we have anything of, of the members that were heard of: how old what we have is. Zero: we have nothing. */
+  ageOf(frontier: Frontier, members: Iterable<string>): Stamp {
+    const heard = [...members].flatMap((member) => this.#heard.get(member) ?? []);
+    const reached = [this.#own, ...heard].flatMap((each) => {
+      const part = frontier.get(partOf(each));
+      return part === undefined ? [] : [part.base, ...part.slots.values()];
+    });
+    const [least] = reached.filter((stamp) => compareStamps(stamp, stampZero) > 0).sort(compareStamps);
+    return least ?? stampZero;
   }
 }
 

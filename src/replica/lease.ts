@@ -12,7 +12,8 @@ const leasesMax = 1_000;
 
 const leaseFormat = 1;
 const holderBytes = 16;
-const nobody = new Uint8Array(holderBytes);
+/** The holder of a lease that is free. */
+export const nobody = new Uint8Array(holderBytes);
 
 /** lease/<name> → format u8=1 | number u64 | holder 16, zero when free. The number rises with every holder: the fencing number. */
 export interface LeaseRecord {

@@ -1,3 +1,4 @@
+import { toHex } from '../core/bytes.ts';
 import { limits } from '../core/limits.ts';
 import { compareStamps, stampBytes, type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
@@ -72,14 +73,20 @@ export async function parkRoom(tx: Transaction): Promise<number> {
 
 /** Parks the writes, for which there must be room. Those that are parked already are no change. */
 export async function parkWrites(tx: Transaction, parked: readonly { received: ReceivedWrite; peer: string }[]): Promise<void> {
-  const changes = new CountChanges();
+  const rows = new Map<string, { row: Uint8Array; received: ReceivedWrite; peer: string }>();
   for (const { received, peer } of parked) {
     const row = storeKey(tables.parked, dueOf(received), received.id, Buffer.from(peer));
-    if ((await tx.get(row)) !== undefined) continue;
-    const value = encodeWrites([received]);
-    changes.add(peer, 1, value.length);
-    tx.set(row, value);
+    rows.set(toHex(row), { row, received, peer });
   }
+  const changes = new CountChanges();
+  await Promise.all(
+    [...rows.values()].map(async ({ row, received, peer }) => {
+      if ((await tx.get(row)) !== undefined) return;
+      const value = encodeWrites([received]);
+      changes.add(peer, 1, value.length);
+      tx.set(row, value);
+    }),
+  );
   await changes.apply(tx);
 }
 
@@ -97,15 +104,17 @@ export async function listParked(snapshot: Snapshot, digests: MeshDigests, limit
   });
 }
 
-/** Takes parked rows away, after their writes were taken in. A row that is gone already is no change. */
+/** Takes parked rows, each named once, away, after their writes were taken in. A row that is gone already is no change. */
 export async function unparkRows(tx: Transaction, rows: readonly Uint8Array[]): Promise<void> {
   const changes = new CountChanges();
-  for (const row of rows) {
-    const value = await tx.get(row);
-    if (value === undefined) continue;
-    changes.add(peerOf(row), -1, -value.length);
-    tx.clear(row);
-  }
+  await Promise.all(
+    rows.map(async (row) => {
+      const value = await tx.get(row);
+      if (value === undefined) return;
+      changes.add(peerOf(row), -1, -value.length);
+      tx.clear(row);
+    }),
+  );
   await changes.apply(tx);
 }
 

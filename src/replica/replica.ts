@@ -16,6 +16,7 @@ import { readFeedPage, type FeedPage } from './feedPage.ts';
 import { raiseFloor, readFloor } from './floor.ts';
 import { readFrontier, waitForCover } from './frontier.ts';
 import { type Follower } from './follower.ts';
+import { lineageOf, type Lineage } from './lineage.ts';
 import { Ingest, type CommitObserver } from './ingest.ts';
 import { listParked, readParkedCount, unparkRows } from './park.ts';
 import {
@@ -149,6 +150,10 @@ export class Replica {
     return this.#deps.store.read((snapshot) => readFrontier(snapshot, this.#own));
   }
 
+  lineage(): Promise<Lineage> {
+    return this.#deps.store.read(lineageOf);
+  }
+
   cursor(peerId: Uint8Array): Promise<FeedCursor | undefined> {
     return this.#deps.store.read((snapshot) => readCursor(snapshot, peerId));
   }
@@ -175,11 +180,20 @@ export class Replica {
       ({ received }) => physicalMsOf(received.write.version) <= latestMs && physicalMsOf(received.accepted) <= latestMs,
     );
     let taken = 0;
-    for (const { received, peer, row } of due) {
-      const [result] = await this.receive([received], peer);
-      if (result?.status === 'parked') continue; // the wall clock went back in the meantime
-      await store.transact((tx) => unparkRows(tx, [row]));
-      taken += 1;
+    for (const peer of new Set(due.map((each) => each.peer))) {
+      const ofPeer = due.filter((each) => each.peer === peer);
+      const results = await this.receive(
+        ofPeer.map(({ received }) => received),
+        peer,
+      );
+      const settled = ofPeer.filter((_, i) => results[i]?.status !== 'parked'); // the wall clock may have gone back in the meantime
+      await store.transact((tx) =>
+        unparkRows(
+          tx,
+          settled.map(({ row }) => row),
+        ),
+      );
+      taken += settled.length;
     }
     return taken;
   }

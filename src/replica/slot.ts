@@ -96,6 +96,11 @@ function closedOf(bytes: Uint8Array): Stamp {
   return startOf(bytes).closed;
 }
 
+/** How many batches were committed under a slot. */
+export function batchesOf(record: Uint8Array): number {
+  return startOf(record).reader.u64();
+}
+
 function startOf(bytes: Uint8Array): { reader: ByteReader; lease: number; closed: Stamp } {
   const reader = new ByteReader(bytes, 'slot record');
   const format = reader.u8();

@@ -10,6 +10,7 @@ import { type Metrics } from '../http/metrics.ts';
 import { type Identity } from '../http/ports.ts';
 import { type Transport } from '../mesh/transport.ts';
 import { type Replica } from '../replica/replica.ts';
+import { createBackups } from './backups.ts';
 import { isLoopback, type HostPort, type ServerConfig } from './config.ts';
 import { type ClusterIdentity } from './identity.ts';
 import { requestMsMax } from './listen.ts';
@@ -24,7 +25,7 @@ import { treeSummary } from './treeSummary.ts';
 export interface AppsDeps extends OpenedMesh {
   readonly opened: OpenStore;
   readonly config: ServerConfig;
-  readonly own: ClusterIdentity;
+  readonly own: ClusterIdentity & { readonly meshKey: Uint8Array };
   readonly digests: MeshDigests;
   readonly replica: Replica;
   readonly transport: Transport;
@@ -62,6 +63,7 @@ export function createApps(deps: AppsDeps): Apps {
     puller: createPuller({ ...shared, random: realRandom }, transport, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
+    backups: createBackups(own, replica, mesh),
     status: statusView({ opened, identity, digests, replica, mesh, ready: () => unready() === undefined }),
     peers: { peers: () => mesh.records().map(peerView) },
     members: {
@@ -79,6 +81,9 @@ export function createApps(deps: AppsDeps): Apps {
     responder: new Responder(shared),
     feed: mesh.feedServer,
     identity: deps.identity,
+    observe: (answer) => {
+      metrics.frame(answer);
+    },
   });
   return { api: api.callback(), mesh: meshApp.callback(), identity };
 }

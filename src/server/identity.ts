@@ -4,7 +4,7 @@ import { type Random } from '../core/ports.ts';
 import { meshIdBytes, meshKeyBytes, openMesh } from '../crypto/mesh.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
-import { type Store } from '../store/store.ts';
+import { type Snapshot, type Store, type Transaction } from '../store/store.ts';
 
 /** Who this cluster is. Made at the first start, and the same for every instance on the store. */
 export interface ClusterIdentity {
@@ -16,6 +16,8 @@ export interface ClusterIdentity {
 }
 
 const identityKey = storeKey(tables.meta, Buffer.from('identity'));
+/** While a store is restored: the digest of the backup. It has no identity until all is there. */
+export const restoringKey = storeKey(tables.meta, Buffer.from('restoring'));
 const identityFormat = 1;
 
 /** format u8=1 | cluster id 16 | incarnation u64 | mesh id 32 | SHA-256 of the mesh key 32. */
@@ -29,19 +31,31 @@ export async function settleIdentity(
   const identity = await store.transact(async (tx) => {
     const stored = await tx.get(identityKey);
     if (stored !== undefined) return checkStored(stored, wanted.meshId, meshKey);
-    const bytes = Buffer.alloc(1 + 16 + 8 + meshIdBytes + meshKeyBytes);
-    bytes.writeUInt8(identityFormat, 0);
-    bytes.set(fresh.clusterId, 1);
-    writeU64(bytes, fresh.incarnation, 17);
-    bytes.set(fresh.meshId, 25);
-    bytes.set(sha256(meshKey), 25 + meshIdBytes);
-    tx.set(identityKey, bytes);
+    if ((await tx.get(restoringKey)) !== undefined)
+      throw new GkvError('bad_config', 'a restore into this store was cut short: run gkvmesh restore with the same file again');
+    setIdentity(tx, fresh, sha256(meshKey));
     return fresh;
   });
   return { ...identity, meshKey };
 }
 
-function checkStored(bytes: Uint8Array, meshId: Uint8Array | undefined, meshKey: Uint8Array): ClusterIdentity {
+/** Who the cluster of a store is, and the SHA-256 of its mesh key; undefined where it was never started. */
+export async function readIdentity(snapshot: Snapshot): Promise<{ identity: ClusterIdentity; keyDigest: Uint8Array } | undefined> {
+  const bytes = await snapshot.get(identityKey);
+  return bytes === undefined ? undefined : decodeIdentity(bytes);
+}
+
+export function setIdentity(tx: Transaction, { clusterId, incarnation, meshId }: ClusterIdentity, keyDigest: Uint8Array): void {
+  const bytes = Buffer.alloc(1 + 16 + 8 + meshIdBytes + meshKeyBytes);
+  bytes.writeUInt8(identityFormat, 0);
+  bytes.set(clusterId, 1);
+  writeU64(bytes, incarnation, 17);
+  bytes.set(meshId, 25);
+  bytes.set(keyDigest, 25 + meshIdBytes);
+  tx.set(identityKey, bytes);
+}
+
+function decodeIdentity(bytes: Uint8Array): { identity: ClusterIdentity; keyDigest: Uint8Array } {
   const reader = new ByteReader(bytes, 'identity');
   const format = reader.u8();
   if (format !== identityFormat)
@@ -49,6 +63,11 @@ function checkStored(bytes: Uint8Array, meshId: Uint8Array | undefined, meshKey:
   const identity = { clusterId: reader.bytes(16), incarnation: reader.u64(), meshId: reader.bytes(meshIdBytes) };
   const keyDigest = reader.bytes(32);
   reader.end();
+  return { identity, keyDigest };
+}
+
+function checkStored(bytes: Uint8Array, meshId: Uint8Array | undefined, meshKey: Uint8Array): ClusterIdentity {
+  const { identity, keyDigest } = decodeIdentity(bytes);
   if (meshId !== undefined && !equalBytes(meshId, identity.meshId)) {
     throw new GkvError('bad_config', `--mesh-id: this store is of mesh ${toHex(identity.meshId)}; a mesh id is fixed at the first start`);
   }
@@ -59,7 +78,7 @@ function checkStored(bytes: Uint8Array, meshId: Uint8Array | undefined, meshKey:
 }
 
 /** A random (version 4) UUID, RFC 9562. */
-function randomUuid(random: Random): Uint8Array {
+export function randomUuid(random: Random): Uint8Array {
   const bytes = Buffer.from(random.bytes(16));
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;

@@ -6,6 +6,7 @@ import { type JoinProgress } from '../mesh/bootstrap.ts';
 import { peerKey } from '../mesh/peers.ts';
 import { Transport } from '../mesh/transport.ts';
 import { runJobs } from '../replica/jobs.ts';
+import { noteOpening, openingIdBytes } from '../replica/lineage.ts';
 import { Reader } from '../replica/read.ts';
 import { type Store } from '../store/store.ts';
 import { createApps, type Apps } from './apps.ts';
@@ -37,6 +38,7 @@ export interface Instance {
 export async function openInstance(opened: OpenStore, config: ServerConfig, log: Log, tls: TlsPorts): Promise<Instance> {
   const { store } = opened;
   const own = await settleIdentity(store, config, realRandom);
+  await noteOpening(store, realRandom.bytes(openingIdBytes));
   const digests = new MeshDigests({ id: own.meshId, key: own.meshKey });
   const tree = await Tree.open(store, digests);
   const donor = await settleJoin(store, config.join, await holdingsOf(store, own.clusterId, digests));
@@ -51,6 +53,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
       storeRetries: () => opened.retries(),
       peers: async () => (await mesh.view()).members.map(peerStatus),
       tlsEndsInMs: () => tls.endsInMs(),
+      faults: () => mesh.faults(),
     },
     log,
   );
@@ -71,7 +74,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   const joining = donor === undefined ? undefined : new Joining(donor, { store, ...inMesh, signal: stopping.signal });
   const unready = (): string | undefined => {
     if (stopping.signal.aborted) return 'it is stopping';
-    return opened.available() ? joining?.unready() : 'its store does not answer';
+    return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
   };
   const shared = { opened, config, own, digests, replica, transport, metrics, log, unready };
   const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });

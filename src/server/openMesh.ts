@@ -53,7 +53,7 @@ export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
     times: { ...meshTimes, dayMs },
     signal,
   });
-  const sink: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.isMember(peer) ? 'repairs' : 'plain') };
+  const sink: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.standing(peer)) };
   const members = new Members({
     replica,
     links: transport,

@@ -2,6 +2,7 @@ import { countOf, bytesOf } from '../core/sum.ts';
 import { hostPortText } from '../core/hostPort.ts';
 import { rootSum } from '../aae/tree.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { type GkvError } from '../core/errors.ts';
 import { compareStamps, stampToHex, stampZero } from '../core/stamp.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type Identity, type MeshStatus, type PeerStatus, type PeerView, type StatusReport, type StatusView } from '../http/ports.ts';
@@ -52,7 +53,7 @@ export function peerView({ clusterId, address, regionName }: PeerRecord): PeerVi
   return { clusterId: uuidText(clusterId), address: hostPortText(address), regionName };
 }
 
-function meshStatus({ members, unreadable, low, floor }: MeshView, own: string): MeshStatus {
+function meshStatus({ members, unreadable, low, floor, fault }: MeshView, own: string): MeshStatus {
   const lows = [
     { clusterId: own, low },
     ...members.map((member) => ({ clusterId: uuidText(member.record.clusterId), low: member.low ?? stampZero })),
@@ -64,10 +65,11 @@ function meshStatus({ members, unreadable, low, floor }: MeshView, own: string):
     low: stampToHex(low),
     floor: stampToHex(floor),
     floorHeldBackBy: lows.filter((each) => compareStamps(each.low, least.low) === 0).map(({ clusterId }) => clusterId),
+    fault: textOf(fault),
   };
 }
 
-export function peerStatus({ record, low, health }: MemberView): PeerStatus {
+export function peerStatus({ record, low, health, fault }: MemberView): PeerStatus {
   const at = (ms: number | undefined): number | null => (ms === undefined || ms === 0 ? null : ms);
   return {
     ...peerView(record),
@@ -83,7 +85,12 @@ export function peerStatus({ record, low, health }: MemberView): PeerStatus {
     lastError: health?.lastError === undefined ? null : `${health.lastError.code}: ${health.lastError.message}`,
     lastExchange: health?.lastExchange ?? null,
     defects: health?.defects ?? 0,
+    fault: textOf(fault),
   };
+}
+
+function textOf(fault: GkvError | undefined): string | null {
+  return fault === undefined ? null : `${fault.code}: ${fault.message}`;
 }
 
 /** Candidate writes held, and the bytes of their keys and values. */

@@ -13,6 +13,8 @@ export const tables = {
   leaseBeat: 0x04,
   /** Up to where slots that have no record are closed. */
   slotBase: 0x05,
+  /** The last starts of the store. */
+  opening: 0x06,
   head: 0x10,
   /** Values of writes under the zero leaf grant, where they are no part of their heads: key. */
   value: 0x11,
@@ -32,6 +34,8 @@ export const tables = {
   frontier: 0x50,
   cursor: 0x51,
   floor: 0x52,
+  /** What each peer said of its store, directly. */
+  member: 0x53,
 } as const;
 
 export type Table = (typeof tables)[keyof typeof tables];

@@ -51,6 +51,8 @@ export interface InstanceOptions {
   readonly database?: MemoryDatabase;
   readonly store?: Store;
   readonly cluster?: number;
+  /** Made of `cluster` otherwise. */
+  readonly clusterId?: Uint8Array;
   readonly slot?: number;
   readonly slots?: SlotSource;
   readonly seed?: number;
@@ -79,7 +81,7 @@ export async function openInstance(options: InstanceOptions = {}): Promise<Insta
   const digests = new DenseDigests(fan);
   const store = options.store ?? (await openTestedStore(options, clock, random));
   const tree = await Tree.open(store, digests);
-  const clusterId = new Uint8Array(16).fill(cluster);
+  const clusterId = options.clusterId ?? new Uint8Array(16).fill(cluster);
   const replica = await Replica.open({
     store,
     digests,

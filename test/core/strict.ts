@@ -8,7 +8,7 @@ export function refuses(decode: (bytes: Uint8Array) => unknown, bytes: Uint8Arra
     decode(bytes);
     return false;
   } catch (error) {
-    if (hasCode(error, 'malformed', 'too_large', 'peer_protocol', 'mesh_mismatch')) return true;
+    if (hasCode(error, 'malformed', 'too_large', 'peer_protocol', 'mesh_mismatch', 'corrupt')) return true;
     throw error;
   }
 }

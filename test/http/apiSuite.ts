@@ -275,6 +275,7 @@ function surroundings(url: (path: string) => string): void {
     assert.deepEqual(Object.keys(description.paths).sort(), [
       '/cluster_id',
       '/control/aae/pull',
+      '/control/backup',
       '/control/key',
       '/control/members/add',
       '/control/members/remove',

@@ -39,6 +39,10 @@ function recordingLog(lines: TestApi['lines']): Log {
   return { ...silentLog, error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
 }
 
+async function* noBackup(): AsyncGenerator<Buffer> {
+  yield await Promise.resolve(Buffer.from('backup'));
+}
+
 const peer = {
   clusterId: '00000000-0000-4000-8000-000000000001',
   address: 'us:6200',
@@ -55,6 +59,7 @@ const peer = {
   lastError: null,
   lastExchange: null,
   defects: 5,
+  fault: null,
 };
 
 /** The API over a stub store, on a free port of loopback. */
@@ -68,6 +73,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     clockAheadMs: () => 1_500,
     storeAvailable: () => true,
     storeRetries: () => 0,
+    faults: () => 0,
     peers: () => Promise.resolve([peer]),
     tlsEndsInMs: () => [{ port: 'mesh', ms: 2_500 }],
   };
@@ -91,6 +97,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
           mesh: null,
         }),
     },
+    backups: { open: noBackup },
     identity,
     peers: { peers: () => [] },
     entries: { candidates: () => Promise.resolve([]) },

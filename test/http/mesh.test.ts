@@ -6,16 +6,21 @@ import { GkvError } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/ports.ts';
 import { type HostRule } from '../../src/http/gate.ts';
 import { createMeshApp } from '../../src/http/mesh.ts';
+import { type Answer } from '../../src/http/shell.ts';
 import { type FrameResponder } from '../../src/http/ports.ts';
 import { listen, type Listener } from '../../src/server/listen.ts';
 import { realClock } from '../../src/server/real.ts';
 
 const octets = { 'content-type': 'application/octet-stream' };
 
-function startMesh(responder: FrameResponder, kind: HostRule['kind'] = 'loopback'): Promise<Listener> {
+function startMesh(
+  responder: FrameResponder,
+  kind: HostRule['kind'] = 'loopback',
+  observe: (answer: Answer) => void = () => undefined,
+): Promise<Listener> {
   const { signal } = new AbortController();
   const rest = { clock: realClock, log: silentLog, requestIdPrefix: 'm', bodyArrivalMsMax: 5_000, signal };
-  const app = createMeshApp({ responder, feed: echo, identity: echo, hosts: { kind, names: [] }, ...rest });
+  const app = createMeshApp({ responder, feed: echo, identity: echo, hosts: { kind, names: [] }, observe, ...rest });
   return listen(app.callback(), { host: '127.0.0.1', port: 0 });
 }
 
@@ -48,6 +53,18 @@ describe('mesh port', () => {
     const { status, bytes } = await exchange(mesh, Buffer.from('x'));
     assert.equal(status, 409);
     assert.deepEqual(JSON.parse(bytes.toString()), { error: { code: 'mesh_mismatch', message: 'another mesh' } });
+  });
+
+  it('I9: every answer is told with its route, and a refused frame with its code', async () => {
+    const told: string[] = [];
+    const answers = [Promise.reject(new GkvError('mesh_mismatch', 'another mesh')), Promise.resolve(new Uint8Array(1))];
+    answers[0]?.catch(() => undefined);
+    const responder: FrameResponder = { answer: () => answers.shift() ?? Promise.reject(new Error('a fault of ours')) };
+    await using mesh = await startMesh(responder, 'loopback', ({ route, code }) => told.push(`${route} ${code ?? 'ok'}`));
+    for (let i = 0; i < 3; i += 1) await exchange(mesh, Buffer.from('x'));
+    await exchange(mesh, Buffer.alloc(frameBytesMax + 1));
+    await request(`http://${mesh.address}/elsewhere/${'x'.repeat(100)}`);
+    assert.deepEqual(told, ['/exchange mesh_mismatch', '/exchange ok', '/exchange internal', '/exchange too_large', 'other unknown_path']);
   });
 
   it('may be called by any name beyond loopback, but still not by web pages', async () => {

@@ -31,7 +31,7 @@ async function serve(writes = 0): Promise<Served> {
   const stop = new AbortController();
   const server: FeedServer = new FeedServer({
     ...{ feed: instance.replica, digests, own: { clusterId: instance.clusterId, incarnation: 1 }, clock, signal: stop.signal },
-    hear: () => void (served.heard += 1),
+    hear: () => Promise.resolve(void (served.heard += 1)),
     state: () => Promise.resolve(saysNothing),
   });
   const ask = async (asked: Partial<FeedAsk> = {}): Promise<{ page: FeedAnswer; names: string[] }> => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import { hasCode } from '../../src/core/errors.ts';
 import { compareStamps, physicalMsOf, stampZero } from '../../src/core/stamp.ts';
 import { floorOf, isAboveFloor, isPlausibleFloor } from '../../src/mesh/floor.ts';
 import { headKey } from '../../src/replica/change.ts';
@@ -180,12 +181,13 @@ describe('M10: floors that are heard', () => {
     const away = await openCluster(network, 3, { clock, times: { dayMs: hourMs } });
     await floorJob(away);
     await closedUpTo(away, clock.now() - 5 * hourMs);
-    await hear(away, clock.now() - 2 * hourMs);
+    await assert.rejects(hear(away, clock.now() - 2 * hourMs), (error) => hasCode(error, 'unavailable'));
     await floorJob(away);
     assert.deepEqual(
       away.lines.map(({ level }) => level),
       ['error'],
     );
     assert.ok(physicalMsOf(await away.replica.floor()) < clock.now() - 2 * hourMs);
+    assert.ok(hasCode(away.mesh.fault(), 'must_bootstrap'));
   });
 });

@@ -48,7 +48,7 @@ async function follow(instance: Instance, link: PeerLink, sleepsMax: number, wai
   const upstream = new Upstream(link, liarId, { digests, clusterId: instance.clusterId, random });
   const deps = {
     ...{ replica: instance.replica, clock, random, log: recordingLog(lines), waitMs },
-    ...{ state: () => Promise.resolve(saysNothing), hear: () => undefined, onPage: () => undefined },
+    ...{ state: () => Promise.resolve(saysNothing), hear: () => Promise.resolve(), onPage: () => undefined },
   };
   await new Follower(liarId, upstream, health, deps).run(stop.signal);
   return { health, slept, lines };

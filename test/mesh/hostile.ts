@@ -12,7 +12,13 @@ import { DenseDigests } from '../aae/world.ts';
 export const liarId = new Uint8Array(16).fill(9);
 export const digests = new DenseDigests(4);
 
-export const saysNothing: Statement = { wallMs: 0, floor: stampZero, members: [] };
+/** Nothing but what whoever speaks must say of itself. */
+export const saysNothing: Statement = {
+  wallMs: 0,
+  floor: stampZero,
+  lineage: { openings: [{ id: new Uint8Array(8).fill(9), began: 0 }], progress: 0 },
+  members: [{ clusterId: liarId, incarnation: 1, low: stampZero }],
+};
 
 export function stampAt(ms: number): Stamp {
   return makeStamp(ms, 0, parseInstance(new Uint8Array(8)));

@@ -43,6 +43,7 @@ class Mesh implements AsyncDisposable {
       feed: { answer },
       identity: { answer },
       hosts: { kind: 'loopback', names: [] },
+      observe: () => undefined,
       ...rest,
     });
     mesh.#listener = await listen(app.callback(), { host: '127.0.0.1', port: 0 }, times, tls === 'plain' ? undefined : mesh.#tls());

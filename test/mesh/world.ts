@@ -11,6 +11,8 @@ import { uuidText } from '../../src/core/uuid.ts';
 import { Mesh, meshTimes, type MeshTimes } from '../../src/mesh/mesh.ts';
 import { type Links } from '../../src/mesh/ports.ts';
 import { runJobs } from '../../src/replica/jobs.ts';
+import { noteOpening, openingIdBytes } from '../../src/replica/lineage.ts';
+import { realRandom } from '../../src/server/real.ts';
 import { openInstance, set, type Instance, type InstanceOptions } from '../aae/world.ts';
 import { TestClock, until } from '../support.ts';
 
@@ -122,6 +124,7 @@ export async function openCluster(network: Network, cluster: number, options: Cl
   const { clock = new TestClock(), incarnation = 1, jobs, times } = options;
   const instance = await openInstance({ seed: cluster * 10, ...options, clock, cluster });
   const { store, digests, replica, clusterId, random } = instance;
+  await noteOpening(store, realRandom.bytes(openingIdBytes));
   const stop = new AbortController();
   const address = { host: 'cluster', port: cluster };
   const lines: Cluster['lines'] = [];
@@ -136,8 +139,7 @@ export async function openCluster(network: Network, cluster: number, options: Cl
     signal: stop.signal,
   });
   const sink = {
-    receive: (writes: Parameters<typeof replica.receive>[0], peer: string) =>
-      replica.receive(writes, peer, mesh.isMember(peer) ? 'repairs' : 'plain'),
+    receive: (writes: Parameters<typeof replica.receive>[0], peer: string) => replica.receive(writes, peer, mesh.standing(peer)),
   };
   const responder = new Responder({ store, digests, clusterId, sink, clock });
   network.serve(address, { feed: (frame) => mesh.feedServer.answer(frame), exchange: (frame) => responder.answer(frame) });
@@ -180,7 +182,7 @@ export async function openWorld(count: number, options: ClusterOptions = {}): Pr
   return { network, clock, clusters, [Symbol.asyncDispose]: close };
 }
 
-async function sumOf({ store, digests }: Instance): Promise<string> {
+export async function sumOf({ store, digests }: Instance): Promise<string> {
   return toHex(await store.read((snapshot) => rootSum(snapshot, digests)));
 }
 

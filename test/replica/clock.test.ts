@@ -16,7 +16,7 @@ const steps = fc.array(
 );
 
 describe('hybrid clock', () => {
-  it('R3: stamps rise with every call, whatever the wall clock does and whatever is observed', () => {
+  it('G14: G15: R3: (replaced) stamps rise with every call, whatever the wall clock does and whatever is observed', () => {
     fc.assert(
       fc.property(steps, (list) => {
         const wall = new FakeClock();

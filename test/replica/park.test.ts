@@ -15,7 +15,7 @@ async function world(): Promise<{ instance: Instance; clock: FakeClock; at: (ahe
 }
 
 describe('parking', () => {
-  it('G39: R9: a write a year ahead is parked and counted, unseen, and moves no clock', async () => {
+  it('G39: K13: R9: a write a year ahead is parked and counted, unseen, and moves no clock', async () => {
     const { instance, clock, at } = await world();
     const { replica, digests, store } = instance;
     const [result] = await replica.receive([received(digests, 'k', at(yearMs))], 'peer');

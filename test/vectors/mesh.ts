@@ -12,10 +12,14 @@ const frontier = cat(
   cat(hex('a1b2c3d4e5f6'), accepted, u16(2), u16(0), version, u16(255), accepted),
 );
 
-/** wall clock | floor | count | members: cluster id, incarnation, low. */
+/** progress | count | openings: id, began. */
+const lineage = cat(u64(1_234), u8(2), hex('0102030405060708'), u64(0), hex('1112131415161718'), u64(1_000));
+
+/** wall clock | floor | lineage | count | members: cluster id, incarnation, low. */
 const statement = cat(
   u64(1_700_000_000_789),
   cat(be(1_699_999_200_000, 6), Buffer.alloc(10)),
+  lineage,
   u16(2),
   cat(clusterId, u64(1), version),
   cat(otherId, u64(0xffff_ffff), accepted),

@@ -20,10 +20,16 @@ const emptyTree = EmptyBTree as Tree;
 export class MemoryDatabase {
   readonly watches = new Watches();
   readonly #recent = new RecentCommits();
-  readonly #tree = emptyTree.clone();
+  readonly #tree: Tree;
   /** The tree as of `#version`; readers of one version share it. */
   #view: TreeView | undefined;
-  #version = 0;
+  #version: number;
+
+  /** Empty, or with what another holds now, as a copy of its files would have it. */
+  constructor(original?: MemoryDatabase) {
+    this.#tree = (original === undefined ? emptyTree : original.#tree).clone();
+    this.#version = original === undefined ? 0 : original.#version;
+  }
 
   /** A snapshot of what is committed now, which later commits are checked against until it is closed. */
   open(): OpenSnapshot {

@@ -10,6 +10,7 @@ import { Mesh } from '../../../src/mesh/mesh.ts';
 import { peerKey } from '../../../src/mesh/peers.ts';
 import { type Links } from '../../../src/mesh/ports.ts';
 import { Leases } from '../../../src/replica/lease.ts';
+import { noteOpening, openingIdBytes } from '../../../src/replica/lineage.ts';
 import { Replica } from '../../../src/replica/replica.ts';
 import { fenceSlot, LeasedSlots } from '../../../src/replica/slots.ts';
 import { runJobs } from '../../../src/replica/jobs.ts';
@@ -73,6 +74,7 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
   const { clock, random, log, digests, settings, plant } = deps;
   const store = plant.store?.(deps.store) ?? deps.store;
   const own = await settleIdentity(store, { meshId: digests.meshId, meshKey: undefined }, random);
+  await noteOpening(store, random.bytes(openingIdBytes));
   const tree = await Tree.open(store, digests);
   const leases = new Leases({ store, clock, log, holder: random.bytes(holderBytes), onExpired: fenceSlot });
   const replica = await Replica.open({

@@ -186,9 +186,12 @@ function leavingIn(life: Life, gone: AbortSignal): AbortSignal {
 /** As the real transport reads a peer's error. Anything that is no GkvError is a bug of ours, and shows as itself. */
 function refusal(error: unknown): [ErrorCode, string] {
   if (!(error instanceof GkvError)) throw error;
-  if (error.code === 'mesh_mismatch') return [error.code, error.message];
+  if (final.has(error.code)) return [error.code, error.message];
   return [unavailable.has(error.code) ? 'peer_unreachable' : 'peer_protocol', `${error.code}: ${error.message}`];
 }
+
+/** What a peer says of us, and no other try changes. */
+const final = new Set<ErrorCode>(['mesh_mismatch', 'rollback_detected', 'must_bootstrap']);
 
 /** Codes that go out as 503 or 507. */
 const unavailable = new Set<ErrorCode>([

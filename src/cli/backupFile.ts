@@ -1,0 +1,84 @@
+import { createReadStream } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import { BackupOrder, type BackupProgress } from '../backup/read.ts';
+import { readRecords, type RawRecord } from '../backup/record.ts';
+import { GkvError } from '../core/errors.ts';
+
+/** A file's bytes, a chunk at a time. Error: `bad_config` where it cannot be read. */
+export async function* fileChunks(path: string): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of createReadStream(path)) yield chunk as Buffer; // without an encoding it gives buffers
+  } catch (cause) {
+    throw new GkvError('bad_config', `${path} cannot be read: ${cause instanceof Error ? cause.message : ''}`, { cause });
+  }
+}
+
+/** What a file that broke off holds of a backup. */
+export interface Begun {
+  /** The header's bytes. */
+  readonly header: Uint8Array;
+  readonly progress: BackupProgress;
+  /** Where its last whole record ends. */
+  readonly end: number;
+  readonly isComplete: boolean;
+}
+
+/** Checks what there is; undefined where not even the header is whole. Error: `corrupt`. */
+export async function readBegun(path: string): Promise<Begun | undefined> {
+  const order = new BackupOrder();
+  let header: Uint8Array | undefined;
+  let last: RawRecord | undefined;
+  for await (const record of readRecords(fileChunks(path), { cut: 'leave out' })) {
+    order.take(record);
+    header ??= record.payload;
+    last = record;
+  }
+  if (header === undefined || last === undefined) return undefined;
+  return { header, progress: order.progress, end: last.end, isComplete: order.isComplete };
+}
+
+/** Where records go: a file, synced at its end, or standard output. */
+export interface BackupTarget extends AsyncDisposable {
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+export const standardOutput: BackupTarget = {
+  write: (bytes) =>
+    new Promise((resolve, reject) => {
+      process.stdout.write(bytes, (error) => {
+        if (error instanceof Error) reject(error);
+        else resolve();
+      });
+    }),
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+};
+
+/** A new file, or one that goes on at `end`. Errors: `bad_config` where it is there already, or cannot be written. */
+export async function openTarget(path: string, end: number | undefined): Promise<BackupTarget> {
+  const file = await opened(path, end);
+  if (end !== undefined) await file.truncate(end);
+  let at = end ?? 0;
+  return {
+    write: async (bytes) => {
+      for (let from = 0; from < bytes.length;) {
+        const { bytesWritten } = await file.write(bytes, from, bytes.length - from, at);
+        from += bytesWritten;
+        at += bytesWritten;
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      await file.sync();
+      await file.close();
+    },
+  };
+}
+
+async function opened(path: string, end: number | undefined): Promise<FileHandle> {
+  try {
+    return await open(path, end === undefined ? 'wx' : 'r+');
+  } catch (cause) {
+    const exists = cause instanceof Error && 'code' in cause && cause.code === 'EEXIST';
+    const why = exists ? 'is there already: name another, or go on with --resume' : 'cannot be written';
+    throw new GkvError('bad_config', `${path} ${why}`, { cause });
+  }
+}

@@ -1,0 +1,34 @@
+import { backupOf } from '../backup/source.ts';
+import { sha256 } from '../crypto/digest.ts';
+import { type Backups } from '../http/ports.ts';
+import { compareStamps, stampZero, type Stamp } from '../core/stamp.ts';
+import { isAboveFloor } from '../mesh/floor.ts';
+import { type Mesh } from '../mesh/mesh.ts';
+import { type Replica } from '../replica/replica.ts';
+import { type ClusterIdentity } from './identity.ts';
+import { realClock } from './real.ts';
+
+const lowMsMax = 15_000;
+const lowPauseMs = 100;
+
+/** Backups of the cluster that an instance belongs to. */
+export function createBackups(own: ClusterIdentity & { readonly meshKey: Uint8Array }, replica: Replica, mesh: Mesh): Backups {
+  const deps = {
+    replica,
+    own: { ...own, keyDigest: sha256(own.meshKey) },
+    low: () => knownLow(mesh),
+    nowMs: () => realClock.now(),
+    isAboveFloor,
+  };
+  return { open: (resume, signal) => backupOf(deps, resume, signal) };
+}
+
+/** Just after a start not all members are heard of, and low is not known: a floor that moves then would end the backup for nothing. */
+async function knownLow(mesh: Mesh): Promise<Stamp> {
+  const untilMs = realClock.monotonic() + lowMsMax;
+  for (;;) {
+    const { low } = await mesh.view();
+    if (compareStamps(low, stampZero) !== 0 || realClock.monotonic() >= untilMs) return low;
+    await realClock.sleep(lowPauseMs);
+  }
+}

@@ -1,0 +1,22 @@
+import { GkvError } from '../core/errors.ts';
+import { type Clock } from '../core/ports.ts';
+import { assertUnserved, fenceAll } from '../replica/unserved.ts';
+import { type Store } from '../store/store.ts';
+import { readIdentity, setIdentity, type ClusterIdentity } from './identity.ts';
+
+/**
+ * Gives a store that was restored from a copy a new incarnation, so that it may go on in its mesh. What it claimed to have of its own writes is claimed
+ * no more, because others may hold some that this copy lost; cursors and what it has of others stay. Errors: `data_locked` while an
+ * instance serves from it; `bad_config` where it is empty.
+ */
+export async function renewStore(store: Store, clock: Clock): Promise<ClusterIdentity> {
+  await assertUnserved(store, clock);
+  return store.transact(async (tx) => {
+    const stored = await readIdentity(tx);
+    if (stored === undefined) throw new GkvError('bad_config', 'this store is empty: there is nothing to renew');
+    const renewed = { ...stored.identity, incarnation: stored.identity.incarnation + 1 };
+    setIdentity(tx, renewed, stored.keyDigest);
+    await fenceAll(tx);
+    return renewed;
+  });
+}

@@ -1,0 +1,119 @@
+import { Tree } from '../aae/tree.ts';
+import { readBackup, writesOf, type VerifiedBackup } from '../backup/read.ts';
+import { equalBytes, toHex } from '../core/bytes.ts';
+import { GkvError } from '../core/errors.ts';
+import { clusterPartOf } from '../core/frontier.ts';
+import { silentLog, type Clock, type Random } from '../core/ports.ts';
+import { makeStamp } from '../core/stamp.ts';
+import { sha256 } from '../crypto/digest.ts';
+import { instanceOf, MeshDigests } from '../crypto/mesh.ts';
+import { raiseFloor } from '../replica/floor.ts';
+import { joinFrontier } from '../replica/frontier.ts';
+import { Replica } from '../replica/replica.ts';
+import { fixedSlot } from '../replica/slots.ts';
+import { assertUnserved } from '../replica/unserved.ts';
+import { tables } from '../store/keyspace.ts';
+import { type Snapshot, type Store } from '../store/store.ts';
+import { randomUuid, restoringKey, setIdentity, type ClusterIdentity } from './identity.ts';
+
+export interface RestoreDeps {
+  readonly store: Store;
+  readonly feedPartitions: 1 | 16;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly meshKey: Uint8Array;
+  /** Told how many writes are restored. */
+  readonly onProgress: (done: number) => void;
+}
+
+/**
+ * Fills an empty store with a backup that was verified, page by page through the one way in; `chunks` is the same file again, checked again. Until
+ * all is there the store has no identity and is not served; begun again with the same file it goes through it from the start, and what is there already
+ * changes nothing. At last, in one transaction: the frontier, the old incarnation's own part with it, the floor, and a new incarnation. Errors: `bad_config` where
+ * the store is not empty or the mesh key is another; `data_locked`; `version_future` where our clock is behind; `corrupt`.
+ */
+export async function restoreStore(
+  backup: VerifiedBackup,
+  chunks: AsyncIterable<Uint8Array>,
+  as: 'same cluster' | 'new cluster',
+  deps: RestoreDeps,
+): Promise<ClusterIdentity> {
+  const { store, random, meshKey, clock } = deps;
+  const { header, trailer, digest } = backup;
+  if (!equalBytes(sha256(meshKey), header.keyDigest))
+    throw new GkvError('bad_config', '--mesh-key: is not the key of the cluster that was backed up');
+  await assertUnserved(store, clock);
+  await begin(store, digest);
+  const { clusterId, incarnation, meshId } = header;
+  const identity =
+    as === 'new cluster' ? { clusterId: randomUuid(random), incarnation: 1, meshId } : { clusterId, incarnation: incarnation + 1, meshId };
+  const digests = new MeshDigests({ id: meshId, key: meshKey });
+  const replica = await openReplica(identity, digests, deps);
+  try {
+    await takePages(replica, digests, chunks, backup, deps.onProgress);
+  } finally {
+    await replica.close();
+  }
+  const own = clusterPartOf(makeStamp(0, 0, instanceOf(identity.clusterId, identity.incarnation, 0)));
+  await store.transact(async (tx) => {
+    await joinFrontier(tx, trailer.frontier, own);
+    await raiseFloor(tx, trailer.floor);
+    setIdentity(tx, identity, header.keyDigest);
+    tx.clear(restoringKey);
+  });
+  return identity;
+}
+
+/** Notes whose restore it is. Error: `bad_config` where the store holds anything but a part of that. */
+async function begin(store: Store, digest: Uint8Array): Promise<void> {
+  await store.transact(async (tx) => {
+    const restoring = await tx.get(restoringKey);
+    if (restoring === undefined && (await isEmpty(tx))) tx.set(restoringKey, digest);
+    else if (restoring === undefined || !equalBytes(restoring, digest))
+      throw new GkvError('bad_config', `the store is not empty${restoring === undefined ? '' : ': it holds a part of another backup'}`);
+  });
+}
+
+async function isEmpty(snapshot: Snapshot): Promise<boolean> {
+  const rows = await snapshot.range({ start: Uint8Array.of(tables.meta), end: Uint8Array.of(0xff) }, { limit: 1 });
+  return rows.length === 0;
+}
+
+async function openReplica(own: ClusterIdentity, digests: MeshDigests, { store, feedPartitions, clock }: RestoreDeps): Promise<Replica> {
+  return Replica.open({
+    store,
+    digests,
+    instanceOf: (slot) => instanceOf(own.clusterId, own.incarnation, slot),
+    slots: fixedSlot(store, 0),
+    clock,
+    log: silentLog,
+    followers: [await Tree.open(store, digests)],
+    feedPartitions,
+    observer: { commit: () => undefined },
+  });
+}
+
+async function takePages(
+  replica: Replica,
+  digests: MeshDigests,
+  chunks: AsyncIterable<Uint8Array>,
+  { header, digest }: VerifiedBackup,
+  onProgress: (done: number) => void,
+): Promise<void> {
+  let done = 0;
+  let last: Uint8Array = new Uint8Array(0);
+  for await (const part of readBackup(chunks)) {
+    last = part.record.digest;
+    if (part.kind !== 'page') continue;
+    const results = await replica.receive(writesOf(part.page, digests), toHex(header.clusterId));
+    const odd = results.find(({ status }) => status === 'parked' || status === 'refused' || status === 'below_floor');
+    if (odd !== undefined)
+      throw new GkvError(
+        'version_future',
+        `a write of the backup is ${odd.status}: this machine's clock is behind; set it and begin again`,
+      );
+    done += results.length;
+    onProgress(done);
+  }
+  if (!equalBytes(last, digest)) throw new GkvError('corrupt', 'the backup was changed while it was restored');
+}

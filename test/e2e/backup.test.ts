@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, describe, it } from 'mocha';
+import { request } from 'undici';
+import { Scene } from './server.ts';
+
+describe('gkvmesh backup and restore', function () {
+  this.timeout(120_000);
+  const scene = new Scene();
+  after(() => scene.close());
+
+  it('B1, B5: to a file, to standard output, resumed, verified and restored; a damaged one is corrupt', async () => {
+    const server = await scene.server();
+    await server.fill('k', 5_000, 'v'.repeat(300));
+    const file = join(scene.dir(), 'backup');
+    const made = await scene.run(['backup', file, '--url', server.api]);
+    assert.equal(made.code, 0, made.stderr);
+    const out = await scene.run(['backup', '-', '--url', server.api]);
+    const sum = (await server.tree()).sum;
+    const again = await scene.run(['backup', file, '--url', server.api]);
+    assert.match(again.stderr, /bad_config: .* is there already/);
+    const bytes = readFileSync(file);
+    const cut = join(scene.dir(), 'cut');
+    writeFileSync(cut, bytes.subarray(0, bytes.length / 2));
+    assert.match((await scene.run(['backup', 'verify', cut])).stderr, /^gkvmesh: corrupt: /m);
+    const resumed = await scene.run(['backup', cut, '--resume', '--url', server.api]);
+    assert.equal(resumed.code, 0, resumed.stderr);
+    writeFileSync(`${cut}-`, out.stdout);
+    for (const path of [file, cut, `${cut}-`]) {
+      const verified = await scene.run(['backup', 'verify', path]);
+      assert.match(verified.stdout.toString(), /5000 writes in \d+ pages: whole and undamaged\n$/);
+    }
+    await server.stop();
+
+    const data = join(scene.dir(), 'data');
+    const restored = await scene.run(['restore', cut, '--data', data]);
+    assert.equal(restored.stdout.toString(), `cluster ${server.clusterId} is restored: incarnation 2, 5000 writes\n`, restored.stderr);
+    assert.match((await scene.run(['restore', cut, '--data', data])).stderr, /bad_config: the store is not empty/);
+    const back = await scene.server(data);
+    assert.equal((await back.tree()).sum, sum);
+  });
+
+  it('B7: a client that leaves ends its backup, and the server goes on', async () => {
+    const server = await scene.server();
+    await server.fill('k', 5_000, 'v'.repeat(1_000));
+    for (let i = 0; i < 5; i += 1) {
+      const { body, statusCode } = await request(`${server.api}/control/backup`, { method: 'POST', body: '{}' });
+      assert.equal(statusCode, 200);
+      body.on('error', () => undefined);
+      await new Promise((resolve) => body.once('data', resolve));
+      body.destroy();
+    }
+    const wrong = await server.post('/control/backup', { resume: { header: '', digest: '', pages: 0, writes: 0 } });
+    assert.equal(wrong.status, 400);
+    assert.equal(await server.read('k00001'), `${'v'.repeat(1_000)}k00001`);
+    assert.equal((await server.stop()).code, 0);
+  });
+});

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'mocha';
+import { hasCode } from '../../src/core/errors.ts';
+import { latestOf } from '../../src/core/frontier.ts';
+import { type Clock } from '../../src/core/ports.ts';
+import { compareStamps, makeStamp, parseInstance } from '../../src/core/stamp.ts';
+import { isAboveFloor } from '../../src/mesh/floor.ts';
+import { realClock } from '../../src/server/real.ts';
+import { MemoryDatabase } from '../../src/store/memory/database.ts';
+import { TestClock, until } from '../support.ts';
+import { areLevel, Region, renew, startMesh } from './region.ts';
+import { Network } from './world.ts';
+
+const dayMs = 86_400_000;
+
+describe('a store that is restored or cloned', function () {
+  this.timeout(60_000);
+  const running = new Set<Region>();
+  let network = new Network();
+  afterEach(async () => {
+    await Promise.all([...running].map((region) => region.stop()));
+    running.clear();
+    network = new Network();
+  });
+
+  function started(...regions: readonly Region[]): void {
+    for (const region of regions) running.add(region);
+  }
+
+  async function mesh(count: number, clock?: Clock): Promise<Region[]> {
+    const regions = await startMesh(network, count, clock);
+    started(...regions);
+    await until(() => areLevel(regions));
+    return regions;
+  }
+
+  async function stop(region: Region | undefined): Promise<void> {
+    assert(region !== undefined);
+    running.delete(region);
+    await region.stop();
+  }
+
+  async function startOn(database: MemoryDatabase, port: number, clock: Clock = realClock): Promise<Region> {
+    const region = await Region.start({ network, port, database, clock });
+    started(region);
+    return region;
+  }
+
+  async function faultOf(region: Region, peer: string): Promise<string | undefined> {
+    const { members } = await region.mesh.view();
+    return members.find(({ record }) => Buffer.from(record.clusterId).toString('hex') === peer)?.fault?.code;
+  }
+
+  it('M20: a restored copy is detected by every peer it speaks to, however long the store ran before; its pages and claims change nothing', async () => {
+    const [one, two, three] = await mesh(3);
+    assert(one !== undefined && two !== undefined && three !== undefined);
+    await one.set('kept', '1');
+    await until(() => areLevel([one, two, three]));
+    const copy = new MemoryDatabase(one.database);
+    await one.set('later', '2');
+    await until(() => areLevel([one, two, three]));
+    await stop(one);
+    const before = await two.sum();
+    const restored = await startOn(copy, 1);
+    await restored.set('from the copy', '3');
+    await until(
+      async () => (await faultOf(two, one.name)) === 'rollback_detected' && (await faultOf(three, one.name)) === 'rollback_detected',
+    );
+    await until(() => hasCode(restored.mesh.fault(), 'rollback_detected'));
+    assert.equal(await two.sum(), before);
+    assert.equal(await three.sum(), before);
+    assert.equal(two.mesh.standing(one.name), 'plain');
+    assert.equal(two.mesh.faults(), 1);
+  });
+
+  it('M22: after renew all converge: what was accepted after the copy was made comes back, and so does what the copy took in itself', async () => {
+    const [one, two, three] = await mesh(3);
+    assert(one !== undefined && two !== undefined && three !== undefined);
+    await one.set('gone', '1');
+    await until(() => areLevel([one, two, three]));
+    const copy = new MemoryDatabase(one.database);
+    await one.set('later', '2');
+    await one.remove('gone');
+    await two.set('elsewhere', '3');
+    await until(() => areLevel([one, two, three]));
+    await stop(one);
+    const unrenewed = await startOn(copy, 1);
+    await unrenewed.set('from the copy', '4');
+    await until(() => unrenewed.mesh.fault() !== undefined);
+    const closed = latestOf(await unrenewed.replica.frontier());
+    await until(async () => compareStamps(latestOf(await unrenewed.replica.frontier()), closed) > 0); // it closes the present meanwhile
+    await stop(unrenewed);
+    await renew(copy);
+    const renewed = await startOn(copy, 1);
+    await until(async () => (await renewed.read('from the copy')) === '4' && (await areLevel([renewed, two, three])));
+    for (const region of [renewed, two, three]) {
+      assert.equal(await region.read('later'), '2');
+      assert.equal(await region.read('gone'), undefined);
+      assert.equal(await region.read('elsewhere'), '3');
+      assert.equal(await region.read('from the copy'), '4');
+      assert.equal(region.mesh.faults(), 0);
+    }
+    const accepted = await renewed.set('again', '5');
+    assert.equal(await three.replica.waitFor(accepted, 10_000, new AbortController().signal), true);
+    const { members } = await renewed.mesh.view();
+    assert.equal(
+      members.reduce((sum, { health }) => sum + (health?.defects ?? 0), 0),
+      0,
+    );
+  });
+
+  it('M21: a start after a stop, or after a crash, is not taken for a copy', async () => {
+    const [one, two] = await mesh(2);
+    assert(one !== undefined && two !== undefined);
+    let region = one;
+    for (let i = 0; i < 3; i += 1) {
+      await region.set('k', String(i));
+      await until(() => areLevel([region, two]));
+      await stop(region);
+      region = await startOn(region.database, 1);
+      await two.set('k2', String(i));
+      await until(async () => (await areLevel([region, two])) && (await region.read('k2')) === String(i));
+      assert.equal(two.mesh.faults() + region.mesh.faults(), 0);
+    }
+  });
+
+  it('M20: a clone beside the original is detected, whoever speaks first', async () => {
+    const [one, two] = await mesh(2);
+    assert(one !== undefined && two !== undefined);
+    const clone = await startOn(new MemoryDatabase(one.database), 9);
+    await until(async () => (await faultOf(two, one.name)) === 'rollback_detected');
+    await until(() => clone.mesh.fault() !== undefined || one.mesh.fault() !== undefined);
+  });
+
+  it('M23: a lower incarnation than was heard is refused', async () => {
+    const [one, two] = await mesh(2);
+    assert(one !== undefined && two !== undefined);
+    const old = new MemoryDatabase(one.database);
+    await stop(one);
+    await renew(one.database);
+    const renewed = await startOn(one.database, 1);
+    await renewed.set('renewed', '1');
+    await until(() => areLevel([renewed, two]));
+    await stop(renewed);
+    const ended = await startOn(old, 1);
+    await until(() => hasCode(ended.mesh.fault(), 'rollback_detected'));
+    assert.equal(await faultOf(two, one.name), 'rollback_detected');
+  });
+
+  it('M25: a store that is older than the floor takes nothing, gives nothing, and no delete is undone', async () => {
+    const clock = new TestClock();
+    const [one, two] = await mesh(2, clock);
+    assert(one !== undefined && two !== undefined);
+    await one.set('gone', '1');
+    await until(() => areLevel([one, two]));
+    const copy = new MemoryDatabase(one.database);
+    await one.remove('gone');
+    clock.advance(2 * dayMs);
+    const floor = makeStamp(clock.now() - dayMs - 20_000, 0, parseInstance(new Uint8Array(8)));
+    await until(async () => isAboveFloor((await two.mesh.view()).low, floor));
+    await two.replica.raiseFloor(floor);
+    await two.replica.collect(floor, new AbortController().signal);
+    await stop(one);
+    await renew(copy);
+    const before = await two.sum();
+    const old = await startOn(copy, 1, clock);
+    await until(() => hasCode(old.mesh.fault(), 'must_bootstrap'));
+    await old.set('later', '2');
+    const asked = network.asked.length;
+    await until(() => network.asked.length > asked + 10);
+    assert.equal(await two.sum(), before);
+    assert.equal(await two.read('gone'), undefined);
+    assert.equal(compareStamps(await old.replica.floor(), floor) < 0, true);
+    assert.equal(two.mesh.standing(one.name), 'plain');
+  });
+});
