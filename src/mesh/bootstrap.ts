@@ -78,13 +78,13 @@ async function followToEnd(
     onProgress(progress);
     if (isEnd) end.abort();
   };
-  let replaced: unknown;
+  const failed: { error?: GkvError } = {};
   const page: Upstream['page'] = async (ask, until) => {
     try {
       return await upstream.page(ask, until);
     } catch (error) {
       if (hasCode(error, 'wrong_peer')) {
-        replaced = error;
+        failed.error = error;
         end.abort();
       }
       throw error;
@@ -93,7 +93,7 @@ async function followToEnd(
   const follower = new Follower(donor.clusterId, { page }, newHealth(), { ...deps, waitMs: 0, onPage });
   await follower.run(AbortSignal.any([signal, end.signal]));
   signal.throwIfAborted();
-  if (replaced !== undefined) throw replaced;
+  if (failed.error !== undefined) throw failed.error;
   log.info({ donor: toHex(donor.clusterId), ...progress }, 'has what the donor had');
 }
 

@@ -1,4 +1,4 @@
-import { hasCode } from '../../../src/core/errors.ts';
+import { hasCode, type GkvError } from '../../../src/core/errors.ts';
 import { clockOf, type MachineClock } from '../kernel/clock.ts';
 import { type Counts } from '../kernel/counts.ts';
 import { type Kernel } from '../kernel/kernel.ts';
@@ -60,10 +60,15 @@ export class Host {
     return this.#life.isEnded || !this.#isReady ? undefined : this.#instance?.front;
   }
 
+  /** Why its cluster takes no part in the mesh, as far as its process knows. */
+  get fault(): GkvError | undefined {
+    return this.front === undefined ? undefined : this.#instance?.fault();
+  }
+
   /** Starts a process, where none runs. */
   start(): void {
-    if (!this.#life.isEnded) return;
-    const { kernel } = this.#deps;
+    const { kernel, region } = this.#deps;
+    if (!this.#life.isEnded || region.isClosed) return;
     this.#generation += 1;
     this.#instance = undefined;
     this.#isReady = false;
@@ -103,6 +108,11 @@ export class Host {
     if (this.#life.isEnded) return;
     this.#deps.counts.add('fault: crash');
     this.#deps.kernel.note(`${this.#life.name} crashes`);
+    this.end();
+  }
+
+  /** As `kill -9` does it. */
+  end(): void {
     this.#life.end();
   }
 

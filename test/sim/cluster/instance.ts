@@ -1,5 +1,6 @@
 import { type PeerLink } from '../../../src/aae/checkedPeer.ts';
 import { Tree } from '../../../src/aae/tree.ts';
+import { type GkvError } from '../../../src/core/errors.ts';
 import { clusterPartOf } from '../../../src/core/frontier.ts';
 import { type HostPort } from '../../../src/core/hostPort.ts';
 import { type Clock, type Log } from '../../../src/core/ports.ts';
@@ -62,6 +63,8 @@ export interface Instance {
   /** Undefined where nothing is missing; else resolves when everything is here. */
   readonly joining: Promise<void> | undefined;
   readonly answer: Handler;
+  /** Why its cluster takes no part in the mesh. */
+  fault(): GkvError | undefined;
   /** While the store is away, once a second. */
   refuseWaiting(): void;
   /** The clean stop. */
@@ -100,6 +103,7 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
     front: plant.front?.(replica) ?? replica,
     joining: joined,
     answer: answers(parts),
+    fault: () => mesh.fault(),
     refuseWaiting: () => {
       replica.refuseWaiting();
     },

@@ -5,6 +5,7 @@ import { headKey } from '../../../src/replica/change.ts';
 import { type WriteOp } from '../../../src/replica/proposal.ts';
 import { type World } from '../world.ts';
 import { type Region } from './region.ts';
+import { renewWhereRefused } from './renewal.ts';
 
 const roundMs = 3_000;
 
@@ -13,10 +14,13 @@ export function isSystemKey(name: string): boolean {
   return name.startsWith('@system/');
 }
 
-/** Who runs the mesh: writes down, wherever it is missing, who its members are and where they are reached. A cluster's old disk is never named again. */
+/** Who runs the mesh: writes down, wherever it is missing, who its members are and where they are reached, and renews what was restored. A cluster's old disk is never named again. */
 export async function operate(world: World, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    for (const region of world.regions) await introduceTo(region, world);
+    for (const region of world.regions) {
+      await introduceTo(region, world);
+      await renewWhereRefused(region, world);
+    }
     await world.kernel.sleep(roundMs, 'operator');
   }
 }
@@ -37,5 +41,5 @@ async function introduceTo(region: Region, world: World): Promise<void> {
 
 /** The name that all instances of a cluster are reached under. */
 export function addressOf(region: Region): string {
-  return `r${region.index}`;
+  return region.name;
 }

@@ -24,6 +24,8 @@ export class Region {
   #own: ClusterIdentity | undefined;
   #disks = 1;
   #donor: HostPort | undefined;
+  #isClosed = false;
+  #isCopy = false;
 
   constructor(index: number, kernel: Kernel, observe: (region: Region, committed: Committed) => void) {
     this.index = index;
@@ -67,6 +69,38 @@ export class Region {
     return `${this.index}.${this.#disks}`;
   }
 
+  /** The name that all instances of it are reached under. */
+  get name(): string {
+    return `r${this.index}`;
+  }
+
+  /** Its store is a copy that was not renewed yet: what it claims to have may be what the original had. */
+  get isCopy(): boolean {
+    return this.#isCopy;
+  }
+
+  /** It has a new incarnation. */
+  renewed(): void {
+    this.#isCopy = false;
+  }
+
+  /** No process may be started on its store at the moment. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Ends every process, and lets none be started. */
+  closeToProcesses(): void {
+    this.#isClosed = true;
+    for (const host of this.hosts) host.end();
+  }
+
+  /** Starts every process. */
+  openToProcesses(): void {
+    this.#isClosed = false;
+    for (const host of this.hosts) host.start();
+  }
+
   copy(): DatabaseCopy {
     return copyOf(this.#database);
   }
@@ -74,6 +108,8 @@ export class Region {
   /** The disk is gone, and perhaps an earlier copy put in its place; every process ends. */
   replaceDisk({ copy, donor }: NewDisk = {}): void {
     for (const host of this.hosts) host.crash();
+    this.#isClosed = false;
+    this.#isCopy = copy !== undefined;
     this.#database = this.#newDatabase();
     this.#disks += 1;
     this.#donor = donor;

@@ -30,7 +30,10 @@ export const faultKinds = [
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
-/** What the code does not claim to stand yet: comes only where it is asked for. A restored cluster is found by its peers, once they know of openIds. */
+/**
+ * What the code does not stand yet: comes only where it is asked for. Who heard nothing of a cluster since a copy of it was made believes the copy, until
+ * another member refuses it: I7 fails in seed 40 with `--also diskRestored`.
+ */
 export const notYet: readonly FaultKind[] = ['diskRestored'];
 
 /** Does one kind of harm, some of it for a while; what is still on when the world is healed is undone there. */
@@ -172,6 +175,7 @@ export const faults: Readonly<Record<FaultKind, Fault>> = {
     world.loseDisk(random.pick(world.regions), random.around(3_000));
   },
   diskRestored: (world, random) => {
+    if (world.collects) return;
     const region = random.pick(world.regions);
     const copy = region.copy();
     later(world, random.between(1_000, 30_000), () => {

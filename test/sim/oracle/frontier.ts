@@ -18,7 +18,7 @@ interface Awaited {
 
 /**
  * I7: what a cluster's frontier covers is here, or a greater write of its key is. A client's write is accepted under its version. What was
- * collected is in the history all the same.
+ * collected is in the history all the same. A restored copy claims what its original had, until it is renewed: it is enough that nobody believes it.
  */
 export class FrontierOracle {
   readonly #ledger: Ledger;
@@ -31,7 +31,7 @@ export class FrontierOracle {
   }
 
   async check(region: Region): Promise<void> {
-    if (region.own === undefined) return;
+    if (region.own === undefined || region.isCopy) return;
     const own = partOf(region.own);
     const { disk } = region;
     const frontier = await region.openQuietly().read((snapshot) => readFrontier(snapshot, own));
