@@ -66,7 +66,7 @@ export const plants: Readonly<Record<string, Planted>> = {
   slotBaseIgnored: {
     plant: slotBaseIgnored,
     breaks: ['I7'],
-    seed: 33,
+    seed: 96,
     run: { regions: 2, instances: 3, also: ['clockJump', 'crash'], without: ['diskLost', 'diskJoined', 'clockDay', 'storeAway'] },
   },
   // Whoever such a floor leaves behind finds that out, and takes no part any more: it never comes level (I2).
