@@ -26,7 +26,8 @@ export interface JoinProgress {
 /**
  * Fills this cluster from a member's feed, from where the cursor in the store stands: who is killed and comes again repeats the pages that were under
  * way, and no more. Then `announce` makes us and the donor members, and an exchange in both directions shows that nothing is missing and
- * carries the records over. A donor that cannot be reached is tried again until the signal aborts. Errors: `mesh_mismatch`, `peer_protocol`, `bad_config` where
+ * carries the records over. A donor that cannot be reached is tried again until the signal aborts; where another cluster answers in its place, it begins anew
+ * with that one. Errors: `mesh_mismatch`, `peer_protocol`, `bad_config` where
  * the donor is this cluster, and what `announce` reports.
  */
 export async function bootstrap(
@@ -38,19 +39,29 @@ export async function bootstrap(
 ): Promise<void> {
   const { links, own, digests, random } = deps;
   const asking = { digests, random, clusterId: own.clusterId };
-  const donor = await whileUnreachable(address, deps, signal, () => identify(links.link(address, 'identity'), asking, signal));
-  if (equalBytes(donor.clusterId, own.clusterId))
-    throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);
-  const upstream = new Upstream(links.link(address, 'feed'), donor.clusterId, asking);
-  await followToEnd(donor, upstream, deps, onProgress, signal);
-  await announce(donor);
-  const link = links.link(address, 'exchange');
-  await whileUnreachable(address, deps, signal, () =>
-    repair(donor.clusterId, upstream, link, newHealth(), { ...deps, clusterId: own.clusterId }, signal),
-  );
+  const backoff = new Backoff(deps.clock, random);
+  for (;;) {
+    const donor = await whileUnreachable(address, deps, signal, () => identify(links.link(address, 'identity'), asking, signal));
+    if (equalBytes(donor.clusterId, own.clusterId))
+      throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);
+    const upstream = new Upstream(links.link(address, 'feed'), donor.clusterId, asking);
+    try {
+      await followToEnd(donor, upstream, deps, onProgress, signal);
+      await announce(donor);
+      const link = links.link(address, 'exchange');
+      return await whileUnreachable(address, deps, signal, () =>
+        repair(donor.clusterId, upstream, link, newHealth(), { ...deps, clusterId: own.clusterId }, signal).then(() => undefined),
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!hasCode(error, 'wrong_peer')) throw error;
+      deps.log.warn({ donor: hostPortText(address), err: error }, 'another cluster answers for the donor: joining begins anew');
+      await backoff.failed(signal);
+    }
+  }
 }
 
-/** Until a page has brought all that the donor had when it made it. */
+/** Until a page has brought all that the donor had when it made it. Error: `wrong_peer`. */
 async function followToEnd(
   donor: PeerIdentity,
   upstream: Upstream,
@@ -67,9 +78,22 @@ async function followToEnd(
     onProgress(progress);
     if (isEnd) end.abort();
   };
-  const follower = new Follower(donor.clusterId, upstream, newHealth(), { ...deps, waitMs: 0, onPage });
+  const failed: { error?: GkvError } = {};
+  const page: Upstream['page'] = async (ask, until) => {
+    try {
+      return await upstream.page(ask, until);
+    } catch (error) {
+      if (hasCode(error, 'wrong_peer')) {
+        failed.error = error;
+        end.abort();
+      }
+      throw error;
+    }
+  };
+  const follower = new Follower(donor.clusterId, { page }, newHealth(), { ...deps, waitMs: 0, onPage });
   await follower.run(AbortSignal.any([signal, end.signal]));
   signal.throwIfAborted();
+  if (failed.error !== undefined) throw failed.error;
   log.info({ donor: toHex(donor.clusterId), ...progress }, 'has what the donor had');
 }
 

@@ -46,12 +46,12 @@ const nowhere: FeedCursor = { incarnation: 0, position: positionZero };
 /** Follows one upstream's feed: asks, takes in, asks again. One request is under way at a time, so that nothing piles up. */
 export class Follower {
   readonly #peerId: Uint8Array;
-  readonly #upstream: Upstream;
+  readonly #upstream: Pick<Upstream, 'page'>;
   readonly #health: PeerHealth;
   readonly #deps: FollowerDeps;
   readonly #backoff: Backoff;
 
-  constructor(peerId: Uint8Array, upstream: Upstream, health: PeerHealth, deps: FollowerDeps) {
+  constructor(peerId: Uint8Array, upstream: Pick<Upstream, 'page'>, health: PeerHealth, deps: FollowerDeps) {
     this.#peerId = peerId;
     this.#upstream = upstream;
     this.#health = health;

@@ -1,6 +1,6 @@
 import { toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
-import { hasCode, type GkvError } from '../core/errors.ts';
+import { GkvError, hasCode } from '../core/errors.ts';
 import { compareStamps, type Stamp, stampZero } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Job } from '../replica/jobs.ts';
@@ -21,6 +21,7 @@ import { type PeerIdentity } from './identity.ts';
 import { Peers, type PeerRecord, type RemovedRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { Roster } from './roster.ts';
+import { type Statement } from './statement.ts';
 import { reachAt } from './words.ts';
 import { settle } from './removal.ts';
 import { Talk } from './talk.ts';
@@ -108,6 +109,7 @@ export class Mesh {
   readonly #following: Following;
   #lastClosing: Stamp = stampZero;
   #closingMs: number;
+  #isFilling = false;
 
   constructor(deps: MeshDeps) {
     const { replica, digests, own, clock, signal, times, log } = deps;
@@ -122,7 +124,7 @@ export class Mesh {
       own,
       clock,
       signal,
-      ...this.#talking(),
+      hear: (from, statement) => this.#hearReader(from, statement),
       reach: () => this.#talk.reach(),
       state: (reach) => this.#talk.state(reach),
     });
@@ -136,6 +138,11 @@ export class Mesh {
     this.memberJobs = this.#makeMemberJobs();
   }
 
+  /** From now on nobody is given anything, until `join` has filled this cluster: who took it for a member's would have as little, and not know. */
+  fillFirst(): void {
+    this.#isFilling = true;
+  }
+
   /** Fills this cluster from a member; see `bootstrap`. */
   async join(
     donor: HostPort,
@@ -144,6 +151,7 @@ export class Mesh {
     signal: AbortSignal,
   ): Promise<void> {
     await bootstrap(donor, { ...this.#deps, ...this.#talking() }, announce, onProgress, signal);
+    this.#isFilling = false;
   }
 
   /** True where the data name this cluster, given in hex, as a member. */
@@ -213,6 +221,11 @@ export class Mesh {
     });
     const removed = this.#roster.removed();
     return { members, unreadable, removed, epoch: this.#roster.epoch, low, floor, fault: this.fault() };
+  }
+
+  async #hearReader(from: Uint8Array, statement: Statement): Promise<void> {
+    await this.#talk.hear(from, statement);
+    if (this.#isFilling) throw new GkvError('unavailable', 'this cluster joins the mesh itself, and does not have everything yet');
   }
 
   /** What is told to others, and heard of them. */

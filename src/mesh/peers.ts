@@ -8,7 +8,7 @@ import { type Log } from '../core/ports.ts';
 import { type ListedEntry, type ListQuery, type ListResult } from '../replica/read.ts';
 
 /** Where the mesh's members are described, as data: @system/peers/<cluster id, a UUID> → JSON. */
-export const peersPrefix = Buffer.from('@system/peers/');
+const peersPrefix = Buffer.from('@system/peers/');
 
 /** One member as the data describe it. */
 export interface PeerRecord {

@@ -51,7 +51,7 @@ export interface JoiningDeps {
   readonly signal: AbortSignal;
 }
 
-/** A cluster on its way into a mesh. */
+/** A cluster on its way into a mesh; from the moment that this is made on it gives nothing to others before it is filled. */
 export class Joining {
   readonly donor: HostPort;
   readonly #deps: JoiningDeps;
@@ -62,6 +62,7 @@ export class Joining {
   constructor(donor: HostPort, deps: JoiningDeps) {
     this.donor = donor;
     this.#deps = deps;
+    deps.mesh.fillFirst();
   }
 
   /**

@@ -1,10 +1,9 @@
 import { DenseDigests } from '../aae/world.ts';
-import { type DatabaseCopy } from './cluster/database.ts';
 import { Host } from './cluster/host.ts';
 import { type JobSettings } from './cluster/jobs.ts';
 import { readParkedCount } from '../../src/replica/park.ts';
 import { addressOf } from './cluster/operator.ts';
-import { Region } from './cluster/region.ts';
+import { Region, type NewDisk } from './cluster/region.ts';
 import { type Stream } from './kernel/streams.ts';
 import { epochMs, MachineClock } from './kernel/clock.ts';
 import { Counts } from './kernel/counts.ts';
@@ -84,9 +83,9 @@ export class World {
     }
   }
 
-  /** A cluster's disk is gone, with all processes; in its place is an empty one or an earlier copy. Every process starts again in `downMs`. */
-  loseDisk(region: Region, downMs: number, copy?: DatabaseCopy): void {
-    region.replaceDisk(copy);
+  /** A cluster's disk is gone, with all processes; another is in its place. Every process starts again in `downMs`. */
+  loseDisk(region: Region, downMs: number, disk?: NewDisk): void {
+    region.replaceDisk(disk);
     this.commits.diskReplaced(region);
     const isSomewhere = (key: string, version: string): boolean =>
       this.regions.some(({ index }) => (this.commits.history(index).greatest(key)?.version ?? '') >= version);

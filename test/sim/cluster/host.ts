@@ -1,10 +1,11 @@
-import { hasCode } from '../../../src/core/errors.ts';
+import { hasCode, type GkvError } from '../../../src/core/errors.ts';
 import { clockOf, type MachineClock } from '../kernel/clock.ts';
 import { type Counts } from '../kernel/counts.ts';
 import { type Kernel } from '../kernel/kernel.ts';
 import { Life } from '../kernel/life.ts';
 import { type Network } from '../network/network.ts';
 import { type Plant } from '../plants/plant.ts';
+import { addressOf } from './operator.ts';
 import { openInstance, type Front, type Instance, type InstanceDeps } from './instance.ts';
 import { asBug, simLog } from './log.ts';
 import { noTrouble, openSimStore, type StoreTrouble } from './store.ts';
@@ -29,6 +30,7 @@ export class Host {
   #generation = 0;
   #life: Life;
   #instance: Instance | undefined;
+  #isReady = false;
   #fuse: { steps: number; readonly blow: () => void } | undefined;
 
   constructor(deps: HostDeps) {
@@ -55,24 +57,28 @@ export class Host {
 
   /** What clients may use now; undefined while nobody listens. */
   get front(): Front | undefined {
-    return this.#life.isEnded ? undefined : this.#instance?.front;
+    return this.#life.isEnded || !this.#isReady ? undefined : this.#instance?.front;
+  }
+
+  /** Why its cluster takes no part in the mesh, as far as its process knows. */
+  get fault(): GkvError | undefined {
+    return this.front === undefined ? undefined : this.#instance?.fault();
   }
 
   /** Starts a process, where none runs. */
   start(): void {
-    if (!this.#life.isEnded) return;
     const { kernel, region } = this.#deps;
+    if (!this.#life.isEnded || region.isClosed) return;
     this.#generation += 1;
     this.#instance = undefined;
+    this.#isReady = false;
     this.#fuse = undefined;
     const life = new Life(kernel, `${this.address}#${this.#generation}`);
     this.#life = life;
     life.after(1, 'starts', () => {
       this.#open(life).then(
         (instance) => {
-          region.settle(instance.own);
-          this.#instance = instance;
-          this.#listen(life, instance);
+          this.#opened(life, instance);
         },
         (error: unknown) => {
           this.#failedToOpen(life, error);
@@ -81,11 +87,33 @@ export class Host {
     });
   }
 
+  /** It listens, and clients may use it once nothing is missing. */
+  #opened(life: Life, instance: Instance): void {
+    const { region } = this.#deps;
+    this.#instance = instance;
+    region.opened(instance.own);
+    this.#listen(life, instance);
+    const ready = (): void => {
+      region.settle(instance.own);
+      this.#isReady = true;
+    };
+    if (instance.joining === undefined) ready();
+    else
+      instance.joining.then(ready, (error: unknown) => {
+        this.#failedToOpen(life, error);
+      });
+  }
+
   /** The process ends where it stands. */
   crash(): void {
     if (this.#life.isEnded) return;
     this.#deps.counts.add('fault: crash');
     this.#deps.kernel.note(`${this.#life.name} crashes`);
+    this.end();
+  }
+
+  /** As `kill -9` does it. */
+  end(): void {
     this.#life.end();
   }
 
@@ -139,6 +167,7 @@ export class Host {
 
   #open(life: Life): Promise<Instance> {
     const { kernel, network, counts, region, machine, digests, settings, plant, resolve } = this.#deps;
+    const address = { host: addressOf(region), port: 1 };
     const clock = clockOf(machine, life);
     const random = kernel.streams.of(`${life.name} own`);
     const store = openSimStore(region.database, {
@@ -153,7 +182,7 @@ export class Host {
     const log = simLog(kernel, counts, life.name);
     const link = (address: string, path: string): ReturnType<Network['linkTo']> =>
       network.linkTo({ life, region: region.index }, address, path);
-    return openInstance({ store, clock, random, log, digests, link, resolve, settings, plant });
+    return openInstance({ store, clock, random, log, digests, link, resolve, settings, plant, address, donor: region.donor });
   }
 
   #listen(life: Life, instance: Instance): void {

@@ -1,10 +1,14 @@
 import { type PeerLink } from '../../../src/aae/checkedPeer.ts';
 import { Tree } from '../../../src/aae/tree.ts';
+import { type GkvError } from '../../../src/core/errors.ts';
 import { clusterPartOf } from '../../../src/core/frontier.ts';
+import { type HostPort } from '../../../src/core/hostPort.ts';
 import { type Clock, type Log } from '../../../src/core/ports.ts';
 import { makeStamp } from '../../../src/core/stamp.ts';
 import { instanceOf, type MeshDigests } from '../../../src/crypto/mesh.ts';
+import { Members } from '../../../src/mesh/members.ts';
 import { Mesh } from '../../../src/mesh/mesh.ts';
+import { peerKey } from '../../../src/mesh/peers.ts';
 import { type Links } from '../../../src/mesh/ports.ts';
 import { Leases } from '../../../src/replica/lease.ts';
 import { noteOpening, openingIdBytes } from '../../../src/replica/lineage.ts';
@@ -12,6 +16,8 @@ import { Replica } from '../../../src/replica/replica.ts';
 import { fenceSlot, LeasedSlots } from '../../../src/replica/slots.ts';
 import { runJobs } from '../../../src/replica/jobs.ts';
 import { settleIdentity, type ClusterIdentity } from '../../../src/server/identity.ts';
+import { Joining, settleJoin } from '../../../src/server/joining.ts';
+import { contentOf } from '../../../src/server/statusView.ts';
 import { type Store } from '../../../src/store/store.ts';
 import { type Handler } from '../network/network.ts';
 import { type Stream } from '../kernel/streams.ts';
@@ -32,6 +38,10 @@ export interface InstanceDeps {
   readonly resolve: (cluster: string) => string;
   readonly settings: JobSettings;
   readonly plant: Plant;
+  /** That all instances of this cluster are reached under. */
+  readonly address: HostPort;
+  /** From whom an empty cluster is to be filled. */
+  readonly donor: HostPort | undefined;
 }
 
 /** What an instance is made of; what is built on it, such as the mesh layer, takes its parts from here. */
@@ -50,7 +60,11 @@ export type Front = Pick<Replica, 'write' | 'get' | 'list'>;
 export interface Instance {
   readonly own: ClusterIdentity;
   readonly front: Front;
+  /** Undefined where nothing is missing; else resolves when everything is here. */
+  readonly joining: Promise<void> | undefined;
   readonly answer: Handler;
+  /** Why its cluster takes no part in the mesh. */
+  fault(): GkvError | undefined;
   /** While the store is away, once a second. */
   refuseWaiting(): void;
   /** The clean stop. */
@@ -80,26 +94,54 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
   const stopping = new AbortController();
   const mesh = openMesh({ ...deps, store }, own, replica, stopping.signal);
   const parts: Parts = { ...deps, store, own, tree, leases, replica, mesh };
-  const jobs = runJobs([...clusterJobs(parts), ...mesh.jobs, ...mesh.memberJobs], {
-    store: plant.jobStore?.(store, leases) ?? store,
-    leases,
-    clock,
-    log,
-  });
+  const jobDeps = { store: plant.jobStore?.(store, leases) ?? store, leases, clock, log };
+  const joining = await join(parts, stopping.signal);
+  const jobs = [runJobs([...clusterJobs(parts), ...mesh.jobs], jobDeps)];
+  const follow = (): void => void jobs.push(runJobs(mesh.memberJobs, jobDeps));
+  if (joining === undefined) follow();
+  const joined = joining?.(follow);
   return {
     own,
     front: plant.front?.(replica) ?? replica,
+    joining: joined,
     answer: answers(parts),
+    fault: () => mesh.fault(),
     refuseWaiting: () => {
       replica.refuseWaiting();
     },
     close: async () => {
       stopping.abort();
-      await jobs[Symbol.asyncDispose]();
+      await joined?.catch(() => undefined);
+      await Promise.all(jobs.map((running) => running[Symbol.asyncDispose]()));
       await replica.close();
       await leases[Symbol.asyncDispose]();
     },
   };
+}
+
+/** How it becomes a member where its cluster is to be filled first, as `server/instance.ts` does it. */
+async function join(parts: Parts, signal: AbortSignal): Promise<((follow: () => void) => Promise<void>) | undefined> {
+  const { store, own, replica, mesh, digests, random, address, clock } = parts;
+  const [record, { entries }] = await Promise.all([replica.get(peerKey(own.clusterId)), contentOf(store, digests)]);
+  const donor = await settleJoin(store, parts.donor, { isMember: record.version !== null, entries });
+  if (donor === undefined) return undefined;
+  const self = { clusterId: own.clusterId, regionName: '' };
+  const changed = (): Promise<void> => mesh.readMembers();
+  const members = new Members({
+    ...{ replica, links: linksOf(parts), digests, random, own: self, changed },
+    advertised: () => address,
+    incarnationOf: (clusterId) => mesh.incarnationOf(clusterId),
+  });
+  const joining = new Joining(donor, { store, mesh, members, clock, signal });
+  return async (follow) => {
+    await mesh.readMembers().catch(() => undefined);
+    await joining.run(() => undefined, follow);
+    parts.settings.counts.add('joined');
+  };
+}
+
+function linksOf({ link, resolve }: Pick<InstanceDeps, 'link' | 'resolve'>): Links {
+  return { link: ({ host }, service) => ({ ask: (frame, until) => link(resolve(host), `/${service}`).ask(frame, until) }) };
 }
 
 /** Its part in the mesh, as `server/openMesh.ts` makes it. */
@@ -109,7 +151,7 @@ function openMesh(
   replica: Replica,
   signal: AbortSignal,
 ): Mesh {
-  const links: Links = { link: ({ host }, service) => ({ ask: (frame, until) => link(resolve(host), `/${service}`).ask(frame, until) }) };
+  const links = linksOf({ link, resolve });
   const observer = {
     page: ({ writes }: { writes: number }): void => {
       settings.counts.add('feed: pages');

@@ -1,10 +1,11 @@
-import { peersPrefix } from '../../../src/mesh/peers.ts';
-import { parseKey } from '../../../src/core/key.ts';
-import { uuidText } from '../../../src/core/uuid.ts';
+import { equalBytes, toHex } from '../../../src/core/bytes.ts';
+import { peerKey } from '../../../src/mesh/peers.ts';
+import { isRemoved, removedOp } from '../../../src/mesh/removal.ts';
 import { headKey } from '../../../src/replica/change.ts';
 import { type WriteOp } from '../../../src/replica/proposal.ts';
 import { type World } from '../world.ts';
 import { type Region } from './region.ts';
+import { renewWhereRefused } from './renewal.ts';
 
 const roundMs = 3_000;
 
@@ -13,10 +14,14 @@ export function isSystemKey(name: string): boolean {
   return name.startsWith('@system/');
 }
 
-/** Who runs the mesh: writes down, wherever it is missing, who its members are and where they are reached. A cluster's old disk is never named again. */
+/** Who runs the mesh: writes down, wherever it is missing, who its members are and where they are reached, and renews what was restored. A cluster that is filled anew from a donor is removed as what it was before. */
 export async function operate(world: World, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    for (const region of world.regions) await introduceTo(region, world);
+    for (const region of world.regions) {
+      await introduceTo(region, world);
+      await removeLost(region, world);
+      await renewWhereRefused(region, world);
+    }
     await world.kernel.sleep(roundMs, 'operator');
   }
 }
@@ -25,7 +30,7 @@ async function introduceTo(region: Region, world: World): Promise<void> {
   const view = region.database.view();
   const missing = world.regions.flatMap((member): WriteOp[] => {
     if (member.own === undefined) return [];
-    const key = parseKey(Buffer.concat([peersPrefix, Buffer.from(uuidText(member.own.clusterId))]));
+    const key = peerKey(member.own.clusterId);
     if (view.get(headKey(key)) !== undefined) return [];
     const value = Buffer.from(JSON.stringify({ address: `${addressOf(member)}:1` }));
     return [{ kind: 'set', key, value, expiresInMs: undefined, expected: { kind: 'any' } }];
@@ -35,7 +40,26 @@ async function introduceTo(region: Region, world: World): Promise<void> {
   await Promise.race([front.write(missing).catch(() => undefined), world.kernel.sleep(roundMs, 'operator waits')]);
 }
 
+/** As `gkvmesh members remove` does it, at the region, for each cluster of any region that another has taken the place of. */
+async function removeLost(region: Region, world: World): Promise<void> {
+  const front = region.hosts.find((host) => host.front !== undefined)?.front;
+  if (front === undefined) return;
+  const lost = world.regions
+    .flatMap((each) => each.lost)
+    .filter(({ clusterId }) => !equalBytes(clusterId, region.own?.clusterId ?? clusterId));
+  const remove = async (): Promise<void> => {
+    for (const { clusterId, incarnation } of lost) {
+      const { exists, value } = await front.get(peerKey(clusterId));
+      if (!exists || isRemoved(clusterId, value)) continue;
+      const removal = toHex(world.kernel.streams.of('operator removes').bytes(8));
+      await front.write([removedOp({ clusterId, incarnation, removal, settled: false }, { kind: 'any' })]);
+      world.counts.add('removed');
+    }
+  };
+  await Promise.race([remove().catch(() => undefined), world.kernel.sleep(roundMs, 'operator waits')]);
+}
+
 /** The name that all instances of a cluster are reached under. */
 export function addressOf(region: Region): string {
-  return `r${region.index}`;
+  return region.name;
 }

@@ -1,3 +1,4 @@
+import { type HostPort } from '../../../src/core/hostPort.ts';
 import { type MemoryDatabase } from '../../../src/store/memory/database.ts';
 import { type ClusterIdentity } from '../../../src/server/identity.ts';
 import { openMemoryStore } from '../../../src/store/memory/store.ts';
@@ -7,6 +8,12 @@ import { epochMs } from '../kernel/clock.ts';
 import { copyOf, ObservedDatabase, restore, type Committed, type DatabaseCopy } from './database.ts';
 import { type Host } from './host.ts';
 
+/** What is in the place of a disk that is gone: an earlier copy, or an empty one that is filled from a donor, or from nobody. */
+export interface NewDisk {
+  readonly copy?: DatabaseCopy;
+  readonly donor?: HostPort;
+}
+
 /** One cluster: its database, and the machines that its instances run on. */
 export class Region {
   readonly index: number;
@@ -15,7 +22,13 @@ export class Region {
   readonly #observe: (region: Region, committed: Committed) => void;
   #database: ObservedDatabase;
   #own: ClusterIdentity | undefined;
+  /** On the disk that it has now, ready or not. */
+  #opened: ClusterIdentity | undefined;
+  readonly #lost: ClusterIdentity[] = [];
   #disks = 1;
+  #donor: HostPort | undefined;
+  #isClosed = false;
+  #isCopy = false;
 
   constructor(index: number, kernel: Kernel, observe: (region: Region, committed: Committed) => void) {
     this.index = index;
@@ -37,6 +50,21 @@ export class Region {
     this.#own = own;
   }
 
+  /** An instance is up, and perhaps fills the store first. */
+  opened(own: ClusterIdentity): void {
+    this.#opened = own;
+  }
+
+  /** What it was before it was filled anew from a donor. Where it began anew from nothing its old self stays a member, and holds the floor. */
+  get lost(): readonly ClusterIdentity[] {
+    return this.#lost;
+  }
+
+  /** The cluster that this one is to be filled from, since it lost its disk; undefined: from nobody, it is one of the mesh from the beginning. */
+  get donor(): HostPort | undefined {
+    return this.#donor;
+  }
+
   /** The greatest reading that a wall clock of this cluster has shown. */
   get greatestWallMs(): number {
     return Math.max(...this.hosts.map(({ machine }) => machine.greatestMs));
@@ -54,17 +82,55 @@ export class Region {
     return `${this.index}.${this.#disks}`;
   }
 
+  /** The name that all instances of it are reached under. */
+  get name(): string {
+    return `r${this.index}`;
+  }
+
+  /** Its store is a copy that was not renewed yet: what it claims to have may be what the original had. */
+  get isCopy(): boolean {
+    return this.#isCopy;
+  }
+
+  /** It has a new incarnation. */
+  renewed(): void {
+    this.#isCopy = false;
+  }
+
+  /** No process may be started on its store at the moment. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Ends every process, and lets none be started. */
+  closeToProcesses(): void {
+    this.#isClosed = true;
+    for (const host of this.hosts) host.end();
+  }
+
+  /** Starts every process. */
+  openToProcesses(): void {
+    this.#isClosed = false;
+    for (const host of this.hosts) host.start();
+  }
+
   copy(): DatabaseCopy {
     return copyOf(this.#database);
   }
 
   /** The disk is gone, and perhaps an earlier copy put in its place; every process ends. */
-  replaceDisk(copy?: DatabaseCopy): void {
+  replaceDisk({ copy, donor }: NewDisk = {}): void {
     for (const host of this.hosts) host.crash();
+    this.#isClosed = false;
+    this.#isCopy = copy !== undefined;
     this.#database = this.#newDatabase();
     this.#disks += 1;
-    if (copy === undefined) this.#own = undefined;
-    else restore(this.#database, copy);
+    this.#donor = donor;
+    if (copy === undefined) {
+      if (this.#opened !== undefined && donor !== undefined) this.#lost.push(this.#opened);
+      this.#own = undefined;
+      this.#opened = undefined;
+    } else restore(this.#database, copy);
   }
 
   #newDatabase(): ObservedDatabase {

@@ -1,5 +1,7 @@
 import { type Stream } from '../kernel/streams.ts';
 import { type Host } from '../cluster/host.ts';
+import { addressOf } from '../cluster/operator.ts';
+import { type Region } from '../cluster/region.ts';
 import { type StoreTrouble } from '../cluster/store.ts';
 import { type World } from '../world.ts';
 import { isolate, swizzle, someLinks } from './links.ts';
@@ -25,10 +27,14 @@ export const faultKinds = [
   'storeAway',
   'diskLost',
   'diskRestored',
+  'diskJoined',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
-/** What the code does not claim to stand yet: comes only where it is asked for. A restored cluster is found by its peers, once they know of openIds. */
+/**
+ * What the code does not stand yet: comes only where it is asked for. Who heard nothing of a cluster since a copy of it was made believes the copy, until
+ * another member refuses it: I7 fails in seed 40 with `--also diskRestored`.
+ */
 export const notYet: readonly FaultKind[] = ['diskRestored'];
 
 /** Does one kind of harm, some of it for a while; what is still on when the world is healed is undone there. */
@@ -170,10 +176,23 @@ export const faults: Readonly<Record<FaultKind, Fault>> = {
     world.loseDisk(random.pick(world.regions), random.around(3_000));
   },
   diskRestored: (world, random) => {
+    if (world.collects) return;
     const region = random.pick(world.regions);
     const copy = region.copy();
     later(world, random.between(1_000, 30_000), () => {
-      world.loseDisk(region, random.around(3_000), copy);
+      world.loseDisk(region, random.around(3_000), { copy });
     });
   },
+  diskJoined: (world, random) => {
+    if (world.collects) return;
+    const [region, donor] = random.shuffled(world.regions);
+    if (region !== undefined && donor?.own !== undefined && isWholeBeside(world, region))
+      world.loseDisk(region, random.around(3_000), { donor: { host: addressOf(donor), port: 1 } });
+  },
 };
+
+/** While clusters are being filled, one that has been filled is left: two that wait for each other wait for ever, and an operator is told so. */
+function isWholeBeside({ regions }: World, lost: Region): boolean {
+  const others = regions.filter((region) => region !== lost);
+  return others.every(({ donor }) => donor === undefined) || others.some(({ own }) => own !== undefined);
+}

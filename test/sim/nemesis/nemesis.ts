@@ -1,6 +1,7 @@
 import { type World } from '../world.ts';
 import { type SimOptions } from '../options.ts';
-import { faultKinds, faults, notYet } from './kinds.ts';
+import { type Stream } from '../kernel/streams.ts';
+import { faultKinds, faults, notYet, type FaultKind } from './kinds.ts';
 
 const gapMs = 1_700;
 const kindChance = 0.55;
@@ -12,7 +13,8 @@ const kindChance = 0.55;
 export async function nemesis(world: World, { without, also }: Pick<SimOptions, 'without' | 'also'>, signal: AbortSignal): Promise<void> {
   const random = world.kernel.streams.of('nemesis');
   const drawn = faultKinds.filter((kind) => random.chance(kindChance) || also.includes(kind));
-  const kinds = drawn.filter((kind) => !without.includes(kind) && (!notYet.includes(kind) || also.includes(kind)));
+  const left = [...without, ...leftOut(drawn, world.kernel.streams.of('left out'))];
+  const kinds = drawn.filter((kind) => !left.includes(kind) && (!notYet.includes(kind) || also.includes(kind)));
   world.kernel.note(`faults: ${kinds.join(' ')}`);
   const meanMs = gapMs * random.between(0.3, 2);
   for (let number = 0; ; number += 1) {
@@ -25,4 +27,17 @@ export async function nemesis(world: World, { without, also }: Pick<SimOptions, 
     world.counts.add(`fault: ${kind}`);
     faults[kind](world, world.kernel.streams.of(`fault ${number} ${kind}`));
   }
+}
+
+/**
+ * What a cluster writes that begins anew by itself, where it should join, may be below the floor of others: then it never comes level. Lost members
+ * that stay members hold the floor; where others join and their predecessors are removed it moves. And the only cluster that is left, with a clock
+ * that is a day ahead, moves it to the present: whoever comes to it then is too old.
+ */
+function leftOut(drawn: readonly FaultKind[], random: Stream): FaultKind[] {
+  const isLost = random.chance(0.5);
+  const isDay = random.chance(0.5);
+  const disks = drawn.filter((kind) => kind === 'diskLost' || kind === 'diskJoined');
+  if (disks.length > 0 && isDay && drawn.includes('clockDay')) return disks;
+  return disks.length === 2 ? ['clockDay', isLost ? 'diskJoined' : 'diskLost'] : disks.length === 1 ? ['clockDay'] : [];
 }

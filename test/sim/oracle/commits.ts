@@ -27,6 +27,8 @@ export class CommitOracle {
   readonly #histories = new Map<number, RegionHistory>();
   /** Ranks that some cluster has held. */
   readonly #known = new Set<string>();
+  /** key → the greatest rank that some cluster has taken away. */
+  readonly #collected = new Map<string, string>();
 
   constructor(kernel: Kernel, ledger: Ledger) {
     this.#kernel = kernel;
@@ -40,6 +42,11 @@ export class CommitOracle {
     const history = new RegionHistory();
     this.#histories.set(region, history);
     return history;
+  }
+
+  /** A write of the key as great as this was taken away somewhere: by then every member had it, and who comes later gets it from nobody. */
+  wasCollected(key: string, rank: string): boolean {
+    return (this.#collected.get(key) ?? '') >= rank;
   }
 
   /** The disk of a cluster was replaced: what it holds now is all that it ever held. */
@@ -111,6 +118,7 @@ export class CommitOracle {
     const isGone = before.tombstone || (before.expiresAt !== 0 && before.expiresAt < floorMs);
     if (!isGone || before.version >= floor) throw new Violation('I6', `${where(region, key)}: ${before.version} was taken away`);
     this.history(region.index).collected(key, before.rank);
+    if (!this.wasCollected(key, before.rank)) this.#collected.set(key, before.rank);
   }
 
   #checkClock(region: Region, closed: Stamp, before: Stamp): void {

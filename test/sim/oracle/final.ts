@@ -108,7 +108,9 @@ function checkAcknowledgedHere(
     const greatest = regions.map(({ index }) => commits.history(index).greatest(key)).reduce(greaterOf, undefined);
     const here = own.of(key).at(-1);
     const name = `region ${region.index}, key ${key}`;
-    if (greatest !== undefined && here?.rank !== greatest.rank && !own.wasCollected(key, greatest.rank)) {
+    // Who never held the key misses nothing once it was collected where it was held.
+    const isCollected = (rank: string): boolean => (here === undefined ? commits : own).wasCollected(key, rank);
+    if (greatest !== undefined && here?.rank !== greatest.rank && !isCollected(greatest.rank)) {
       const invariant = greatest.tombstone ? 'I3' : 'I1';
       throw new Violation(
         invariant,
@@ -116,7 +118,7 @@ function checkAcknowledgedHere(
       );
     }
     for (const { version, operation, lost } of ledger.of(key)) {
-      if (!lost && (here?.version ?? '') < version) {
+      if (!lost && (here?.version ?? '') < version && !isCollected(version)) {
         throw new Violation('I1', `${name} holds ${here?.version ?? 'nothing'}; operation ${operation.id} is acknowledged at ${version}`);
       }
     }

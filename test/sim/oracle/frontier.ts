@@ -18,7 +18,7 @@ interface Awaited {
 
 /**
  * I7: what a cluster's frontier covers is here, or a greater write of its key is. A client's write is accepted under its version. What was
- * collected is in the history all the same.
+ * collected is in the history all the same, and who joins from where it was collected gets it from nobody. A restored copy claims what its original had, until it is renewed: it is enough that nobody believes it.
  */
 export class FrontierOracle {
   readonly #ledger: Ledger;
@@ -31,14 +31,14 @@ export class FrontierOracle {
   }
 
   async check(region: Region): Promise<void> {
-    if (region.own === undefined) return;
+    if (region.own === undefined || region.isCopy) return;
     const own = partOf(region.own);
     const { disk } = region;
     const frontier = await region.openQuietly().read((snapshot) => readFrontier(snapshot, own));
     if (region.disk !== disk) return;
     const history = this.#commits.history(region.index);
     for (const { key, version, operation } of this.#awaitedOn(region)) {
-      if (!covers(frontier, stampFromHex(version))) continue;
+      if (!covers(frontier, stampFromHex(version)) || this.#commits.wasCollected(key, version)) continue;
       throw new Violation(
         'I7',
         `region ${region.index}: the frontier covers ${version} of key ${key}, operation ${operation.id}; held is ${history.greatest(key)?.version ?? 'nothing'}`,

@@ -6,6 +6,7 @@ import { type MeshDeps } from '../../../src/mesh/mesh.ts';
 import { positionBytes, positionPastAll, positionZero } from '../../../src/replica/cursor.ts';
 import { feedTailKey } from '../../../src/replica/feed.ts';
 import { readFeedPage, type FeedPage } from '../../../src/replica/feedPage.ts';
+import { openingIdBytes } from '../../../src/replica/lineage.ts';
 import { type ReceivedWrite } from '../../../src/replica/proposal.ts';
 import { type Replica } from '../../../src/replica/replica.ts';
 import { tables } from '../../../src/store/keyspace.ts';
@@ -79,6 +80,11 @@ function greatestOfSlots(covered: Frontier): Frontier {
     }),
   );
 }
+
+/** A store says that it goes on from where it was, whatever it was restored from. */
+export const undetectedRestore = meshReplica((_replica, { clock }) => ({
+  lineage: () => Promise.resolve({ openings: [{ id: new Uint8Array(openingIdBytes), began: 0 }], progress: Math.floor(clock.monotonic()) }),
+}));
 
 const sortedPageWrites = 20;
 

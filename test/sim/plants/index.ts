@@ -9,6 +9,7 @@ import {
   movedBeforeTaken,
   partitionsReadApart,
   skipsOtherSlots,
+  undetectedRestore,
 } from './feed.ts';
 import { floorByClock, floorOfOwnLow, takenBelowFloor } from './floors.ts';
 import { expectedOutside, fullDiskTaken, staleReads } from './answers.ts';
@@ -18,7 +19,7 @@ import { noPlant, type Plant } from './plant.ts';
 import { clockFollowsAll, deletesPassedOver } from './received.ts';
 import { closedForgotten, mintsAgain, slotBaseIgnored, unfencedJobs, unfencedSlot } from './slots.ts';
 
-/** A planted bug, the statements that it may show by, and the first seed that shows it, in a run of `smallRun`. */
+/** A planted bug, the statements that it may show by (also I2, where a cluster that lacks something finds that out and never becomes ready), and the first seed that shows it, in a run of `smallRun`. */
 interface Planted {
   readonly plant: Plant;
   readonly breaks: readonly string[];
@@ -40,32 +41,33 @@ export const plants: Readonly<Record<string, Planted>> = {
   unfencedSlot: { plant: unfencedSlot, breaks: ['I8'], seed: 2 },
   mintsAgain: { plant: mintsAgain, breaks: ['I8', 'R8'], seed: 3 },
   closedForgotten: { plant: closedForgotten, breaks: ['I8'], seed: 2 },
-  unfencedJobs: { plant: unfencedJobs, breaks: ['I8'], seed: 12, run: { regions: 1, instances: 4, also: ['pause'] } },
+  unfencedJobs: { plant: unfencedJobs, breaks: ['I8'], seed: 15, run: { regions: 1, instances: 4, also: ['pause'] } },
   sumNotAdjusted: { plant: sumNotAdjusted, breaks: ['I5'], seed: 1 },
   boundNotMerged: { plant: boundNotMerged, breaks: ['I5'], seed: 1 },
-  snapshotSplit: { plant: snapshotSplit, breaks: ['I5'], seed: 6 },
+  snapshotSplit: { plant: snapshotSplit, breaks: ['I5'], seed: 4 },
   feedRowStays: { plant: feedRowStays, breaks: ['R11'], seed: 1 },
   clockFollowsAll: { plant: clockFollowsAll, breaks: ['I11'], seed: 2 },
   deletesPassedOver: { plant: deletesPassedOver, breaks: ['I7'], seed: 1 },
   fullDiskTaken: { plant: fullDiskTaken, breaks: ['I1'], seed: 11 },
-  expectedOutside: { plant: expectedOutside, breaks: ['R6'], seed: 16, run: { operations: 300, regions: 1, instances: 4 } },
+  expectedOutside: { plant: expectedOutside, breaks: ['R6'], seed: 60, run: { operations: 300, regions: 1, instances: 4 } },
   staleReads: { plant: staleReads, breaks: ['R4'], seed: 1 },
   frontierBeforeEnd: { plant: frontierBeforeEnd, breaks: ['I7'], seed: 2 },
-  endReadLater: { plant: endReadLater, breaks: ['I7'], seed: 39 },
-  partitionsReadApart: { plant: partitionsReadApart, breaks: ['I7'], seed: 55 },
-  mintedIsClosed: { plant: mintedIsClosed, breaks: ['I7'], seed: 5 },
+  endReadLater: { plant: endReadLater, breaks: ['I7'], seed: 7 },
+  partitionsReadApart: { plant: partitionsReadApart, breaks: ['I7'], seed: 90 },
+  mintedIsClosed: { plant: mintedIsClosed, breaks: ['I7'], seed: 12 },
   skipsOtherSlots: { plant: skipsOtherSlots, breaks: ['I7'], seed: 2 },
   cursorByVersions: { plant: cursorByVersions, breaks: ['I7'], seed: 2 },
   lastOfPageLost: { plant: lastOfPageLost, breaks: ['I7'], seed: 1 },
-  movedBeforeTaken: { plant: movedBeforeTaken, breaks: ['I7'], seed: 1 },
-  joinedWhileParked: { plant: joinedWhileParked, breaks: ['I7'], seed: 2 },
-  joinedAtFirstAnswer: { plant: joinedAtFirstAnswer, breaks: ['I7'], seed: 9 },
-  joinedThoughMissed: { plant: joinedThoughMissed, breaks: ['I7'], seed: 10 },
+  undetectedRestore: { plant: undetectedRestore, breaks: ['I7'], seed: 75, run: { also: ['diskRestored'] } },
+  movedBeforeTaken: { plant: movedBeforeTaken, breaks: ['I7'], seed: 5 },
+  joinedWhileParked: { plant: joinedWhileParked, breaks: ['I7'], seed: 3 },
+  joinedAtFirstAnswer: { plant: joinedAtFirstAnswer, breaks: ['I7'], seed: 25 },
+  joinedThoughMissed: { plant: joinedThoughMissed, breaks: ['I2', 'I7'], seed: 6 },
   slotBaseIgnored: {
     plant: slotBaseIgnored,
     breaks: ['I7'],
-    seed: 33,
-    run: { regions: 2, instances: 3, also: ['clockJump', 'crash'], without: ['diskLost', 'clockDay', 'storeAway'] },
+    seed: 104,
+    run: { regions: 2, instances: 3, also: ['clockJump', 'crash'], without: ['diskLost', 'diskJoined', 'clockDay', 'storeAway'] },
   },
   // Whoever such a floor leaves behind finds that out, and takes no part any more: it never comes level (I2).
   floorOfOwnLow: { plant: floorOfOwnLow, breaks: ['I2', 'I3', 'I7'], seed: 1 },
