@@ -17,9 +17,9 @@ import { joinAndFollow, Joining, settleJoin, type Holdings } from './joining.ts'
 import { openMesh } from './openMesh.ts';
 import { openReplica } from './openReplica.ts';
 import { type OpenStore } from './openStore.ts';
+import { type PortFiles } from './portFiles.ts';
 import { realClock, realRandom } from './real.ts';
 import { contentOf, peerStatus } from './statusView.ts';
-import { type TlsPorts } from './tlsPorts.ts';
 
 /** One instance on an open store, not yet listening. */
 export interface Instance {
@@ -35,7 +35,8 @@ export interface Instance {
   close(): Promise<void>;
 }
 
-export async function openInstance(opened: OpenStore, config: ServerConfig, log: Log, tls: TlsPorts): Promise<Instance> {
+export async function openInstance(opened: OpenStore, config: ServerConfig, log: Log, files: PortFiles): Promise<Instance> {
+  const { tls, tokens } = files;
   const { store } = opened;
   const own = await settleIdentity(store, config, realRandom);
   await noteOpening(store, realRandom.bytes(openingIdBytes));
@@ -76,7 +77,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
     if (stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
   };
-  const shared = { opened, config, own, digests, replica, transport, metrics, log, unready };
+  const shared = { opened, config, own, digests, replica, transport, metrics, log, tokens, unready };
   const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });
   const jobDeps = { store, leases, clock: realClock, log };
   const jobs = [runJobs([...jobsOf(digests, replica, log), ...mesh.jobs], jobDeps)];

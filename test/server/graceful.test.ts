@@ -23,7 +23,7 @@ describe('G29: a graceful stop', () => {
       {
         ...{ open: true, store: { kind: 'lmdb', dir }, listen: free, meshListen: free, region, meshId: undefined, meshKey: undefined },
         ...{ tls: { api: undefined, mesh: undefined }, insecurePlaintext: false, hostNames: [], logLevel: 'error' },
-        ...{ advertise: undefined, join: undefined, dayMs: 86_400_000 },
+        ...{ advertise: undefined, join: undefined, dayMs: 86_400_000, tokens: undefined },
       },
       () => undefined,
     );
