@@ -42,6 +42,16 @@ export class Guard {
     return this.#ledger.catchUp(snapshot);
   }
 
+  /** Reads what others have added to the store. */
+  refresh(): Promise<void> {
+    return this.#ledger.refresh();
+  }
+
+  /** The last record that may have ended a grant. */
+  get lastEnding(): number {
+    return this.#ledger.lastEnding;
+  }
+
   /** Beside the event loop, and before the transaction: one check serves a batch that was signed together. */
   async prove({ write, id }: ReceivedWrite): Promise<Proof> {
     const leaf = this.#ledger.known.grant(write.leaf);

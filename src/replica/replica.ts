@@ -14,7 +14,7 @@ import { collectionFollower } from './derived.ts';
 import { readCursor, type FeedCursor } from './cursor.ts';
 import { endPeer, readReached } from './ended.ts';
 import { feedFollower, feedTailKey } from './feed.ts';
-import { readFeedPage, type FeedPage } from './feedPage.ts';
+import { readFeedPage, readGrantedPage, type FeedPage } from './feedPage.ts';
 import { raiseFloor, readFloor } from './floor.ts';
 import { readFrontier } from './frontier.ts';
 import { type Follower } from './follower.ts';
@@ -35,6 +35,7 @@ import {
 import { Reader, type ListQuery, type ListResult, type ReadResult } from './read.ts';
 import { type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
+import { sweepEnded } from './sweep.ts';
 import { listUnproven } from './unproven.ts';
 
 export interface ReplicaDeps {
@@ -154,10 +155,15 @@ export class Replica {
     return { isMoved: results.pop()?.status === 'applied', results };
   }
 
-  /** What comes behind a place in our feed, without what the reader's frontier covers. */
-  feedPage(after: Uint8Array, covered: Frontier): Promise<FeedPage> {
+  /**
+   * What comes behind a place in our feed, without what the reader's frontier covers; in a granted mesh, what the reader lacks of our ledger first,
+   * behind `recordsAfter`.
+   */
+  feedPage(after: Uint8Array, covered: Frontier, recordsAfter?: number): Promise<FeedPage> {
     const { store, feedPartitions } = this.#deps;
-    return store.read((snapshot) => readFeedPage(snapshot, { own: this.#own, partitions: feedPartitions }, after, covered));
+    const source = { own: this.#own, partitions: feedPartitions };
+    if (recordsAfter === undefined) return store.read((snapshot) => readFeedPage(snapshot, source, after, covered));
+    return store.read((snapshot) => readGrantedPage(snapshot, source, after, covered, recordsAfter));
   }
 
   /** Resolves when there may be more in our feed, late or for no reason; at once when the signal aborts. */
@@ -218,6 +224,15 @@ export class Replica {
       taken += settled.length;
     }
     return taken;
+  }
+
+  /** What follows from new records in a granted mesh: what waited for them is judged, and what lost its authority taken away. */
+  async settleAuthority(signal: AbortSignal): Promise<{ readonly judged: number; readonly swept: number }> {
+    const { store, guard } = this.#deps;
+    if (guard === undefined) return { judged: 0, swept: 0 };
+    await guard.refresh();
+    const judged = await this.retryUnproven();
+    return { judged, swept: await sweepEnded(store, guard, this.#followers, signal) };
   }
 
   /** Takes in the writes whose authority is known by now, or finally refuses them. Returns how many. */
