@@ -45,8 +45,11 @@ export async function restoreStore(
   await assertUnserved(store, clock);
   await begin(store, digest);
   const { clusterId, incarnation, meshId } = header;
-  const identity =
-    as === 'new cluster' ? { clusterId: randomUuid(random), incarnation: 1, meshId } : { clusterId, incarnation: incarnation + 1, meshId };
+  const kind = 'open';
+  const identity: ClusterIdentity =
+    as === 'new cluster'
+      ? { clusterId: randomUuid(random), incarnation: 1, meshId, kind }
+      : { clusterId, incarnation: incarnation + 1, meshId, kind };
   const digests = new MeshDigests({ id: meshId, key: meshKey });
   const replica = await openReplica(identity, digests, deps);
   try {

@@ -105,7 +105,7 @@ async function identityOf(store: Store, port: number): Promise<ClusterIdentity> 
   return store.transact(async (tx) => {
     const stored = await readIdentity(tx);
     if (stored !== undefined) return stored.identity;
-    const identity = { clusterId: new Uint8Array(16).fill(port), incarnation: 1, meshId: mesh.id };
+    const identity = { clusterId: new Uint8Array(16).fill(port), incarnation: 1, meshId: mesh.id, kind: 'open' } as const;
     setIdentity(tx, identity, sha256(mesh.key));
     return identity;
   });
