@@ -10,6 +10,7 @@ export interface InstanceOptions {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
+  readonly tokenFile?: string;
 }
 
 /** Adds the options. */
@@ -18,13 +19,14 @@ export function withInstance(command: Command): Command {
     .addOption(new Option('--url <url>', 'the instance').default('http://localhost:6300').env('GKVMESH_URL'))
     .addOption(new Option('--ca <file>', 'with an https URL: CAs of its certificate, PEM; the well-known ones if absent').env('GKVMESH_CA'))
     .addOption(new Option('--cert <file>', 'with an https URL: our certificate, PEM').env('GKVMESH_CERT'))
-    .addOption(new Option('--key <file>', 'with an https URL: its private key, PEM').env('GKVMESH_KEY'));
+    .addOption(new Option('--key <file>', 'with an https URL: its private key, PEM').env('GKVMESH_KEY'))
+    .addOption(new Option('--token-file <file>', 'a bearer token that the instance takes').env('GKVMESH_TOKEN_FILE'));
 }
 
 /** Error: `bad_config`. */
-export function clientOf({ url, ca, cert, key }: InstanceOptions): Client {
+export function clientOf({ url, ca, cert, key, tokenFile }: InstanceOptions): Client {
   const tls: ClientTls = { ...contentOf('ca', ca), ...contentOf('cert', cert), ...contentOf('key', key) };
-  return new Client(url, tls);
+  return new Client(url, tls, contentOf('token-file', tokenFile)['token-file']?.trim());
 }
 
 function contentOf<Name extends string>(name: Name, path: string | undefined): Partial<Record<Name, string>> {

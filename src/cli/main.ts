@@ -13,6 +13,7 @@ import { offlineCommands } from './offline.ts';
 import { memberCommands } from './members.ts';
 import { rootCommands } from './root.ts';
 import { serveCommands } from './serve.ts';
+import { tokenCommands } from './tokens.ts';
 import { transferCommands } from './transfer.ts';
 
 const usageCodes = new Set<string>(['bad_config']);
@@ -44,6 +45,7 @@ initCommands(program);
 grantCommands(program);
 rootCommands(program);
 authorityCommands(program);
+tokenCommands(program);
 for (const command of program.commands) command.exitOverride();
 
 try {

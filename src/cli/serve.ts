@@ -25,6 +25,7 @@ const descriptions: Readonly<Record<string, string>> = {
   meshTlsCert: 'certificate for other regions, as their server and as their client, PEM',
   meshTlsKey: 'its private key, PEM, without a passphrase',
   meshTlsCa: 'the CA of all regions: nobody else is talked to',
+  tokens: 'whoever calls the API must show a bearer token of this file, which gkvmesh token makes; it is read again when it changes',
   insecurePlaintext: 'allow addresses beyond loopback without TLS or authentication',
   hostNames: 'names, beside its addresses, that requests may call this server by, with commas between',
   logLevel: 'error, warn, info (default) or debug',
@@ -48,6 +49,7 @@ const placeholders: Readonly<Record<string, string>> = {
   meshTlsCert: ' <file>',
   meshTlsKey: ' <file>',
   meshTlsCa: ' <file>',
+  tokens: ' <file>',
   hostNames: ' <names>',
   logLevel: ' <level>',
 };
@@ -73,12 +75,13 @@ export function serveCommands(program: Command): void {
   });
   withConfigFlags(program.command('check-config').description('check flags, environment and file, and say what holds')).action(
     (flags: Record<string, unknown>) => {
-      const { meshKey, meshId, store, tls, ...config } = loadConfig(flags, process.env);
+      const { meshKey, meshId, store, tls, tokens, ...config } = loadConfig(flags, process.env);
       if (config.mesh !== undefined) startOf(config.mesh);
       const shown = {
         store: store.kind === 'fdb' ? { ...store, prefix: Buffer.from(store.prefix).toString('hex') } : store,
         meshId: meshId === undefined ? 'default' : Buffer.from(meshId).toString('hex'),
         meshKey: meshKey === undefined ? 'default' : 'from file',
+        tokens: tokens?.path ?? 'none',
         tls: { api: shownTls(tls.api), mesh: shownTls(tls.mesh) },
       };
       print(JSON.stringify({ ...config, ...shown }, undefined, 2));

@@ -53,15 +53,19 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 export class Client implements AsyncDisposable {
   readonly #origin: string;
   readonly #agent: Agent;
+  readonly #authorization: Readonly<Record<string, string>>;
 
-  /** `url` such as http://localhost:6300 or https://db.example.org:6300. Error: `bad_config`. */
-  constructor(url: string, tls: ClientTls = {}) {
+  /** `url` such as http://localhost:6300 or https://db.example.org:6300; `token`: a bearer token. Error: `bad_config`. */
+  constructor(url: string, tls: ClientTls = {}, token?: string) {
     if (!URL.canParse(url)) throw new GkvError('bad_config', `--url: ${JSON.stringify(url)} is not a URL such as http://localhost:6300`);
     const { protocol, origin } = new URL(url);
     if (protocol !== 'http:' && protocol !== 'https:') {
       throw new GkvError('bad_config', `--url: ${protocol} is not served, use http: or https:`);
     }
+    if (token !== undefined && !/^[\w.~+/=-]{1,1024}$/.test(token))
+      throw new GkvError('bad_config', 'the token is none: it is one word, such as gkv_…');
     this.#origin = origin;
+    this.#authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
     this.#agent = new Agent({
       connect: { timeout: connectMsMax, ...checkedTls(protocol, tls) },
       headersTimeout: pullMsMax,
@@ -154,7 +158,7 @@ export class Client implements AsyncDisposable {
         path,
         method,
         body,
-        headers,
+        headers: { ...headers, ...this.#authorization },
         headersTimeout: withinMs,
         bodyTimeout: withinMs,
       });

@@ -20,6 +20,8 @@ export const grantLimits = {
   recordsMax: 65_536,
   /** Records that a store keeps, one more for each that came again with more signatures. */
   recordRowsMax: 65_536,
+  /** Bearer tokens that one server knows. */
+  tokensMax: 10_000,
   /** Grants that were refused for good, and of which it is remembered why. */
   refusedRememberedMax: 1_024,
   /** States that deciding one containment may look at; a grant that needs more is refused. */

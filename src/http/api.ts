@@ -1,13 +1,15 @@
 import type Koa from 'koa';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
+import { type Access } from './access.ts';
 import { BodyReader } from './body.ts';
 import { controlRoutes } from './control.ts';
 import { dataRoutes } from './data.ts';
 import { type HostRule } from './gate.ts';
+import { forCallers, forControl } from './guard.ts';
 import { type Metrics } from './metrics.ts';
 import { memberRoutes } from './members.ts';
-import { opsRoutes } from './ops.ts';
+import { opsRoutes, watchRoutes } from './ops.ts';
 import {
   type Backups,
   type DataStore,
@@ -32,6 +34,7 @@ export interface ApiDeps {
   readonly identity: Identity;
   readonly peers: PeersView;
   readonly members: MembersControl;
+  readonly access: Access;
   readonly health: Health;
   readonly metrics: Metrics;
   readonly hosts: HostRule;
@@ -47,14 +50,17 @@ export interface ApiDeps {
 /** The HTTP API for clients and operators. */
 export function createApi(deps: ApiDeps): Koa {
   const bodies = new BodyReader({ bytesMax: limits.bodyBytesMax, arrivalMsMax: deps.bodyArrivalMsMax }, deps.clock, deps.signal);
-  const { metrics } = deps;
+  const { metrics, access } = deps;
   const observe = (answer: Answer): void => {
     metrics.request(answer);
   };
   return createShell({ ...deps, observe }, [
-    ...dataRoutes(deps.store, bodies, deps.signal),
-    ...controlRoutes({ ...deps, bodies }),
-    ...memberRoutes(deps.members, bodies, deps.signal),
+    ...forCallers(access, dataRoutes(deps.store, bodies, deps.signal)),
+    ...forControl(access, [
+      ...controlRoutes({ ...deps, bodies }),
+      ...memberRoutes(deps.members, bodies, deps.signal),
+      ...watchRoutes(deps),
+    ]),
     ...opsRoutes(deps),
   ]);
 }

@@ -2,45 +2,53 @@ import { type Context } from 'koa';
 import { asBuffer } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { stampToHex } from '../core/stamp.ts';
-import { type WriteOutcome } from '../replica/proposal.ts';
+import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
 import { type ListedEntry } from '../replica/read.ts';
+import { type Caller } from './access.ts';
 import { type BodyReader } from './body.ts';
+import { type CallerRoute } from './guard.ts';
 import { decodeKey, decodeStamp, parseBody, toRange, toWriteOp, toWriteOps } from './parse.ts';
 import { type DataStore } from './ports.ts';
 import { batchRequest, getRequest, listRequest, setRequest } from './schema.ts';
-import { answerJson, type Route } from './shell.ts';
+import { answerJson } from './shell.ts';
 
 /**
  * The four data routes. Answers are put together as text: base64 and hex need no escaping, and this is the path that
  * every request takes.
  */
-export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSignal): Route[] {
+export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSignal): CallerRoute[] {
   const waits = new Waits(store, signal);
-  const get = async (ctx: Context): Promise<void> => {
-    const { key, atLeast } = parseBody(getRequest, await bodies.read(ctx.req, ctx.res));
+  const get = async (ctx: Context, caller: Caller): Promise<void> => {
+    const { key: text, atLeast } = parseBody(getRequest, await bodies.read(ctx.req, ctx.res));
+    const key = decodeKey(text, 'key');
+    caller.mayUse('read', key);
     if (atLeast !== undefined) await waits.until(ctx, atLeast);
-    const { value, exists, version } = await store.get(decodeKey(key, 'key'));
+    const { value, exists, version } = await store.get(key);
     const shown = version === null ? 'null' : `"${stampToHex(version)}"`;
     answerJson(ctx, `{"value":"${base64(value)}","exists":${exists ? 'true' : 'false'},"version":${shown}}`);
   };
-  const set = async (ctx: Context): Promise<void> => {
+  const set = async (ctx: Context, caller: Caller): Promise<void> => {
     const op = toWriteOp(parseBody(setRequest, await bodies.read(ctx.req, ctx.res)));
+    mayWrite(caller, op);
     const outcomes = await store.write([op]);
     answerJson(ctx, outcomes.map(outcomeJson).join());
   };
-  const list = async (ctx: Context): Promise<void> => {
+  const list = async (ctx: Context, caller: Caller): Promise<void> => {
     const fields = parseBody(listRequest, await bodies.read(ctx.req, ctx.res));
+    const range = toRange(fields);
+    caller.mayList(range);
     if (fields.atLeast !== undefined) await waits.until(ctx, fields.atLeast);
     const { entries, next } = await store.list({
-      range: toRange(fields),
+      range,
       limit: fields.limit,
       order: fields.reverse ? 'reverse' : 'forward',
       values: fields.keysOnly ? 'without' : 'with',
     });
     answerJson(ctx, `{"entries":[${entries.map(entryJson).join()}],"next":${next === null ? 'null' : `"${base64(next)}"`}}`);
   };
-  const batch = async (ctx: Context): Promise<void> => {
+  const batch = async (ctx: Context, caller: Caller): Promise<void> => {
     const ops = toWriteOps(parseBody(batchRequest, await bodies.read(ctx.req, ctx.res)));
+    for (const op of ops) mayWrite(caller, op);
     const outcomes = ops.length === 0 ? [] : await store.write(ops);
     answerJson(ctx, `{"results":[${outcomes.map(outcomeJson).join()}]}`);
   };
@@ -50,6 +58,10 @@ export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSi
     { method: 'POST', path: '/data/list', handle: list },
     { method: 'POST', path: '/data/batch', handle: batch },
   ];
+}
+
+function mayWrite(caller: Caller, { kind, key }: WriteOp): void {
+  caller.mayUse(kind === 'delete' ? 'delete' : 'write', key);
 }
 
 /** A read waits this long for what it must see, and so many wait at a time. */

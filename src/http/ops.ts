@@ -14,8 +14,8 @@ export interface OpsDeps {
   readonly release: string;
 }
 
-/** What operators and their machines ask. */
-export function opsRoutes({ identity, health, metrics, peers, release }: OpsDeps): Route[] {
+/** What anybody may ask, who need not say who he is: load balancers, and clients that look for the way. */
+export function opsRoutes({ identity, health, release }: OpsDeps): Route[] {
   const description = JSON.stringify(openApi(release));
   const live = (ctx: Context): void => {
     if (!health.live()) throw new GkvError('unavailable', 'this instance cannot go on and must be started again');
@@ -30,23 +30,10 @@ export function opsRoutes({ identity, health, metrics, peers, release }: OpsDeps
     ctx.set('Content-Type', 'text/plain; charset=utf-8');
     ctx.body = identity.clusterId;
   };
-  const scrape = async (ctx: Context): Promise<void> => {
-    const text = await metrics.text();
-    ctx.set('Content-Type', metrics.contentType);
-    ctx.body = text;
-  };
   return [
     { method: 'GET', path: '/cluster_id', handle: clusterId },
-    {
-      method: 'GET',
-      path: '/peers',
-      handle: (ctx) => {
-        answerJson(ctx, JSON.stringify({ peers: peers.peers() }));
-      },
-    },
     { method: 'GET', path: '/livez', handle: live },
     { method: 'GET', path: '/readyz', handle: ready },
-    { method: 'GET', path: '/metrics', handle: scrape },
     {
       method: 'GET',
       path: '/openapi.json',
@@ -54,5 +41,21 @@ export function opsRoutes({ identity, health, metrics, peers, release }: OpsDeps
         answerJson(ctx, description);
       },
     },
+  ];
+}
+
+/** What operators and their machines look at. */
+export function watchRoutes({ metrics, peers }: OpsDeps): Route[] {
+  const scrape = async (ctx: Context): Promise<void> => {
+    const text = await metrics.text();
+    ctx.set('Content-Type', metrics.contentType);
+    ctx.body = text;
+  };
+  const list = (ctx: Context): void => {
+    answerJson(ctx, JSON.stringify({ peers: peers.peers() }));
+  };
+  return [
+    { method: 'GET', path: '/peers', handle: list },
+    { method: 'GET', path: '/metrics', handle: scrape },
   ];
 }

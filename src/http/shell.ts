@@ -97,6 +97,7 @@ function answerError(ctx: Context, log: Log, error: unknown, request: { requestI
   else if (status === 503 || status === 507) log.warn(fields, 'request could not be served');
   else log.debug(fields, 'request refused');
   if (status === 408) ctx.set('Connection', 'close');
+  if (status === 401) ctx.set('WWW-Authenticate', 'Bearer');
   ctx.status = status;
   answerJson(ctx, body);
   return code;

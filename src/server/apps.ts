@@ -3,6 +3,7 @@ import { toHex } from '../core/bytes.ts';
 import { type Log } from '../core/ports.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { openAccess, TokenAccess } from '../http/access.ts';
 import { createApi } from '../http/api.ts';
 import { type HostRule } from '../http/gate.ts';
 import { createMeshApp } from '../http/mesh.ts';
@@ -20,6 +21,7 @@ import { createPuller } from './puller.ts';
 import { realClock, realRandom } from './real.ts';
 import { release } from './release.ts';
 import { peerView, statusView } from './statusView.ts';
+import { type TokenFile } from './tokenFile.ts';
 import { treeSummary } from './treeSummary.ts';
 
 export interface AppsDeps extends OpenedMesh {
@@ -31,6 +33,8 @@ export interface AppsDeps extends OpenedMesh {
   readonly transport: Transport;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** Undefined: nobody needs one. */
+  readonly tokens: TokenFile | undefined;
   /** Why the instance takes no requests; undefined: it does. */
   readonly unready: () => string | undefined;
   /** Ends what goes on for long. */
@@ -45,7 +49,7 @@ export interface Apps {
 }
 
 export function createApps(deps: AppsDeps): Apps {
-  const { opened, config, own, digests, replica, transport, metrics, log, unready, signal, mesh, members, sink } = deps;
+  const { opened, config, own, digests, replica, transport, metrics, log, unready, signal, mesh, members, sink, tokens } = deps;
   const { store } = opened;
   const shared = { store, digests, clusterId: own.clusterId, sink, clock: realClock };
   const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
@@ -70,6 +74,7 @@ export function createApps(deps: AppsDeps): Apps {
       add: async (address, regionName, signal) => peerView(await members.add(address, regionName, signal)),
       remove: (clusterId) => members.remove(clusterId),
     },
+    access: tokens === undefined ? openAccess : new TokenAccess(() => tokens.table),
     health: { live: () => true, unready },
     metrics,
     hosts: hostRule(config.listen, config.hostNames),

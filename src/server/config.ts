@@ -7,8 +7,10 @@ import { GkvError } from '../core/errors.ts';
 import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
 import { limits } from '../core/limits.ts';
 import { realClock } from './real.ts';
+import { type SourcedFile } from './sourcedFile.ts';
 import { readTls, type TlsFiles } from './tlsFiles.ts';
 import { lackBeyondLoopback, tlsFilesOf } from './tlsOptions.ts';
+import { readTokens } from './tokenFile.ts';
 
 export type { HostPort } from '../core/hostPort.ts';
 
@@ -46,6 +48,8 @@ export interface ServerConfig {
   readonly meshKey: Uint8Array | undefined;
   /** The files were right when this was made; who serves reads them anew. Undefined: plain HTTP. */
   readonly tls: Readonly<Record<'api' | 'mesh', TlsFiles | undefined>>;
+  /** Whoever calls the API must show a token of this file; it was right when this was made. Undefined: nobody needs one. */
+  readonly tokens: SourcedFile | undefined;
   readonly insecurePlaintext: boolean;
   /** Names, beside its addresses, that requests may call this server by. */
   readonly hostNames: readonly string[];
@@ -123,6 +127,7 @@ const schema = z.strictObject({
   meshTlsCert: text('a file').optional(),
   meshTlsKey: text('a file').optional(),
   meshTlsCa: text('a file').optional(),
+  tokens: text('a file').optional(),
   insecurePlaintext: flag.default(false),
   hostNames: hostNames.default([]),
   logLevel: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
@@ -182,7 +187,21 @@ function readFile(path: string): Record<string, unknown> {
 function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, string>): ServerConfig {
   const parsed = schema.safeParse(merged);
   if (!parsed.success) throw wrong(parsed.error.issues, merged, sources);
-  const { open, meshKey, data, fdb, fdbPrefix, tlsCert, tlsKey, tlsClientCa, meshTlsCert, meshTlsKey, meshTlsCa, ...rest } = parsed.data;
+  const {
+    open,
+    meshKey,
+    data,
+    fdb,
+    fdbPrefix,
+    tlsCert,
+    tlsKey,
+    tlsClientCa,
+    meshTlsCert,
+    meshTlsKey,
+    meshTlsCa,
+    tokens: tokensPath,
+    ...rest
+  } = parsed.data;
   const { mesh, meshId } = parsed.data;
   if (!open && mesh === undefined)
     throw new GkvError(
@@ -197,12 +216,14 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
       );
   const tlsPaths = { tlsCert, tlsKey, tlsClientCa, meshTlsCert, meshTlsKey, meshTlsCa };
   const tls = { api: tlsFilesOf('api', tlsPaths, sources), mesh: tlsFilesOf('mesh', tlsPaths, sources) };
+  const tokens = tokensPath === undefined ? undefined : { path: tokensPath, source: sources.get('tokens') ?? 'tokens' };
   for (const [name, port] of [
     ['listen', 'api'],
     ['meshListen', 'mesh'],
   ] as const) {
     const { host } = rest[name];
-    const lack = isLoopback(host) || rest.insecurePlaintext ? undefined : lackBeyondLoopback(port, tls[port]);
+    const lack =
+      isLoopback(host) || rest.insecurePlaintext ? undefined : lackBeyondLoopback(port, tls[port], port === 'api' && tokens !== undefined);
     if (lack !== undefined) throw new GkvError('bad_config', `${sources.get(name) ?? name}: ${host} ${lack}`);
   }
   if (rest.join !== undefined && rest.advertise === undefined && isWildcard(rest.meshListen.host)) {
@@ -212,11 +233,13 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
     );
   }
   for (const files of [tls.api, tls.mesh]) if (files !== undefined) readTls(files, realClock.now());
+  if (tokens !== undefined) readTokens(tokens);
   return {
     ...rest,
     open,
     mesh,
     tls,
+    tokens,
     store: storeOf({ data, fdb, fdbPrefix }, sources),
     advertise: rest.advertise,
     join: rest.join,

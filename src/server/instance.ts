@@ -18,9 +18,9 @@ import { joinAndFollow, Joining, settleJoin, type Holdings } from './joining.ts'
 import { openMesh } from './openMesh.ts';
 import { openReplica } from './openReplica.ts';
 import { type OpenStore } from './openStore.ts';
+import { type PortFiles } from './portFiles.ts';
 import { realClock, realRandom } from './real.ts';
 import { contentOf, peerStatus } from './statusView.ts';
-import { type TlsPorts } from './tlsPorts.ts';
 
 /** One instance on an open store, not yet listening. */
 export interface Instance {
@@ -41,7 +41,7 @@ export interface InstanceConfig extends ServerConfig {
   readonly granted: GrantedStart | undefined;
 }
 
-export async function openInstance(opened: OpenStore, config: InstanceConfig, log: Log, tls: TlsPorts): Promise<Instance> {
+export async function openInstance(opened: OpenStore, config: InstanceConfig, log: Log, { tls, tokens }: PortFiles): Promise<Instance> {
   const { store } = opened;
   const own = await settleOwn(store, config);
   const digests = new MeshDigests({ id: own.meshId, key: own.meshKey, kind: own.kind });
@@ -83,7 +83,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     if (stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
   };
-  const shared = { opened, config, own, digests, replica, transport, metrics, log, unready };
+  const shared = { opened, config, own, digests, replica, transport, metrics, log, tokens, unready };
   const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });
   const jobDeps = { store, leases, clock: realClock, log };
   const jobs = [runJobs([...jobsOf(digests, replica, log), ...(authority?.jobs(replica) ?? []), ...mesh.jobs], jobDeps)];

@@ -8,7 +8,7 @@ import { openInstance, type Instance, type InstanceConfig } from './instance.ts'
 import { listen, type Listener } from './listen.ts';
 import { openStore, type OpenStore } from './openStore.ts';
 import { realClock } from './real.ts';
-import { TlsPorts } from './tlsPorts.ts';
+import { PortFiles } from './portFiles.ts';
 
 export interface RunningServer extends AsyncDisposable {
   readonly apiUrl: string;
@@ -32,30 +32,30 @@ export async function start(
 ): Promise<RunningServer> {
   const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
   if (config.insecurePlaintext) log.warn({}, 'started with --insecure-plaintext: whoever reaches the ports may read and write everything');
-  const tls = await TlsPorts.open(config.tls, realClock, log);
+  const files = await PortFiles.open(config, realClock, log);
   try {
     const opened = await openStore(config.store, log);
     try {
-      return await serveOn(opened, tls, { ...config, granted }, log, onProgress);
+      return await serveOn(opened, files, { ...config, granted }, log, onProgress);
     } catch (error) {
       await opened.store[Symbol.asyncDispose]();
       throw error;
     }
   } catch (error) {
-    await tls[Symbol.asyncDispose]();
+    await files[Symbol.asyncDispose]();
     throw error;
   }
 }
 
 async function serveOn(
   opened: OpenStore,
-  tls: TlsPorts,
+  files: PortFiles,
   config: InstanceConfig,
   log: Log,
   onProgress: (progress: JoinProgress) => void,
 ): Promise<RunningServer> {
-  const instance = await openInstance(opened, config, log, tls);
-  const { api: apiListener, mesh: meshListener } = await listenOnBoth(instance, tls, config).catch(async (error: unknown) => {
+  const instance = await openInstance(opened, config, log, files);
+  const { api: apiListener, mesh: meshListener } = await listenOnBoth(instance, files, config).catch(async (error: unknown) => {
     await instance.close();
     throw error;
   });
@@ -66,7 +66,7 @@ async function serveOn(
   });
   ready.catch(() => undefined); // whoever awaits it is told
   return {
-    apiUrl: `${tls.api === undefined ? 'http' : 'https'}://${apiListener.address}`,
+    apiUrl: `${files.tls.api === undefined ? 'http' : 'https'}://${apiListener.address}`,
     meshAddress: meshListener.address,
     clusterId,
     meshId,
@@ -79,13 +79,13 @@ async function serveOn(
       await meshListener[Symbol.asyncDispose]();
       await instance.close();
       await opened.store[Symbol.asyncDispose]();
-      await tls[Symbol.asyncDispose]();
+      await files[Symbol.asyncDispose]();
       log.info({}, 'stopped');
     },
   };
 }
 
-async function listenOnBoth({ apps }: Instance, tls: TlsPorts, config: ServerConfig): Promise<{ api: Listener; mesh: Listener }> {
+async function listenOnBoth({ apps }: Instance, { tls }: PortFiles, config: ServerConfig): Promise<{ api: Listener; mesh: Listener }> {
   const mesh = await listen(apps.mesh, config.meshListen, undefined, tls.mesh);
   try {
     return { api: await listen(apps.api, config.listen, undefined, tls.api), mesh };

@@ -3,12 +3,7 @@ import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { GkvError } from '../core/errors.ts';
-
-/** A file, and the option that named it: where that came from. */
-export interface TlsFile {
-  readonly path: string;
-  readonly source: string;
-}
+import { type SourcedFile } from './sourcedFile.ts';
 
 export type TlsPortName = 'api' | 'mesh';
 
@@ -16,10 +11,10 @@ export type TlsPortName = 'api' | 'mesh';
 export interface TlsFiles {
   readonly port: TlsPortName;
   /** The certificate, and after it those between it and its CA, if there are any. */
-  readonly cert: TlsFile;
-  readonly key: TlsFile;
+  readonly cert: SourcedFile;
+  readonly key: SourcedFile;
   /** Who connects must show a certificate of one of these CAs. Always there for the mesh port. */
-  readonly ca: TlsFile | undefined;
+  readonly ca: SourcedFile | undefined;
 }
 
 /** What the files hold, in PEM. */
@@ -64,7 +59,7 @@ export function readTls(files: TlsFiles, nowMs: number): TlsMaterial {
 }
 
 /** Of several one may have ended: that is how a CA is replaced. */
-function readCas(file: TlsFile, nowMs: number): string[] {
+function readCas(file: SourcedFile, nowMs: number): string[] {
   const pems = certificatesIn(file, read(file));
   const cas = pems.map((pem) => parsed(file, pem));
   const [first] = cas;
@@ -75,7 +70,7 @@ function readCas(file: TlsFile, nowMs: number): string[] {
 
 const noCertificate = 'holds no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----';
 
-function read({ path, source }: TlsFile): string {
+function read({ path, source }: SourcedFile): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
@@ -83,14 +78,14 @@ function read({ path, source }: TlsFile): string {
   }
 }
 
-function certificatesIn(file: TlsFile, text: string): string[] {
+function certificatesIn(file: SourcedFile, text: string): string[] {
   const begun = text.split('-----BEGIN CERTIFICATE-----').length - 1;
   const pems = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   if (pems.length < begun) throw wrong(file, 'holds a certificate without its end; it needs the whole file');
   return pems.map((pem) => `${pem}\n`);
 }
 
-function parsed(file: TlsFile, pem: string): X509Certificate {
+function parsed(file: SourcedFile, pem: string): X509Certificate {
   try {
     return new X509Certificate(pem);
   } catch (cause) {
@@ -98,7 +93,7 @@ function parsed(file: TlsFile, pem: string): X509Certificate {
   }
 }
 
-function parsedKey(file: TlsFile, pem: string): KeyObject {
+function parsedKey(file: SourcedFile, pem: string): KeyObject {
   try {
     return createPrivateKey(pem);
   } catch (cause) {
@@ -106,7 +101,7 @@ function parsedKey(file: TlsFile, pem: string): KeyObject {
   }
 }
 
-function checkTimes(file: TlsFile, certificate: X509Certificate, nowMs: number): void {
+function checkTimes(file: SourcedFile, certificate: X509Certificate, nowMs: number): void {
   const named = `a certificate (${certificate.subject.replaceAll('\n', ', ')})`;
   if (nowMs >= endOf(certificate)) {
     throw wrong(file, `holds ${named} that ended at ${iso(endOf(certificate))}; it needs a renewed one`);
@@ -142,6 +137,6 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function wrong({ path, source }: TlsFile, what: string, cause?: unknown): GkvError {
+function wrong({ path, source }: SourcedFile, what: string, cause?: unknown): GkvError {
   return new GkvError('bad_config', `${source}: ${path} ${what}`, { cause });
 }

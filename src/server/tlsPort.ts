@@ -1,10 +1,10 @@
 import { constants } from 'node:crypto';
-import { stat } from 'node:fs/promises';
 import { type TlsOptions } from 'node:tls';
 import { type Clock, type Log } from '../core/ports.ts';
 import { tlsFailure } from '../core/tlsFailure.ts';
+import { fingerprint } from './fileChange.ts';
 import { type ListenTls } from './listenTls.ts';
-import { readTls, type TlsFile, type TlsFiles, type TlsMaterial, type TlsPortName } from './tlsFiles.ts';
+import { readTls, type TlsFiles, type TlsMaterial, type TlsPortName } from './tlsFiles.ts';
 
 /** How often it is looked whether the files are others. */
 const lookMs = 5_000;
@@ -48,7 +48,7 @@ export class TlsPort implements ListenTls, AsyncDisposable {
 
   /** Reads the files, and watches them until disposed of. Errors: those of readTls. */
   static async open(files: TlsFiles, clock: Clock, log: Log): Promise<TlsPort> {
-    return new TlsPort(files, await fingerprint(files), clock, log); // before they are read: a change in between is seen later
+    return new TlsPort(files, await fingerprint(pathsOf(files)), clock, log); // before they are read: a change in between is seen later
   }
 
   get material(): TlsMaterial {
@@ -96,7 +96,7 @@ export class TlsPort implements ListenTls, AsyncDisposable {
     for (;;) {
       await this.#clock.sleep(lookMs, this.#stop.signal);
       if (this.#stop.signal.aborted) return;
-      const print = await fingerprint(this.#files);
+      const print = await fingerprint(pathsOf(this.#files));
       if (print !== this.#print) {
         this.#print = print;
         this.#renew();
@@ -135,13 +135,6 @@ export class TlsPort implements ListenTls, AsyncDisposable {
   }
 }
 
-/** Another one whenever a file is another or was changed. */
-async function fingerprint({ cert, key, ca }: TlsFiles): Promise<string> {
-  const prints = [cert, key, ...(ca === undefined ? [] : [ca])].map(({ path }: TlsFile) =>
-    stat(path, { bigint: true }).then(
-      ({ dev, ino, size, mtimeNs, ctimeNs }) => [dev, ino, size, mtimeNs, ctimeNs].join(' '),
-      (error: unknown) => String(error),
-    ),
-  );
-  return (await Promise.all(prints)).join('\n');
+function pathsOf({ cert, key, ca }: TlsFiles): string[] {
+  return [cert, key, ...(ca === undefined ? [] : [ca])].map(({ path }) => path);
 }

@@ -26,7 +26,7 @@ describe('the commands of gkvmesh', () => {
     return stdout.toString();
   }
 
-  it('L1: set prints the version, get the value and nothing else', async () => {
+  it('L1, G38: set prints the version, get the value and nothing else', async () => {
     assert.match(await succeeds(['set', 'greeting', 'hällo wörld']), /^[0-9a-f]{32}\n$/);
     assert.equal(await succeeds(['get', 'greeting']), 'hällo wörld');
     assert.equal(await server.read('greeting'), 'hällo wörld');
@@ -40,7 +40,7 @@ describe('the commands of gkvmesh', () => {
     assert.deepEqual([(await gkvmesh(['get', 'empty'])).code, await succeeds(['get', 'empty'])], [0, '']);
   });
 
-  it('L1: delete takes the key away, and is done also where there was none', async () => {
+  it('L1, G38: delete takes the key away, and is done also where there was none', async () => {
     await succeeds(['set', 'gone', 'v']);
     assert.match(await succeeds(['delete', 'gone']), /^[0-9a-f]{32}\n$/);
     assert.equal((await gkvmesh(['get', 'gone'])).code, 3);
@@ -66,7 +66,7 @@ describe('the commands of gkvmesh', () => {
     assert.deepEqual([missing.code, /nonexistent/.test(missing.stderr)], [2, true]);
   });
 
-  it('L2: list prints keys and values in order, of a prefix, and as JSON', async () => {
+  it('L2, G38: list prints keys and values in order, of a prefix, and as JSON', async () => {
     await server.fill('list/', 3, 'v:');
     assert.equal(
       await succeeds(['list', '--prefix', 'list/']),
@@ -139,7 +139,7 @@ describe('the commands of gkvmesh', () => {
     assert.doesNotMatch(stderr, /internal/);
   });
 
-  it('export | import makes a second server equal, byte for byte', async () => {
+  it('G38: export | import makes a second server equal, byte for byte', async () => {
     const [from, to] = await Promise.all([scene.server(), scene.server()]);
     const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
     for (let i = 0; i < 256; i += 1) await from.post('/data/set', { key: b64(Buffer.from([i, 255 - i])), value: b64(bytes.subarray(i)) });

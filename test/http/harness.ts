@@ -3,6 +3,7 @@ import { request, type Dispatcher } from 'undici';
 import { type PullReport } from '../../src/aae/driver.ts';
 import { hostPortText } from '../../src/core/hostPort.ts';
 import { silentLog, type Log } from '../../src/core/ports.ts';
+import { openAccess } from '../../src/http/access.ts';
 import { createApi, type ApiDeps } from '../../src/http/api.ts';
 import { Metrics } from '../../src/http/metrics.ts';
 import { listen, type Listener, type ListenTimes } from '../../src/server/listen.ts';
@@ -107,6 +108,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
         Promise.resolve({ clusterId: identity.clusterId, address: hostPortText(address), regionName: regionName ?? 'its own' }),
       remove: () => Promise.resolve(true),
     },
+    access: openAccess,
     health: { live: () => true, unready: () => undefined },
     metrics: new Metrics(readings, log),
     hosts: { kind: 'loopback', names: [] },

@@ -37,6 +37,7 @@ describe('configuration', () => {
       meshId: undefined,
       meshKey: undefined,
       tls: { api: undefined, mesh: undefined },
+      tokens: undefined,
       insecurePlaintext: false,
       hostNames: [],
       logLevel: 'info',

@@ -155,11 +155,15 @@ describe('configuration of TLS', () => {
     const [listen, meshListen] = ['0.0.0.0:1', '[::]:2'];
     assert.throws(
       () => load({ listen }),
-      refused(/^--listen: 0\.0\.0\.0 is not loopback; it needs --tls-cert, --tls-key and --tls-client-ca, or --insecure-plaintext/),
+      refused(
+        /^--listen: 0\.0\.0\.0 is not loopback; it needs --tls-cert, --tls-key and --tls-client-ca \(or --tokens\), or --insecure-plaintext/,
+      ),
     );
     assert.throws(
       () => load({ listen, ...api }),
-      refused(/^--listen: 0\.0\.0\.0 is not loopback, and has TLS without authentication; it needs --tls-client-ca too, or /),
+      refused(
+        /^--listen: 0\.0\.0\.0 is not loopback, and has TLS without authentication; it needs --tls-client-ca \(or --tokens\) too, or /,
+      ),
     );
     assert.throws(() => load({ listen, ...mesh }), refused(/^--listen: /));
     assert.throws(

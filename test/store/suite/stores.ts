@@ -10,6 +10,12 @@ export interface Stores extends AsyncDisposable {
   readonly failsOnPurpose?: boolean;
 }
 
+/** That many times; or, where commits fail on purpose, at least: what was committed unknown to its client runs again. */
+export function assertTimes({ failsOnPurpose }: Stores, times: number | undefined, expected: number): void {
+  if (failsOnPurpose !== true) assert.equal(times, expected);
+  else assert.ok((times ?? 0) >= expected, `${String(times)} of ${expected}`);
+}
+
 export type OpenStores = () => Promise<Stores>;
 
 /** A test on fresh stores. */

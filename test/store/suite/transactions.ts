@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  assertTimes,
   bytes,
   content,
   everything,
@@ -159,24 +160,25 @@ export function describeTransactions(open: OpenStores): void {
 
     it(
       'keeps transactions apart that follow each other from onVisible',
-      withStores(open, async ({ store }) => {
+      withStores(open, async (stores) => {
+        const { store } = stores;
         const acknowledged: Promise<unknown>[] = [];
         for (let round = 0; round < 30; round += 1) {
-          await new Promise<void>((resolve) => {
-            acknowledged.push(
-              store.transact(
-                async (tx) => {
-                  const before = Number(text(await tx.get(bytes('count'))) ?? '0');
-                  assert.equal(before, round);
-                  tx.set(bytes('count'), bytes(String(before + 1)));
-                },
-                { onVisible: resolve },
-              ),
+          await new Promise<void>((resolve, reject) => {
+            const done = store.transact(
+              async (tx) => {
+                const before = Number(text(await tx.get(bytes('count'))) ?? '0');
+                assertTimes(stores, before, round);
+                tx.set(bytes('count'), bytes(String(before + 1)));
+              },
+              { onVisible: resolve },
             );
+            done.catch(reject);
+            acknowledged.push(done);
           });
         }
         await Promise.all(acknowledged);
-        assert.equal(await getText(store, 'count'), '30');
+        assertTimes(stores, Number(await getText(store, 'count')), 30);
       }),
     );
 

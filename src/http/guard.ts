@@ -1,0 +1,27 @@
+import { type Context } from 'koa';
+import { type Access, type Caller } from './access.ts';
+import { type Route } from './shell.ts';
+
+/** A route that asks itself what its caller may do. */
+export interface CallerRoute extends Omit<Route, 'handle'> {
+  readonly handle: (ctx: Context, caller: Caller) => Promise<void> | void;
+}
+
+/** Routes for callers that show who they are. */
+export function forCallers(access: Access, routes: readonly CallerRoute[]): Route[] {
+  return routes.map((route) => ({ ...route, handle: (ctx) => route.handle(ctx, access.callerOf(ctx.req.headers)) }));
+}
+
+/** Routes for callers with the right to control. */
+export function forControl(access: Access, routes: readonly Route[]): Route[] {
+  return forCallers(
+    access,
+    routes.map(({ handle, ...route }) => ({
+      ...route,
+      handle: (ctx, caller) => {
+        caller.mayControl();
+        return handle(ctx);
+      },
+    })),
+  );
+}

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { Pattern } from '../../src/grant/pattern.ts';
+import { makeToken, TokenTable, type Token, type TokenRight } from '../../src/grant/token.ts';
+import { TokenAccess } from '../../src/http/access.ts';
+import { seededRandom } from '../support.ts';
+import { b64, codeOf, post, send, startApi, type TestApi } from './harness.ts';
+
+const random = seededRandom(7);
+const tokens: Token[] = [];
+
+function tokenFor(rights: readonly TokenRight[], ...patterns: string[]): string {
+  const { token, text } = makeToken(
+    { name: '', rights: new Set(rights), patterns: patterns.map((pattern) => Pattern.parse(Buffer.from(pattern))) },
+    random,
+  );
+  tokens.push(token);
+  return text;
+}
+
+const france = tokenFor(['read', 'write'], '/cities/FR/**');
+const capitals = tokenFor(['read', 'delete'], '/cities/*/capital', '/flags/**');
+const all = tokenFor(['read', 'write', 'delete'], '**');
+const operator = tokenFor(['control']);
+const both = tokenFor(['write', 'control'], '@system/**');
+
+describe('HTTP API with bearer tokens', () => {
+  let api: TestApi;
+  before(async () => {
+    api = await startApi({ access: new TokenAccess(() => new TokenTable(tokens)) });
+  });
+  after(() => api[Symbol.asyncDispose]());
+
+  /** The status, and the code where there is one. */
+  const asks = async (token: string | undefined, path: string, body: object): Promise<string> => {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const { status, json } = await post(`${api.url}${path}`, body, headers);
+    const code = codeOf(json);
+    return typeof code === 'string' ? `${status} ${code}` : String(status);
+  };
+  const set = (token: string, key: string): Promise<string> => asks(token, '/data/set', { key: b64(key), value: b64('1') });
+  const get = (token: string, key: string): Promise<string> => asks(token, '/data/get', { key: b64(key) });
+
+  it('T31, Li12: without a token, with another’s and with another scheme it is 401, and nothing is done', async () => {
+    const body = { key: b64('/cities/FR/Paris'), value: b64('1') };
+    const none = 'gkv_0000000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
+    for (const authorization of [undefined, `Bearer ${none}`, `Basic ${france}`, 'Bearer', `Bearer ${france} ${france}`, france]) {
+      const answer = await post(`${api.url}/data/set`, body, authorization === undefined ? {} : { authorization });
+      assert.deepEqual([answer.status, codeOf(answer.json)], [401, 'unauthenticated']);
+      assert.equal(answer.headers['www-authenticate'], 'Bearer');
+    }
+    assert.equal(api.store.held.size, 0);
+  });
+
+  it('T31, Li20: a right that the token lacks, and a key that none of its patterns matches, are 403', async () => {
+    assert.equal(await set(france, '/cities/FR/Paris'), '200');
+    assert.equal(await get(france, '/cities/FR/Paris'), '200');
+    assert.equal(await set(france, '/cities/DE/Berlin'), '403 key_denied');
+    assert.equal(await get(france, '/cities/DE/Berlin'), '403 key_denied');
+    assert.equal(await get(france, '/cities/FRANCE/Paris'), '403 key_denied');
+    assert.equal(await asks(france, '/data/set', { key: b64('/cities/FR/Paris'), delete: true }), '403 right_denied');
+    assert.equal(await asks(capitals, '/data/set', { key: b64('/cities/FR/capital'), delete: true }), '200');
+    assert.equal(await set(capitals, '/cities/FR/capital'), '403 right_denied');
+    assert.equal(await get(operator, '/cities/FR/Paris'), '403 right_denied');
+  });
+
+  it('T31: records of the mesh itself are written by those alone that may control it too', async () => {
+    assert.equal(await set(all, '@system/peers/x'), '403 right_denied');
+    assert.equal(await asks(all, '/data/set', { key: b64('@system/peers/x'), delete: true }), '403 right_denied');
+    assert.equal(await get(all, '@system/peers/x'), '200');
+    assert.equal(await set(both, '@system/peers/x'), '200');
+    assert.equal(await set(both, '/cities/FR/Paris'), '403 key_denied');
+  });
+
+  it('T31: a batch is refused whole for one of its writes', async () => {
+    const ops = ['/cities/FR/Lyon', '/cities/DE/Bonn'].map((key) => ({ op: 'set', key: b64(key), value: b64('1') }));
+    assert.equal(await asks(france, '/data/batch', { ops }), '403 key_denied');
+    assert.equal(await get(all, '/cities/FR/Lyon'), '200');
+    assert.ok(![...api.store.held.keys()].some((key) => Buffer.from(key, 'latin1').toString().includes('Lyon')));
+    assert.equal(await asks(all, '/data/batch', { ops }), '200');
+  });
+
+  it('T31: a list needs a pattern that all keys of its range match', async () => {
+    assert.equal(await asks(france, '/data/list', { prefix: b64('/cities/FR/') }), '200');
+    assert.equal(await asks(france, '/data/list', { prefix: b64('/cities/FR/P') }), '200');
+    assert.equal(await asks(france, '/data/list', { start: b64('/cities/FR/a'), end: b64('/cities/FR/b') }), '200');
+    for (const query of [
+      {},
+      { prefix: b64('/cities/') },
+      { prefix: b64('/cities/FR') },
+      { start: b64('/cities/FR/') },
+      { start: b64('/cities/FR/a'), end: b64('/cities/FR1') },
+      { start: b64('/cities/FQ'), end: b64('/cities/FR/b') },
+    ]) {
+      assert.equal(await asks(france, '/data/list', query), '403 key_denied', JSON.stringify(query));
+    }
+    assert.equal(await asks(capitals, '/data/list', { prefix: b64('/cities/FR/capital') }), '403 key_denied');
+    assert.equal(await asks(capitals, '/data/list', { prefix: b64('/flags/') }), '200');
+    assert.equal(await asks(all, '/data/list', {}), '200');
+  });
+
+  it('T31: what is not data needs the right to control; probes and the description of the API need nothing', async () => {
+    const paths = ['/control/status', '/control/tree', '/control/key?key=YQ', '/metrics', '/peers'];
+    const status = async (path: string, token?: string): Promise<number> =>
+      (await send(`${api.url}${path}`, 'GET', undefined, token === undefined ? {} : { authorization: `Bearer ${token}` })).status;
+    for (const path of paths) {
+      assert.deepEqual([await status(path), await status(path, all), await status(path, operator)], [401, 403, 200], path);
+    }
+    for (const path of ['/livez', '/readyz', '/openapi.json', '/cluster_id']) assert.equal(await status(path), 200, path);
+    assert.equal(await asks(all, '/control/members/remove', { clusterId: '00000000-0000-4000-8000-000000000001' }), '403 right_denied');
+    assert.equal(await asks(all, '/control/aae/pull', { peer: 'localhost:1' }), '403 right_denied');
+    assert.equal(await asks(all, '/control/backup', {}), '403 right_denied');
+  });
+});
