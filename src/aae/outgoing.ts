@@ -1,6 +1,7 @@
 import { successorKey, type Key, type KeyRange } from '../core/key.ts';
 import { decodeEntry, type Head } from '../core/entry.ts';
 import { emptyBytes, equalBytes } from '../core/bytes.ts';
+import { grantZero } from '../core/write.ts';
 import { headKey } from '../replica/change.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { readWrite } from '../replica/read.ts';
@@ -31,7 +32,7 @@ export class WritesPage {
    * take longer than a snapshot lasts.
    */
   add(key: Key, head: Head): boolean {
-    const length = wireLength(key.length, head.length - key.length) - lengthSlack;
+    const length = wireLength(key.length, head.length - key.length) - (equalBytes(head.leaf, grantZero) ? lengthSlack : 0);
     if (length > this.#room && (this.#writes.length > 0 || this.#first === 'must fit')) return false;
     const reading = readWrite(this.#snapshot, key, head);
     reading.catch(() => undefined); // `encoded` tells

@@ -1,7 +1,9 @@
 import { ByteReader } from '../core/bytes.ts';
 import { ByteWriter } from '../core/byteWriter.ts';
+import { assert } from '../core/errors.ts';
 import { readFrontier, writeFrontier, type Frontier } from '../core/frontier.ts';
 import { parseStamp, stampBytes, type Stamp } from '../core/stamp.ts';
+import { type MeshKind } from '../crypto/mesh.ts';
 import { positionBytes } from '../replica/cursor.ts';
 
 /** Whose backup it is, as of its beginning. */
@@ -16,6 +18,7 @@ export interface BackupHeader {
   /** Up to where the cluster had everything of every member. */
   readonly low: Stamp;
   readonly startedMs: number;
+  readonly kind: MeshKind;
 }
 
 /** Writes in the order of the feed. */
@@ -27,6 +30,9 @@ export interface BackupPage {
   readonly writes: Uint8Array;
 }
 
+/** Bytes of one list of records: a page of the ledger has less. */
+const recordsMax = 65_535;
+
 /** What holds of all pages together. */
 export interface BackupTrailer {
   readonly pages: number;
@@ -36,7 +42,7 @@ export interface BackupTrailer {
   readonly frontier: Frontier;
 }
 
-/** cluster id 16 | incarnation u64 | mesh id 32 | SHA-256 of the mesh key 32 | floor 16 | low 16 | started u64 ms. */
+/** cluster id 16 | incarnation u64 | mesh id 32 | SHA-256 of the mesh key 32 | floor 16 | low 16 | started u64 ms | of a granted mesh: u8 = 1. */
 export function encodeHeader(header: BackupHeader): Uint8Array {
   const out = new ByteWriter();
   out.bytes(header.clusterId);
@@ -46,6 +52,7 @@ export function encodeHeader(header: BackupHeader): Uint8Array {
   out.bytes(header.floor);
   out.bytes(header.low);
   out.u64(header.startedMs);
+  if (header.kind === 'granted') out.u8(1);
   return out.done();
 }
 
@@ -60,9 +67,35 @@ export function decodeHeader(bytes: Uint8Array): BackupHeader {
     floor: parseStamp(reader.bytes(stampBytes)),
     low: parseStamp(reader.bytes(stampBytes)),
     startedMs: reader.u64(),
+    kind: reader.left === 0 ? ('open' as const) : readGranted(reader),
   };
   reader.end();
   return header;
+}
+
+function readGranted(reader: ByteReader): MeshKind {
+  const kind = reader.u8();
+  if (kind !== 1) throw reader.fail(`a mesh of kind ${kind}`);
+  return 'granted';
+}
+
+/** Of the mesh's authority, in the order of the ledger: count u16 | records, each: length u32, bytes. */
+export function encodeRecords(records: readonly Uint8Array[]): Uint8Array {
+  assert(records.length <= recordsMax, 'a page of the ledger has few records');
+  const out = new ByteWriter();
+  out.u16(records.length);
+  for (const record of records) {
+    out.u32(record.length);
+    out.bytes(record);
+  }
+  return out.done();
+}
+
+export function decodeRecords(bytes: Uint8Array): Uint8Array[] {
+  const reader = new ByteReader(bytes, 'records of a backup');
+  const records = Array.from({ length: reader.u16() }, () => reader.bytes(reader.u32()));
+  reader.end();
+  return records;
 }
 
 /** position 12 | count u32 | writes. */

@@ -3,12 +3,21 @@ import { hasCode } from '../core/errors.ts';
 import { MeshDigests } from '../crypto/mesh.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { decodeWrites } from '../replica/wire.ts';
-import { decodeHeader, decodePage, decodeTrailer, type BackupHeader, type BackupPage, type BackupTrailer } from './content.ts';
+import {
+  decodeHeader,
+  decodePage,
+  decodeRecords,
+  decodeTrailer,
+  type BackupHeader,
+  type BackupPage,
+  type BackupTrailer,
+} from './content.ts';
 import { corrupt, readRecords, type RawRecord } from './record.ts';
 
 export type BackupPart =
   | { readonly kind: 'header'; readonly header: BackupHeader; readonly record: RawRecord }
   | { readonly kind: 'page'; readonly page: BackupPage; readonly record: RawRecord }
+  | { readonly kind: 'records'; readonly records: readonly Uint8Array[]; readonly record: RawRecord }
   | { readonly kind: 'trailer'; readonly trailer: BackupTrailer; readonly record: RawRecord };
 
 /** How far a backup has come. */
@@ -82,7 +91,7 @@ export async function verifyBackup(chunks: AsyncIterable<Uint8Array>, onPage: (w
   for await (const part of readBackup(chunks)) {
     if (part.kind === 'header') {
       header = part.header;
-      digests = new MeshDigests({ id: header.meshId, key: new Uint8Array(32) }); // ids of writes do not depend on the key
+      digests = new MeshDigests({ id: header.meshId, key: new Uint8Array(32), kind: header.kind }); // ids of writes do not depend on the key
     } else if (part.kind === 'page' && digests !== undefined) {
       writes += writesOf(part.page, digests).length;
       onPage(writes);
@@ -104,6 +113,8 @@ function decoded(record: RawRecord): BackupPart {
         return { kind: 'header', header: decodeHeader(record.payload), record };
       case 'page':
         return { kind: 'page', page: decodePage(record.payload), record };
+      case 'records':
+        return { kind: 'records', records: decodeRecords(record.payload), record };
       case 'trailer':
         return { kind: 'trailer', trailer: decodeTrailer(record.payload), record };
     }

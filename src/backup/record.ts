@@ -5,7 +5,7 @@ import { GkvError } from '../core/errors.ts';
 /** What a file begins with. */
 export const magic = Buffer.from('gkvmesh/backup/v1\0');
 
-const recordKinds = ['header', 'page', 'trailer'] as const;
+const recordKinds = ['header', 'page', 'trailer', 'records'] as const;
 export type RecordKind = (typeof recordKinds)[number];
 
 export const digestBytes = 32;

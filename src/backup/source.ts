@@ -4,14 +4,14 @@ import { compareStamps, type Stamp } from '../core/stamp.ts';
 import { positionZero } from '../replica/cursor.ts';
 import { type Replica } from '../replica/replica.ts';
 import { encodeWrites } from '../replica/wire.ts';
-import { encodeHeader, encodePage, encodeTrailer, type BackupHeader } from './content.ts';
+import { encodeHeader, encodePage, encodeRecords, encodeTrailer, type BackupHeader } from './content.ts';
 import { isOfSameFeed, type BackupProgress } from './read.ts';
 import { encodeRecord, firstDigest, magic, type RecordKind } from './record.ts';
 
 export interface BackupDeps {
   readonly replica: Pick<Replica, 'feedPage' | 'floor'>;
   /** Who this cluster is. */
-  readonly own: Pick<BackupHeader, 'clusterId' | 'incarnation' | 'meshId' | 'keyDigest'>;
+  readonly own: Pick<BackupHeader, 'clusterId' | 'incarnation' | 'meshId' | 'keyDigest' | 'kind'>;
   /** Up to where it has everything of every member. */
   readonly low: () => Promise<Stamp>;
   readonly nowMs: () => number;
@@ -43,12 +43,18 @@ export async function* backupOf(deps: BackupDeps, resume: BackupResume | undefin
     digest = encoded.digest;
     return encoded.bytes;
   };
+  // Behind a resumption all of them come again: the file does not say how far it had them, and what is known already changes nothing.
+  let recordsAfter = own.kind === 'granted' ? 0 : undefined;
   await assertUncollected(deps, header);
   if (resume === undefined) yield Buffer.concat([magic, record('header', encodeHeader(header))]);
   for (;;) {
     signal.throwIfAborted();
-    const page = await replica.feedPage(position, frontierZero);
+    const page = await replica.feedPage(position, frontierZero, recordsAfter);
     position = page.position;
+    if (page.records !== undefined && page.records.records.length > 0) {
+      recordsAfter = page.records.number;
+      yield record('records', encodeRecords(page.records.records));
+    }
     if (page.writes.length > 0) {
       pages += 1;
       writes += page.writes.length;

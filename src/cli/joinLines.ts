@@ -1,6 +1,6 @@
 import { print } from './io.ts';
 
-interface JoinProgress {
+export interface JoinProgress {
   readonly writes: number;
   readonly bytes: number;
   readonly ms: number;

@@ -12,16 +12,21 @@ export function makeKeyFile(path: string): SigningKey {
 
 /** Error: `bad_config` where it cannot be read, is no key, or may be read by others. */
 export function readKeyFile(path: string): SigningKey {
-  let pem: string;
+  return SigningKey.fromPem(readSecret(path));
+}
+
+/** Error: `bad_config` where it cannot be read, or may be read by others. */
+export function readSecret(path: string): string {
+  let text: string;
   let mode: number;
   try {
     mode = statSync(path).mode;
-    pem = readFileSync(path, 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (cause) {
     throw new GkvError('bad_config', `${path} cannot be read`, { cause });
   }
-  if ((mode & 0o077) !== 0) throw new GkvError('bad_config', `${path} is open to others: a private key has mode 600`);
-  return SigningKey.fromPem(pem);
+  if ((mode & 0o077) !== 0) throw new GkvError('bad_config', `${path} is open to others: a secret has mode 600`);
+  return text;
 }
 
 /** Error: `bad_config` where the file exists, or cannot be written. */

@@ -1,15 +1,16 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { nativeSignatures } from '../crypto/ed25519.ts';
-import { parseRecordText, recordText, take, takeAll, type AnyRecord } from '../grant/anyRecord.ts';
+import { take, takeAll, type AnyRecord } from '../grant/anyRecord.ts';
 import { Authority } from '../grant/authority.ts';
 import { type Grant } from '../grant/grant.ts';
 import { type Refusal } from '../grant/known.ts';
-import { grantLimits } from '../grant/limits.ts';
-import { writeNew } from './keyFile.ts';
+import { type GrantedStart } from '../server/config.ts';
+import { readKeyFile, readSecret, writeNew } from './keyFile.ts';
+import { RecordFiles, writeRecord } from './recordFiles.ts';
 
 const names = { meshId: 'mesh-id', meshKey: 'mesh-key', rootKey: 'root.key', clusterKey: 'cluster.key', records: 'records' } as const;
 
@@ -40,7 +41,7 @@ export class MeshDirectory {
 
   /** Writes the first records of a mesh, then its key, and last its id. */
   static async begin(dir: string, meshId: Uint8Array, records: readonly AnyRecord[]): Promise<MeshDirectory> {
-    for (const any of records) writeRecord(dir, any);
+    for (const any of records) writeRecord(join(dir, names.records), any);
     writeNew(join(dir, names.meshKey), `${randomBytes(32).toString('hex')}\n`, 0o600);
     writeNew(join(dir, names.meshId), `${toHex(meshId)}\n`, 0o644);
     return MeshDirectory.open(dir);
@@ -49,7 +50,7 @@ export class MeshDirectory {
   /** Errors: `bad_config` where there is no mesh, `malformed` with the file's name for a file that is no record. */
   static async open(dir: string): Promise<MeshDirectory> {
     const authority = new Authority(readMeshId(dir), nativeSignatures());
-    const refused = await takeAll(authority, readRecords(dir, authority.meshId));
+    const refused = await takeAll(authority, new RecordFiles(join(dir, names.records), authority.meshId).news());
     return new MeshDirectory(dir, authority, refused);
   }
 
@@ -62,7 +63,7 @@ export class MeshDirectory {
     const refusal = await take(this.authority, any);
     if (refusal !== undefined) throw refused(refusal);
     const known = any.kind === 'grant' ? this.authority.grant(any.record.id) : undefined; // with the signatures of before
-    writeRecord(this.#dir, known === undefined ? any : { kind: 'grant', record: known });
+    writeRecord(join(this.#dir, names.records), known === undefined ? any : { kind: 'grant', record: known });
   }
 
   /** The grant whose id begins with these hex digits. Error: `bad_config` where none does, or several do. */
@@ -73,6 +74,16 @@ export class MeshDirectory {
     const what = found.length > 1 ? `begins ${found.length} ids of grants` : 'begins no id of a grant that is known';
     throw new GkvError('bad_config', `${JSON.stringify(prefix)} ${what}: at least 4 hex digits of one are needed`);
   }
+}
+
+/** What a server takes from a mesh directory. Errors: as of `MeshDirectory.open`, and `bad_config` where a key is open to others. */
+export function startOf(dir: string): GrantedStart {
+  const meshId = readMeshId(dir);
+  const key = readSecret(join(dir, names.meshKey)).trim();
+  if (!/^[0-9a-f]{64}$/.test(key))
+    throw new GkvError('bad_config', `${join(dir, names.meshKey)} must hold 64 lower-case hex digits (32 bytes)`);
+  const files = new RecordFiles(join(dir, names.records), meshId);
+  return { meshId, meshKey: Buffer.from(key, 'hex'), signer: readKeyFile(join(dir, names.clusterKey)), news: () => files.news() };
 }
 
 /** The error with which a command ends. */
@@ -91,38 +102,4 @@ function readMeshId(dir: string): Uint8Array {
   }
   if (!/^[0-9a-f]{64}$/.test(text)) throw new GkvError('bad_config', `${path} must hold 64 lower-case hex digits (32 bytes)`);
   return Buffer.from(text, 'hex');
-}
-
-/** Longest file of a record, with its end of line. */
-const recordFileBytesMax = 65_537;
-
-function readRecords(dir: string, meshId: Uint8Array): AnyRecord[] {
-  const folder = join(dir, names.records);
-  let files: string[];
-  try {
-    files = readdirSync(folder).filter((name) => /\.(?:root|grant|revocation)$/.test(name));
-  } catch (cause) {
-    throw new GkvError('bad_config', `${folder} cannot be read`, { cause });
-  }
-  if (files.length > grantLimits.recordsMax) throw new GkvError('too_large', `${folder} has more than ${grantLimits.recordsMax} records`);
-  return files.sort().map((name) => readRecord(join(folder, name), meshId));
-}
-
-/** Errors: `bad_config`, `malformed`, `too_large`, with the path. */
-function readRecord(path: string, meshId: Uint8Array): AnyRecord {
-  try {
-    if (statSync(path).size > recordFileBytesMax) throw new GkvError('too_large', `more than ${recordFileBytesMax} bytes`);
-    return parseRecordText(readFileSync(path, 'utf8').trimEnd(), meshId);
-  } catch (cause) {
-    if (cause instanceof GkvError) throw new GkvError(cause.code, `${path}: ${cause.message}`, { cause });
-    throw new GkvError('bad_config', `${path} cannot be read`, { cause });
-  }
-}
-
-/** Under its id; whole, or not at all. */
-function writeRecord(dir: string, any: AnyRecord): void {
-  const path = join(dir, names.records, `${toHex(any.record.id)}.${any.kind}`);
-  const draft = `${path}.${randomBytes(4).toString('hex')}`;
-  writeNew(draft, `${recordText(any)}\n`, 0o644);
-  renameSync(draft, path);
 }

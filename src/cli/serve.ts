@@ -2,9 +2,11 @@ import { setFlagsFromString } from 'node:v8';
 import { type Command } from 'commander';
 import { configNames, flagOf, loadConfig, type ServerConfig } from '../server/config.ts';
 import { exitCodes, print } from './io.ts';
-import { JoinLines } from './joinLines.ts';
+import { JoinLines, type JoinProgress } from './joinLines.ts';
+import { startOf } from './meshDirectory.ts';
 
 const descriptions: Readonly<Record<string, string>> = {
+  mesh: 'directory of a granted mesh, which gkvmesh init makes; its cluster.key signs what comes over HTTP',
   open: 'a mesh without grants: whoever reaches the ports may read and write',
   data: 'directory of the embedded store (default ./gkvmesh-data)',
   fdb: 'a cluster file: the data lies in this FoundationDB, which any number of instances share',
@@ -29,6 +31,7 @@ const descriptions: Readonly<Record<string, string>> = {
   logLevel: 'error, warn, info (default) or debug',
 };
 const placeholders: Readonly<Record<string, string>> = {
+  mesh: ' <dir>',
   data: ' <dir>',
   fdb: ' <clusterfile>',
   fdbPrefix: ' <hex>',
@@ -73,6 +76,7 @@ export function serveCommands(program: Command): void {
   withConfigFlags(program.command('check-config').description('check flags, environment and file, and say what holds')).action(
     (flags: Record<string, unknown>) => {
       const { meshKey, meshId, store, tls, tokens, ...config } = loadConfig(flags, process.env);
+      if (config.mesh !== undefined) startOf(config.mesh);
       const shown = {
         store: store.kind === 'fdb' ? { ...store, prefix: Buffer.from(store.prefix).toString('hex') } : store,
         meshId: meshId === undefined ? 'default' : Buffer.from(meshId).toString('hex'),
@@ -96,12 +100,14 @@ function withConfigFlags(command: Command): Command {
 
 async function serve(flags: Record<string, unknown>): Promise<void> {
   const config = loadConfig(flags, process.env);
+  const granted = config.mesh === undefined ? undefined : startOf(config.mesh);
   setFlagsFromString(noPretenuring);
   const { start } = await import('../server/start.ts'); // the other commands do without the store
   const lines = new JoinLines();
-  const server = await start(config, (progress) => {
+  const onProgress = (progress: JoinProgress): void => {
     lines.update(progress);
-  });
+  };
+  const server = await start(config, onProgress, granted);
   const stop = signalled(); // before anybody can know that we are ready
   const where = `api=${server.apiUrl} mesh=${server.meshAddress} cluster=${server.clusterId} mesh-id=${server.meshId}`;
   if (server.donor !== undefined) print(`gkvmesh joining ${server.donor} ${where}`);

@@ -21,9 +21,13 @@ export const openMesh = {
   key: sha256(Buffer.from('gkvmesh/open/key/v1\0')),
 } as const;
 
+/** Whether writes carry authority: nobody needs any in an open mesh, and no write is without in a granted one. */
+export type MeshKind = 'open' | 'granted';
+
 /** The digests that depend on the mesh. One object a process; not safe to share between threads. */
 export class MeshDigests {
   readonly meshId: Uint8Array;
+  readonly kind: MeshKind;
   readonly #meshKey: Uint8Array;
   readonly #writePrefix: Buffer;
   readonly #elementInput: Buffer;
@@ -31,10 +35,12 @@ export class MeshDigests {
   readonly #boundPrefix: Buffer;
   #scratch = Buffer.allocUnsafe(2_048);
 
-  constructor(mesh: { id: Uint8Array; key: Uint8Array }) {
+  /** `kind` left out: open. */
+  constructor(mesh: { id: Uint8Array; key: Uint8Array; kind?: MeshKind }) {
     if (mesh.id.length !== meshIdBytes) throw new GkvError('bad_config', `mesh id has ${mesh.id.length} bytes, must have 32`);
     if (mesh.key.length !== meshKeyBytes) throw new GkvError('bad_config', `mesh key has ${mesh.key.length} bytes, must have 32`);
     this.meshId = mesh.id;
+    this.kind = mesh.kind ?? 'open';
     this.#meshKey = mesh.key;
     this.#writePrefix = Buffer.concat([writeLabel, mesh.id]);
     this.#elementAt = meshKeyBytes + elementLabel.length;

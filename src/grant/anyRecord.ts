@@ -1,3 +1,4 @@
+import { equalBytes } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Authority } from './authority.ts';
 import { grantLayout, type Grant } from './grant.ts';
@@ -27,6 +28,37 @@ function bytesOf(any: AnyRecord): Uint8Array {
   }
 }
 
+const kinds = ['root', 'grant', 'revocation'] as const;
+
+/** kind u8 (0 root document, 1 grant, 2 revocation) | record. */
+export function encodeAny(any: AnyRecord): Uint8Array {
+  return Buffer.concat([Buffer.of(kinds.indexOf(any.kind)), bytesOf(any)]);
+}
+
+/** Errors: `malformed` for everything that is not exactly one record, `too_large`. */
+export function decodeAny(bytes: Uint8Array, meshId: Uint8Array): AnyRecord {
+  if (bytes.length > recordBytesMax) {
+    throw new GkvError('too_large', `a record of ${bytes.length} bytes: at most ${recordBytesMax} are allowed`);
+  }
+  const kind = kinds[bytes[0] ?? kinds.length];
+  if (kind === undefined) throw new GkvError('malformed', `a record of kind ${bytes[0] ?? 'none'}: there are 0, 1 and 2`);
+  return decodeOf(kind, bytes.subarray(1), meshId);
+}
+
+function decodeOf(kind: AnyRecord['kind'], bytes: Uint8Array, meshId: Uint8Array): AnyRecord {
+  switch (kind) {
+    case 'root':
+      return { kind, record: decodeRecord(rootLayout, meshId, bytes) };
+    case 'grant':
+      return { kind, record: decodeRecord(grantLayout, meshId, bytes) };
+    case 'revocation':
+      return { kind, record: decodeRecord(revocationLayout, meshId, bytes) };
+  }
+}
+
+/** A root document with all that it may have has fewer. */
+const recordBytesMax = 49_152;
+
 /** Longest line of a record: a root document with all that it may have. */
 const textCharsMax = 65_536;
 
@@ -37,16 +69,9 @@ export function parseRecordText(text: string, meshId: Uint8Array): AnyRecord {
   const [kind = '', base64 = '', ...more] = text.split(':');
   const bytes = Buffer.from(base64, 'base64');
   if (more.length > 0 || bytes.toString('base64') !== base64) throw notRecord(text);
-  switch (kind) {
-    case 'root':
-      return { kind, record: decodeRecord(rootLayout, meshId, bytes) };
-    case 'grant':
-      return { kind, record: decodeRecord(grantLayout, meshId, bytes) };
-    case 'revocation':
-      return { kind, record: decodeRecord(revocationLayout, meshId, bytes) };
-    default:
-      throw notRecord(text);
-  }
+  const known = kinds.find((name) => name === kind);
+  if (known === undefined) throw notRecord(text);
+  return decodeOf(known, bytes, meshId);
 }
 
 function notRecord(text: string): GkvError {
@@ -61,6 +86,25 @@ export function take(authority: Authority, any: AnyRecord): Promise<Refusal | un
       return authority.takeGrant(any.record);
     case 'revocation':
       return authority.takeRevocation(any.record);
+  }
+}
+
+/** What is known under the id of a record, with the signatures that are known of it. */
+export function knownAs(authority: Authority, { kind, record }: AnyRecord): AnyRecord | undefined {
+  const isSame = ({ id }: { readonly id: Uint8Array }): boolean => equalBytes(id, record.id);
+  switch (kind) {
+    case 'root': {
+      const root = authority.rootsOf(record.body.version).find(isSame);
+      return root === undefined ? undefined : { kind, record: root };
+    }
+    case 'grant': {
+      const grant = authority.grant(record.id);
+      return grant === undefined ? undefined : { kind, record: grant };
+    }
+    case 'revocation': {
+      const revocation = authority.revocationsOf(record.body.target).find(isSame);
+      return revocation === undefined ? undefined : { kind, record: revocation };
+    }
   }
 }
 

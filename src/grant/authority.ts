@@ -34,6 +34,17 @@ export class Authority implements Known {
     this.#roots = new Roots(meshId);
   }
 
+  /** Another that knows the same, and grows by itself. */
+  copy(): Authority {
+    const copy = new Authority(this.meshId, this.#signatures);
+    this.#roots.copyTo(copy.#roots);
+    for (const [name, grant] of this.#grants) copy.#grants.set(name, grant);
+    for (const [name, revocations] of this.#revocations) copy.#revocations.set(name, revocations);
+    for (const [name, refusal] of this.#refused) copy.#refused.set(name, refusal);
+    copy.#records = this.#records;
+    return copy;
+  }
+
   grant(id: Uint8Array): Grant | undefined {
     return this.#grants.get(toHex(id));
   }

@@ -16,6 +16,10 @@ export class Roots {
     this.#meshId = meshId;
   }
 
+  copyTo(other: Roots): void {
+    for (const [name, document] of this.#byId) other.#byId.set(name, document);
+  }
+
   of(version: number): readonly RootDocument[] {
     return [...this.#byId.values()].filter(({ body }) => body.version === version);
   }

@@ -6,6 +6,7 @@ import { Follower, type FollowerDeps, type TakenPage } from './follower.ts';
 import { newHealth } from './health.ts';
 import { identify, type PeerIdentity } from './identity.ts';
 import { type Links, type OwnCluster } from './ports.ts';
+import { type RecordIntake } from './records.ts';
 import { repair, type RepairDeps } from './repair.ts';
 import { Upstream } from './upstream.ts';
 
@@ -13,6 +14,8 @@ export interface BootstrapDeps extends Omit<FollowerDeps, 'onPage' | 'replica' |
   readonly replica: FollowerDeps['replica'] & RepairDeps['replica'];
   readonly links: Links;
   readonly own: OwnCluster;
+  /** Of a granted mesh. */
+  readonly records?: RecordIntake | undefined;
 }
 
 /** What came since this process began to join. */
@@ -38,7 +41,7 @@ export async function bootstrap(
   signal: AbortSignal,
 ): Promise<void> {
   const { links, own, digests, random } = deps;
-  const asking = { digests, random, clusterId: own.clusterId };
+  const asking = { digests, random, clusterId: own.clusterId, records: deps.records };
   const backoff = new Backoff(deps.clock, random);
   for (;;) {
     const donor = await whileUnreachable(address, deps, signal, () => identify(links.link(address, 'identity'), asking, signal));

@@ -14,7 +14,7 @@ import { type Statement } from './statement.ts';
 
 /** A feed as it is served; the replica has one. */
 interface Feed {
-  feedPage(after: Uint8Array, covered: Frontier): Promise<FeedPage>;
+  feedPage(after: Uint8Array, covered: Frontier, recordsAfter?: number): Promise<FeedPage>;
   /** Resolves when there may be more. */
   feedChange(signal: AbortSignal): Promise<void>;
 }
@@ -30,6 +30,14 @@ export interface FeedServerDeps {
   readonly hear: (from: Uint8Array, statement: Statement) => Promise<unknown>;
   readonly reach: () => Promise<Reach>;
   readonly state: (reach: Reach) => Promise<Statement>;
+}
+
+/** What a reader has. */
+interface Place {
+  readonly after: Uint8Array;
+  readonly covered: Frontier;
+  /** Undefined in an open mesh. */
+  readonly recordsAfter: number | undefined;
 }
 
 /** Readers that wait for changes at a time; one more is answered at once. */
@@ -48,22 +56,24 @@ export class FeedServer {
   async answer(frame: Uint8Array): Promise<Uint8Array> {
     const { digests, own, hear, state } = this.#deps;
     const request = decodeRequest(frame, digests, 'feed');
-    const { waitMs, cursor, frontier, statement } = decodeFeedAsk(request.body);
+    const { waitMs, cursor, frontier, statement, records } = decodeFeedAsk(request.body, digests.kind);
     await hear(request.header.clusterId, statement);
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
     const after = isPlaced ? cursor.position : positionZero;
-    const { page, reach } = await this.#page(after, frontier, waitMs);
+    const recordsAfter = records === undefined ? undefined : records.incarnation === own.incarnation ? records.number : 0;
+    const { page, reach } = await this.#page({ after, covered: frontier, recordsAfter }, waitMs);
     const body = encodeFeedAnswer({
       cursor: { incarnation: own.incarnation, position: page.position },
       end: page.end,
       statement: await state(reach),
+      records: page.records,
       writes: encodeWrites(page.writes),
     });
     return encodeAnswer({ clusterId: own.clusterId, body }, request, digests, 'feed');
   }
 
   /** Waits where there is nothing that the reader lacks. */
-  async #page(after: Uint8Array, covered: Frontier, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
+  async #page({ after, covered, recordsAfter }: Place, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
     const { feed, clock, signal, reach: reachNow } = this.#deps;
     const startedMs = clock.monotonic();
     for (let position = after; ;) {
@@ -72,7 +82,7 @@ export class FeedServer {
       changed.catch(() => undefined);
       try {
         const reach = await reachNow();
-        const page = await feed.feedPage(position, covered);
+        const page = await feed.feedPage(position, covered, recordsAfter);
         const leftMs = waitMs - (clock.monotonic() - startedMs);
         if (page.writes.length > 0 || page.end === undefined || leftMs <= 0 || signal.aborted) return { page, reach };
         if (this.#waiting >= waitingMax) return { page, reach };

@@ -12,6 +12,7 @@ import { Follower, type TakenPage } from './follower.ts';
 import { newHealth, type PeerHealth } from './health.ts';
 import { type PeerRecord } from './peers.ts';
 import { type OwnCluster } from './ports.ts';
+import { type RecordIntake } from './records.ts';
 import { repair } from './repair.ts';
 import { type Statement } from './statement.ts';
 import { Upstream } from './upstream.ts';
@@ -27,6 +28,8 @@ export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
   /** Rejects where nothing may be taken from the peer. */
   readonly hear: (from: Uint8Array, statement: Statement) => Promise<Reach | undefined>;
   readonly standing: (peer: string) => Standing;
+  /** Of a granted mesh. */
+  readonly records?: RecordIntake | undefined;
   /** Whom to pull from now. */
   readonly upstreams: () => readonly PeerRecord[];
 }
@@ -106,8 +109,8 @@ export class Following {
   }
 
   #upstream(record: PeerRecord): Upstream {
-    const { links, digests, own, random } = this.#deps;
-    return new Upstream(links.link(record, 'feed'), record.clusterId, { digests, clusterId: own.clusterId, random });
+    const { links, digests, own, random, records } = this.#deps;
+    return new Upstream(links.link(record, 'feed'), record.clusterId, { digests, clusterId: own.clusterId, random, records });
   }
 
   #follow(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {

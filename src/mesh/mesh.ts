@@ -3,6 +3,7 @@ import { type Clock, type Log, type Random } from '../core/ports.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { compareStamps, type Stamp, stampZero } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { type Ledger } from '../grant/ledger.ts';
 import { type Job } from '../replica/jobs.ts';
 import { type Standing as ReplicaStanding } from '../replica/proposal.ts';
 import { isFree, readLease } from '../replica/lease.ts';
@@ -20,6 +21,7 @@ import { type PeerHealth } from './health.ts';
 import { type PeerIdentity } from './identity.ts';
 import { Peers, type PeerRecord, type RemovedRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
+import { RecordIntake } from './records.ts';
 import { Roster } from './roster.ts';
 import { type Statement } from './statement.ts';
 import { reachAt } from './words.ts';
@@ -66,6 +68,8 @@ export interface MeshDeps {
   readonly times: MeshTimes;
   /** Other processes serve from this store too. */
   readonly isShared: boolean;
+  /** Of a granted mesh. */
+  readonly ledger?: Ledger | undefined;
   /** Ends waiting for changes. */
   readonly signal: AbortSignal;
 }
@@ -107,6 +111,7 @@ export class Mesh {
   readonly #roster: Roster;
   readonly #talk: Talk;
   readonly #following: Following;
+  readonly #records: RecordIntake | undefined;
   #lastClosing: Stamp = stampZero;
   #closingMs: number;
   #isFilling = false;
@@ -114,6 +119,7 @@ export class Mesh {
   constructor(deps: MeshDeps) {
     const { replica, digests, own, clock, signal, times, log } = deps;
     this.#deps = deps;
+    this.#records = deps.ledger === undefined ? undefined : new RecordIntake(deps.ledger);
     this.#roster = new Roster(own, new Peers((query) => replica.list(query), log), (ids) => replica.end(ids));
     this.#talk = new Talk(this.#roster, deps);
     const { standing } = this.#talk;
@@ -132,6 +138,7 @@ export class Mesh {
       ...deps,
       ...this.#talking(),
       links: { link: (record, service) => standing.watched(record.clusterId, deps.links.link(record.address, service)) },
+      records: this.#records,
       upstreams: () => this.#roster.upstreams(),
     });
     this.jobs = this.#makeJobs();
@@ -150,7 +157,7 @@ export class Mesh {
     onProgress: (progress: JoinProgress) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    await bootstrap(donor, { ...this.#deps, ...this.#talking() }, announce, onProgress, signal);
+    await bootstrap(donor, { ...this.#deps, ...this.#talking(), records: this.#records }, announce, onProgress, signal);
     this.#isFilling = false;
   }
 

@@ -10,7 +10,9 @@ import { type MeshDigests } from '../crypto/mesh.ts';
 import { positionPastAll, type FeedCursor } from '../replica/cursor.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { decodeWrites } from '../replica/wire.ts';
+import { type RecordsPage } from '../grant/ledger.ts';
 import { decodeFeedAnswer, encodeFeedAsk, type FeedAsk } from './feedMessage.ts';
+import { type RecordIntake } from './records.ts';
 import { type Statement } from './statement.ts';
 
 /** A page of a peer's feed that fits what was asked. */
@@ -28,6 +30,8 @@ export interface UpstreamDeps {
   /** Ours, a UUID's 16 bytes. */
   readonly clusterId: Uint8Array;
   readonly random: Random;
+  /** Of a granted mesh: where the peer's ledger goes. */
+  readonly records?: RecordIntake | undefined;
 }
 
 /** For the peer's frontier alone, whatever its incarnation. */
@@ -46,8 +50,25 @@ export class Upstream {
     this.#deps = deps;
   }
 
-  /** Errors: those of the link; `mesh_mismatch`; `peer_protocol` for an answer that does not fit. */
-  async page(ask: FeedAsk, signal: AbortSignal): Promise<UpstreamPage> {
+  /**
+   * In a granted mesh once all that the peer knew of authority, when it made the page, is here. Errors: those of the link; `mesh_mismatch`;
+   * `peer_protocol` for an answer that does not fit.
+   */
+  page(ask: FeedAsk, signal: AbortSignal): Promise<UpstreamPage> {
+    const { records } = this.#deps;
+    return records === undefined ? this.#page(ask, signal) : this.#pageBehind(records, ask, signal);
+  }
+
+  /** Behind all pages of records: each goes on where the one before ended, and there are only so many. */
+  async #pageBehind(intake: RecordIntake, ask: FeedAsk, signal: AbortSignal): Promise<UpstreamPage> {
+    for (;;) {
+      const page = await this.#page({ ...ask, records: intake.cursorOf(this.#peerId) }, signal);
+      if (page.records === undefined || page.records.records.length === 0) return page;
+      await intake.take(this.#peerId, page.cursor.incarnation, page.records);
+    }
+  }
+
+  async #page(ask: FeedAsk, signal: AbortSignal): Promise<UpstreamPage & { readonly records?: RecordsPage | undefined }> {
     const { digests, clusterId, random } = this.#deps;
     const header = { clusterId, nonce: random.bytes(nonceBytes), floor: stampZero };
     const request = encodeRequest(header, encodeFeedAsk(ask), digests, 'feed');
@@ -59,7 +80,7 @@ export class Upstream {
           'wrong_peer',
           `cluster ${toHex(answer.clusterId)} answers where ${toHex(this.#peerId)} should be: its record names another's address`,
         );
-      const { writes, ...rest } = decodeFeedAnswer(answer.body);
+      const { writes, ...rest } = decodeFeedAnswer(answer.body, digests.kind);
       return { ...rest, writes: decodeWrites(writes, digests) };
     });
     check(ask, page);
@@ -76,7 +97,15 @@ function fromPeer<T>(decode: () => T): T {
   }
 }
 
-function check(ask: FeedAsk, { cursor, end, writes }: Omit<UpstreamPage, 'bytesIn' | 'bytesOut'>): void {
+function check(
+  ask: FeedAsk,
+  { cursor, end, writes, records }: Omit<UpstreamPage, 'bytesIn' | 'bytesOut'> & { readonly records?: RecordsPage | undefined },
+): void {
+  if (records !== undefined) checkRecords(ask, cursor, records);
+  if (records !== undefined && records.records.length > 0) {
+    if (writes.length > 0 || end !== undefined) throw protocolError('a page with records and more');
+    return;
+  }
   if (writes.length > limits.commitWritesMax) throw protocolError(`a page of ${writes.length} writes`);
   const bytes = writes.reduce((total, { write }) => total + write.key.length + write.value.length, 0);
   if (writes.length > 1 && bytes > limits.feedPageBytesMax) throw protocolError(`a page of ${bytes} bytes`);
@@ -84,4 +113,10 @@ function check(ask: FeedAsk, { cursor, end, writes }: Omit<UpstreamPage, 'bytesI
   if (cursor.incarnation > ask.cursor.incarnation) return;
   const order = compareBytes(cursor.position, ask.cursor.position);
   if (order < 0 || (order === 0 && (writes.length > 0 || end === undefined))) throw protocolError('a page that does not go on');
+}
+
+/** Each page of a ledger goes on where the one before ended, or from the start in another incarnation. */
+function checkRecords(ask: FeedAsk, { incarnation }: FeedCursor, { number, records }: RecordsPage): void {
+  const before = ask.records?.incarnation === incarnation ? ask.records.number : 0;
+  if (number !== before + records.length) throw protocolError(`${records.length} records behind ${before} that end at ${number}`);
 }

@@ -1,6 +1,6 @@
 import { emptyBytes, toLatin1 } from '../core/bytes.ts';
 import { equalBytes } from '../core/bytes.ts';
-import { GkvError } from '../core/errors.ts';
+import { assert, GkvError } from '../core/errors.ts';
 import { decodeEntry, mergeHead, visibleHead, type Entry, type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
@@ -8,13 +8,24 @@ import { compareStamps, physicalMsOf, stampToHex, type Stamp } from '../core/sta
 import { grantZero, signatureEmpty, type Write, type WriteBody } from '../core/write.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { isFinal } from '../grant/known.ts';
 import { type Row, type Transaction } from '../store/store.ts';
 import { headKey, valueKey } from './change.ts';
 import { peerEnded } from './ended.ts';
 import { type HybridClock } from './clock.ts';
 import { isGone } from './floor.ts';
+import { refusalError, standingOf, type Guard } from './guard.ts';
 import { type EntryChange } from './follower.ts';
-import { type Expected, keysOfSubmission, type ReceivedWrite, type Standing, type Submission, type WriteOp } from './proposal.ts';
+import {
+  type Expected,
+  type FromPeer,
+  keysOfSubmission,
+  type Proof,
+  type ReceivedWrite,
+  type Standing,
+  type Submission,
+  type WriteOp,
+} from './proposal.ts';
 import { type BatchResult } from './slot.ts';
 import { inlineRecord, valueRecord } from './value.ts';
 
@@ -24,7 +35,9 @@ export interface BatchDecision {
   readonly changes: readonly EntryChange[];
   /** Rows of new values that are no part of their heads. They are set once the changes are applied, which clears what lay there. */
   readonly values: readonly Row[];
-  readonly parked: readonly { received: ReceivedWrite; peer: string }[];
+  readonly parked: readonly FromPeer[];
+  /** Those whose authority is not known yet. */
+  readonly unproven: readonly FromPeer[];
 }
 
 interface EntryState {
@@ -42,6 +55,8 @@ export interface DecideDeps {
   readonly parkRoom: number;
   /** Peers, in hex, of which nothing is taken in any more. */
   readonly ended: ReadonlySet<string>;
+  /** Of a granted mesh, with all that is known as of the transaction's read. */
+  readonly guard: Guard | undefined;
 }
 
 /** Reads the entry of every key that the submissions name, conflictingly. */
@@ -70,11 +85,25 @@ export async function readEntries(tx: Transaction, submissions: readonly Submiss
 export function decideBatch(submissions: readonly Submission[], states: Map<string, EntryState>, deps: DecideDeps): BatchDecision {
   const batch = new Batch(states, deps);
   const results = submissions.map((submission) => batch.take(submission));
-  return { results, changes: batch.changes(), values: batch.values(), parked: batch.parked };
+  batch.sign();
+  const { parked, unproven } = batch;
+  return { results, changes: batch.changes(), values: batch.values(), parked, unproven };
+}
+
+/** What becomes of a received write before it is merged. */
+type Fate = 'early' | 'denied' | 'unproven' | 'merge';
+
+interface Unsigned {
+  readonly state: EntryState;
+  readonly write: Write;
+  /** As it was merged, without its record. */
+  readonly head: Head;
 }
 
 class Batch {
-  readonly parked: { received: ReceivedWrite; peer: string }[] = [];
+  readonly parked: FromPeer[] = [];
+  readonly unproven: FromPeer[] = [];
+  readonly #unsigned: Unsigned[] = [];
   /** Writes that were merged and whose values get rows of their own; some are overwritten by later ones of the batch. */
   readonly #large = new Map<Head, Write>();
   readonly #states: Map<string, EntryState>;
@@ -89,12 +118,30 @@ class Batch {
     if (submission.kind === 'closing') return [{ status: 'applied', stamp: this.#deps.hlc.next() }];
     if (submission.kind === 'received') {
       if (this.#deps.ended.has(submission.peer)) return peerEnded(submission.peer);
-      const early = submission.writes.filter((received) => this.#isEarly(received)).length;
-      if (this.parked.length + early > this.#deps.parkRoom) return parkingFull();
-      return submission.writes.map((received) => this.#takeReceived(received, submission));
+      const fates = submission.writes.map((received, i) => this.#fateOf(received, submission.proofs?.[i]));
+      const waiting = fates.filter((fate) => fate === 'early' || fate === 'unproven').length;
+      if (this.parked.length + this.unproven.length + waiting > this.#deps.parkRoom) return parkingFull();
+      return submission.writes.map((received, i) => this.#takeReceived(received, fates[i] ?? 'denied', submission));
     }
-    const mismatch = this.#mismatch(submission.ops);
-    return mismatch ?? submission.ops.map((op) => this.#takeLocal(op));
+    const { ops } = submission;
+    const { guard } = this.#deps;
+    const mismatch = this.#mismatch(ops);
+    if (mismatch !== undefined) return mismatch;
+    return guard === undefined ? ops.map((op) => this.#takeLocal(op)) : this.#takeGranted(ops, guard);
+  }
+
+  /** Signs what was made here and still stands: their records are known only then. */
+  sign(): void {
+    const { guard } = this.#deps;
+    if (guard === undefined || this.#unsigned.length === 0) return;
+    const standing = this.#unsigned.filter(({ state, head }) => state.entry?.includes(head) === true);
+    const blocks = guard.sign(standing.map(({ head }) => head.id));
+    for (const [i, { state, write, head }] of standing.entries()) {
+      const signed = { ...write, signature: blocks[i] ?? signatureEmpty };
+      const sealed = { ...head, record: inlineRecord(signed) };
+      state.entry = state.entry?.map((each) => (each === head ? sealed : each));
+      if (sealed.record === undefined) this.#large.set(sealed, signed);
+    }
   }
 
   changes(): EntryChange[] {
@@ -124,30 +171,60 @@ class Batch {
   #mismatch(ops: readonly WriteOp[]): GkvError | undefined {
     for (const [index, { key, expected }] of ops.entries()) {
       if (expected.kind === 'any') continue;
-      const visible = visibleHead(this.#state(key).entry, this.#deps.nowMs);
+      const visible = visibleHead(standingOf(this.#state(key).entry, this.#deps.guard), this.#deps.nowMs);
       if (!meets(expected, visible)) return mismatchError(index, expected, visible?.version);
     }
     return undefined;
   }
 
   #takeLocal(op: WriteOp): BatchResult {
-    const { digests, hlc, nowMs } = this.#deps;
-    const state = this.#state(op.key);
-    const version = hlc.nextAbove(state.entry?.[0]?.version);
-    const tombstone = op.kind === 'delete';
-    const value = tombstone ? emptyBytes : op.value;
-    const expiresAt = tombstone || op.expiresInMs === undefined ? 0 : nowMs + op.expiresInMs;
-    const write: Write = { key: op.key, version, tombstone, expiresAt, leaf: grantZero, value, signature: signatureEmpty };
-    this.#merge(state, write, headOf(write, digests.writeId(bodyOf(write)), version));
+    const write = this.#make(op);
+    const { version } = write;
+    this.#merge(this.#state(op.key), write, headOf(write, this.#deps.digests.writeId(bodyOf(write)), version));
     return { status: 'applied', stamp: version };
   }
 
-  #takeReceived(received: ReceivedWrite, { peer, standing }: { peer: string; standing: Standing }): BatchResult {
-    const { write, id, accepted } = received;
-    if (this.#isEarly(received)) {
-      this.parked.push({ received, peer });
-      return { status: 'parked', stamp: accepted };
+  /** All or none. The versions of those that are refused are lost. */
+  #takeGranted(ops: readonly WriteOp[], guard: Guard): BatchResult[] | GkvError {
+    const writes: Write[] = [];
+    for (const [index, op] of ops.entries()) {
+      const write = this.#make(op);
+      const answer = guard.leafFor(write);
+      if (answer.kind === 'refused') return refusalError(answer.refusal, index);
+      writes.push({ ...write, leaf: answer.leaf });
     }
+    return writes.map((write) => {
+      const state = this.#state(write.key);
+      const head = { ...headOf(write, this.#deps.digests.writeId(bodyOf(write)), write.version), record: undefined };
+      const merged = mergeHead(state.entry, head);
+      assert(merged.kind === 'applied', 'a version that is minted here is greater than all that are here');
+      state.entry = merged.entry;
+      this.#unsigned.push({ state, write, head });
+      return { status: 'applied', stamp: write.version };
+    });
+  }
+
+  #make(op: WriteOp): Write {
+    const { hlc, nowMs } = this.#deps;
+    const version = hlc.nextAbove(this.#state(op.key).entry?.[0]?.version);
+    const tombstone = op.kind === 'delete';
+    const value = tombstone ? emptyBytes : op.value;
+    const expiresAt = tombstone || op.expiresInMs === undefined ? 0 : nowMs + op.expiresInMs;
+    return { key: op.key, version, tombstone, expiresAt, leaf: grantZero, value, signature: signatureEmpty };
+  }
+
+  #fateOf(received: ReceivedWrite, proof: Proof = 'grant unknown'): Fate {
+    if (this.#isEarly(received)) return 'early';
+    const refusal = this.#deps.guard?.refusalOf(received, proof);
+    if (refusal === undefined) return 'merge';
+    return isFinal(refusal) ? 'denied' : 'unproven';
+  }
+
+  #takeReceived(received: ReceivedWrite, fate: Fate, { peer, standing }: { peer: string; standing: Standing }): BatchResult {
+    const { write, id, accepted } = received;
+    if (fate === 'early') this.parked.push({ received, peer });
+    if (fate === 'unproven') this.unproven.push({ received, peer });
+    if (fate !== 'merge') return { status: fate === 'early' ? 'parked' : fate, stamp: accepted };
     this.#deps.hlc.observe(write.version);
     this.#deps.hlc.observe(accepted);
     const state = this.#state(write.key);

@@ -4,6 +4,7 @@ import { covers, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { parseKey, successorKey, type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { digestBytes } from '../core/write.ts';
+import { readRecordsPage, type RecordsPage } from '../grant/ledger.ts';
 import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
 import { type Row, type Snapshot } from '../store/store.ts';
 import { headKey } from './change.ts';
@@ -22,6 +23,8 @@ export interface FeedPage {
   readonly position: Uint8Array;
   /** At the feed's end, and only there: what is here as of the same snapshot. */
   readonly end: Frontier | undefined;
+  /** In a granted mesh: what the reader lacks of the ledger. Where there is any, nothing else is in the page. */
+  readonly records?: RecordsPage;
 }
 
 /** Whose feed it is. */
@@ -43,6 +46,25 @@ export async function readFeedPage(snapshot: Snapshot, source: FeedSource, after
     if (isEnd) return { writes: await page.writes(), position: page.position, end: await readFrontier(snapshot, source.own) };
   }
   return { writes: await page.writes(), position: page.position, end: undefined };
+}
+
+/** Bytes of records in one page; a single one may be larger. */
+const recordsBytesMax = 262_144;
+
+/**
+ * As `readFeedPage`, but what the reader lacks of the ledger behind `recordsAfter` comes first: who has read up to a page with writes knows of every
+ * grant that they rest on.
+ */
+export async function readGrantedPage(
+  snapshot: Snapshot,
+  source: FeedSource,
+  after: Uint8Array,
+  covered: Frontier,
+  recordsAfter: number,
+): Promise<FeedPage> {
+  const records = await readRecordsPage(snapshot, recordsAfter, recordsBytesMax);
+  if (records.records.length > 0) return { writes: [], position: after, end: undefined, records };
+  return { ...(await readFeedPage(snapshot, source, after, covered)), records };
 }
 
 interface FeedRow {

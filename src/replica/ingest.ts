@@ -1,30 +1,24 @@
-import { assert, GkvError, hasCode } from '../core/errors.ts';
+import { GkvError, hasCode } from '../core/errors.ts';
 import { type ClusterPart } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
-import {
-  compareStamps,
-  instanceBytes,
-  makeStamp,
-  parseInstance,
-  physicalMsOf,
-  stampFromHex,
-  stampZero,
-  type InstanceId,
-} from '../core/stamp.ts';
+import { stampZero, type InstanceId } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store, type Transaction } from '../store/store.ts';
-import { decideBatch, mismatchError, parkingFull, readEntries } from './batch.ts';
+import { decideBatch, readEntries } from './batch.ts';
 import { applyChanges } from './change.ts';
 import { type HybridClock } from './clock.ts';
 import { readFloor } from './floor.ts';
 import { type Follower } from './follower.ts';
 import { endedOf } from './ended.ts';
+import { refusalError, type Guard } from './guard.ts';
 import { moveCursor } from './move.ts';
 import { parkRoom, parkWrites } from './park.ts';
 import { bytesOfSubmission, costOfSubmission, countOfSubmission, type Submission, type WriteOp } from './proposal.ts';
+import { splitResults, storedResults, type Outcome } from './results.ts';
 import { encodeSlot, fencedSlot, slotKey, type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
+import { parkUnproven } from './unproven.ts';
 
 /** Told after each commit, for metrics. `ms` from the start of the transaction to durable. */
 export interface CommitObserver {
@@ -43,6 +37,8 @@ export interface IngestDeps {
   readonly log: Log;
   readonly followers: readonly Follower[];
   readonly observer: CommitObserver;
+  /** Of a granted mesh: judges every write, and signs what is made here. */
+  readonly guard?: Guard | undefined;
 }
 
 const gatherMs = 1;
@@ -55,8 +51,6 @@ interface Waiting {
   readonly resolve: (results: readonly BatchResult[]) => void;
   readonly reject: (error: unknown) => void;
 }
-
-type Outcome = readonly BatchResult[] | GkvError;
 
 /**
  * The one way in. Submissions wait while the commit before them runs, and are then committed together, in the order in which
@@ -203,22 +197,32 @@ export class Ingest {
     { number, slot, lease }: { number: number; slot: number; lease: number },
     submissions: readonly Submission[],
   ): Promise<readonly Outcome[]> {
-    const { digests, hlc, clock, followers } = this.#deps;
+    const { digests, hlc, clock, followers, guard } = this.#deps;
     const [record, states] = await Promise.all([fencedSlot(tx, slot, lease), readEntries(tx, submissions)]);
     // An earlier run of this very batch was committed although its answer was lost: its results stand.
-    if (record.batch === number) return splitResults(submissions, record.results);
+    if (record.batch === number) return splitResults(submissions, record.results, (op, index) => this.#deniedAgain(op, index));
+    if (guard !== undefined) await guard.catchUp(tx);
     const peers = submissions.flatMap((submission) => (submission.kind === 'received' ? [submission.peer] : []));
     const none = [0, stampZero, new Set<string>()] as const;
     const [room, floor, ended] = peers.length > 0 ? await Promise.all([parkRoom(tx), readFloor(tx), endedOf(tx, peers)]) : none;
     const nowMs = clock.now();
-    const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, floor, ended });
+    const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, floor, ended, guard });
     await parkWrites(tx, decision.parked);
+    if (guard !== undefined) await parkUnproven(tx, decision.unproven);
     const outcomes = await this.#moved(tx, submissions, decision.results, nowMs);
     await applyChanges(tx, decision.changes, followers);
     for (const { key, value } of decision.values) tx.set(key, value);
     const results = outcomes.flatMap(storedResults);
     tx.set(slotKey(slot), encodeSlot({ lease, closed: hlc.last, batch: number, results }));
     return outcomes;
+  }
+
+  /** Why an operation is refused that was refused before the answer was lost. */
+  #deniedAgain({ key, kind }: WriteOp, index: number): GkvError {
+    const { guard, hlc } = this.#deps;
+    const answer = guard?.leafFor({ key, tombstone: kind === 'delete', version: hlc.last });
+    if (answer?.kind === 'refused') return refusalError(answer.refusal, index);
+    return new GkvError('unavailable', `operation ${index} had no authority, and has it now: try again`);
   }
 
   /** Moves the cursors of pages that were taken in. A move's own result is `applied`, or `dominated` where the cursor was elsewhere. */
@@ -279,39 +283,4 @@ function settle(waiting: Waiting, outcome: Outcome | undefined): void {
 
 function sum(batch: readonly Waiting[], field: 'count' | 'bytes'): number {
   return batch.reduce((total, waiting) => total + waiting[field], 0);
-}
-
-/**
- * A submission that was refused whole is stored as one result; where an operation did not find what it expected, as two: the version
- * that it found, and the operation's index in the place of a stamp's ms.
- */
-function storedResults(outcome: Outcome): readonly BatchResult[] {
-  if (!(outcome instanceof GkvError)) return outcome;
-  const { version, index } = outcome.details;
-  const found = { status: 'refused', stamp: typeof version === 'string' ? stampFromHex(version) : stampZero } as const;
-  return typeof index === 'number' ? [found, { status: 'refused', stamp: makeStamp(index, 0, noInstance) }] : [found];
-}
-
-const noInstance = parseInstance(new Uint8Array(instanceBytes));
-
-/** The stored results, given back to the submissions that they answer. */
-function splitResults(submissions: readonly Submission[], results: readonly BatchResult[]): Outcome[] {
-  let at = 0;
-  return submissions.map((submission) => {
-    const [found, refused] = results.slice(at, at + 2);
-    if (found?.status === 'refused') {
-      at += submission.kind === 'local' ? 2 : 1;
-      return submission.kind === 'local' ? mismatchOf(submission.ops, found, refused) : parkingFull();
-    }
-    const count = countOfSubmission(submission);
-    at += count;
-    return results.slice(at - count, at);
-  });
-}
-
-function mismatchOf(ops: readonly WriteOp[], found: BatchResult, refused: BatchResult | undefined): GkvError {
-  const index = refused === undefined ? -1 : physicalMsOf(refused.stamp);
-  const op = ops[index];
-  assert(op !== undefined, 'a stored refusal names one of the operations');
-  return mismatchError(index, op.expected, compareStamps(found.stamp, stampZero) === 0 ? undefined : found.stamp);
 }

@@ -4,7 +4,7 @@ import { compareStamps, stampBytes, type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { keyWithin, storeKey, tableRange, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Transaction } from '../store/store.ts';
-import { type ReceivedWrite } from './proposal.ts';
+import { type FromPeer, type ReceivedWrite } from './proposal.ts';
 import { decodeWrites, encodeWrites } from './wire.ts';
 
 /**
@@ -72,11 +72,16 @@ export async function parkRoom(tx: Transaction): Promise<number> {
 }
 
 /** Parks the writes, for which there must be room. Those that are parked already are no change. */
-export async function parkWrites(tx: Transaction, parked: readonly { received: ReceivedWrite; peer: string }[]): Promise<void> {
-  const rows = new Map<string, { row: Uint8Array; received: ReceivedWrite; peer: string }>();
-  for (const { received, peer } of parked) {
-    const row = storeKey(tables.parked, dueOf(received), received.id, Buffer.from(peer));
-    rows.set(toHex(row), { row, received, peer });
+export function parkWrites(tx: Transaction, parked: readonly FromPeer[]): Promise<void> {
+  return addWaiting(tx, parked, ({ received, peer }) => storeKey(tables.parked, dueOf(received), received.id, Buffer.from(peer)));
+}
+
+/** Sets the row of each write that waits, and counts it. One that is there already is no change. */
+export async function addWaiting(tx: Transaction, waiting: readonly FromPeer[], rowOf: (from: FromPeer) => Uint8Array): Promise<void> {
+  const rows = new Map<string, FromPeer & { readonly row: Uint8Array }>();
+  for (const from of waiting) {
+    const row = rowOf(from);
+    rows.set(toHex(row), { row, ...from });
   }
   const changes = new CountChanges();
   await Promise.all(
@@ -104,14 +109,14 @@ export async function listParked(snapshot: Snapshot, digests: MeshDigests, limit
   });
 }
 
-/** Takes parked rows, each named once, away, after their writes were taken in. A row that is gone already is no change. */
-export async function unparkRows(tx: Transaction, rows: readonly Uint8Array[]): Promise<void> {
+/** Takes rows of writes that waited, each named once, away, and counts them no more. A row that is gone already is no change. */
+export async function clearWaiting(tx: Transaction, waiting: readonly ParkedWrite[]): Promise<void> {
   const changes = new CountChanges();
   await Promise.all(
-    rows.map(async (row) => {
+    waiting.map(async ({ row, peer }) => {
       const value = await tx.get(row);
       if (value === undefined) return;
-      changes.add(peerOf(row), -1, -value.length);
+      changes.add(peer, -1, -value.length);
       tx.clear(row);
     }),
   );

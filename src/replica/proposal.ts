@@ -28,6 +28,15 @@ export interface ReceivedWrite {
   readonly accepted: Stamp;
 }
 
+/** Whether the holder of a write's leaf grant signed it: for good, but where that grant is not known yet. */
+export type Proof = 'held' | 'false' | 'grant unknown';
+
+/** A received write and the cluster that sent it, in hex. */
+export interface FromPeer {
+  readonly received: ReceivedWrite;
+  readonly peer: string;
+}
+
 /**
  * Whether the sender may bring back what is below the floor and not here: a member in an exchange may, to repair damage; nobody else, so
  * that nothing comes back from the dead.
@@ -43,6 +52,8 @@ export type Submission =
       readonly peer: string;
       readonly standing: Standing;
       readonly move?: FeedMove;
+      /** In a granted mesh, of each write; in the same order. */
+      readonly proofs?: readonly Proof[];
     }
   | { readonly kind: 'closing' };
 

@@ -7,6 +7,7 @@ import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
 import { headKey } from './change.ts';
 import { type ReceivedWrite } from './proposal.ts';
+import { standingOf, type Guard } from './guard.ts';
 import { readRecord } from './value.ts';
 
 export interface ReadResult {
@@ -43,17 +44,20 @@ const absent: ReadResult = { value: new Uint8Array(0), exists: false, version: n
 export class Reader {
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly #guard: Guard | undefined;
 
-  constructor(store: Store, clock: Clock) {
+  /** In a granted mesh nothing is seen of what lost its authority; see `guard`. */
+  constructor(store: Store, clock: Clock, guard?: Guard) {
     this.#store = store;
     this.#clock = clock;
+    this.#guard = guard;
   }
 
   get(key: Key): Promise<ReadResult> {
     return this.#store.read(async (snapshot) => {
       const bytes = await snapshot.get(headKey(key));
       if (bytes === undefined) return absent;
-      const head = visibleHead(decodeEntry(bytes), this.#clock.now());
+      const head = this.#visible(bytes);
       if (head === undefined) return absent;
       return { value: await readValue(snapshot, key, head), exists: true, version: head.version };
     });
@@ -71,6 +75,10 @@ export class Reader {
     return this.#store.read((snapshot) => this.#list(snapshot, query));
   }
 
+  #visible(bytes: Uint8Array): Head | undefined {
+    return visibleHead(standingOf(decodeEntry(bytes), this.#guard), this.#clock.now());
+  }
+
   /** Looks at heads in pages until the limit, the bytes or the heads of one answer are used up. */
   async #list(snapshot: Snapshot, query: ListQuery): Promise<ListResult> {
     const found: Promise<ListedEntry>[] = []; // values are read while heads are looked at
@@ -83,7 +91,7 @@ export class Reader {
       const rows = await snapshot.range(tableKeys(tables.head, left), { limit: pageRows, order: query.order });
       for (const row of rows) {
         const key = parseKey(keyWithin(row.key));
-        const head = visibleHead(decodeEntry(row.value), this.#clock.now());
+        const head = this.#visible(row.value);
         if (head !== undefined) {
           if (found.length === query.limit || (bytesLeft < lengthOf(key, head, query) && found.length > 0))
             return answer(resumeAt(key, query.order));

@@ -14,25 +14,29 @@ import { collectionFollower } from './derived.ts';
 import { readCursor, type FeedCursor } from './cursor.ts';
 import { endPeer, readReached } from './ended.ts';
 import { feedFollower, feedTailKey } from './feed.ts';
-import { readFeedPage, type FeedPage } from './feedPage.ts';
+import { readFeedPage, readGrantedPage, type FeedPage } from './feedPage.ts';
 import { raiseFloor, readFloor } from './floor.ts';
 import { readFrontier } from './frontier.ts';
 import { type Follower } from './follower.ts';
 import { lineageOf, type Lineage } from './lineage.ts';
 import { Ingest, type CommitObserver } from './ingest.ts';
-import { listParked, readParkedCount, unparkRows } from './park.ts';
+import { type Guard } from './guard.ts';
+import { clearWaiting, listParked, readParkedCount } from './park.ts';
 import {
   bytesOfSubmission,
   partsOfWrites,
   type FeedMove,
   type ReceivedWrite,
   type Standing,
+  type Submission,
   type WriteOp,
   type WriteOutcome,
 } from './proposal.ts';
 import { Reader, type ListQuery, type ListResult, type ReadResult } from './read.ts';
 import { type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
+import { sweepEnded } from './sweep.ts';
+import { listUnproven } from './unproven.ts';
 
 export interface ReplicaDeps {
   readonly store: Store;
@@ -46,6 +50,8 @@ export interface ReplicaDeps {
   readonly followers: readonly Follower[];
   readonly feedPartitions: 1 | 16;
   readonly observer: CommitObserver;
+  /** Of a granted mesh: judges every write, and signs what is made here. Left out: an open one. */
+  readonly guard?: Guard | undefined;
 }
 
 /** One instance's hold on its cluster's data: writes through the one way in, reads, parked writes. */
@@ -59,14 +65,15 @@ export class Replica {
   readonly #followers: readonly Follower[];
 
   private constructor(deps: ReplicaDeps, hlc: HybridClock, followers: readonly Follower[], held: HeldSlot) {
-    const { store, digests, clock, log, observer, slots, instanceOf } = deps;
+    const { store, digests, clock, log, observer, slots, instanceOf, guard } = deps;
+    assert((guard !== undefined) === (digests.kind === 'granted'), 'a granted mesh has a guard, and no other');
     this.#deps = deps;
     this.hlc = hlc;
     this.#followers = followers;
-    this.#reader = new Reader(store, clock);
+    this.#reader = new Reader(store, clock, guard);
     this.#coverWaits = new CoverWaits({ store, clock, frontier: () => this.frontier() });
     this.#own = clusterPartOf(makeStamp(0, 0, instanceOf(held.slot)));
-    this.#ingest = new Ingest({ store, slots, instanceOf, own: this.#own, digests, hlc, clock, log, followers, observer }, held);
+    this.#ingest = new Ingest({ store, slots, instanceOf, own: this.#own, digests, hlc, clock, log, followers, observer, guard }, held);
   }
 
   /** Takes a slot, and starts above everything that was committed under it. */
@@ -117,8 +124,17 @@ export class Replica {
     if (writes.length > limits.commitWritesMax) {
       return Promise.reject(new GkvError('too_large', `${writes.length} writes at once: at most ${limits.commitWritesMax} are allowed`));
     }
-    const parts = partsOfWrites(writes).map((part) => this.#ingest.submit({ kind: 'received', writes: part, peer, standing }));
+    const parts = partsOfWrites(writes).map((part) => this.#submit({ kind: 'received', writes: part, peer, standing }));
     return Promise.all(parts).then((results) => results.flat());
+  }
+
+  /** In a granted mesh, once the signatures were looked at. */
+  #submit(submission: Extract<Submission, { kind: 'received' }>): Promise<readonly BatchResult[]> {
+    const { guard } = this.#deps;
+    if (guard === undefined) return this.#ingest.submit(submission);
+    return Promise.all(submission.writes.map((received) => guard.prove(received))).then((proofs) =>
+      this.#ingest.submit({ ...submission, proofs }),
+    );
   }
 
   /**
@@ -134,15 +150,20 @@ export class Replica {
     const last = parts.pop() ?? [];
     const results: BatchResult[] = [];
     // The place moves with the last part, once all before it are committed.
-    for (const part of parts) results.push(...(await this.#ingest.submit({ kind: 'received', writes: part, peer, standing: 'plain' })));
-    results.push(...(await this.#ingest.submit({ kind: 'received', writes: last, peer, standing: 'plain', move })));
+    for (const part of parts) results.push(...(await this.#submit({ kind: 'received', writes: part, peer, standing: 'plain' })));
+    results.push(...(await this.#submit({ kind: 'received', writes: last, peer, standing: 'plain', move })));
     return { isMoved: results.pop()?.status === 'applied', results };
   }
 
-  /** What comes behind a place in our feed, without what the reader's frontier covers. */
-  feedPage(after: Uint8Array, covered: Frontier): Promise<FeedPage> {
+  /**
+   * What comes behind a place in our feed, without what the reader's frontier covers; in a granted mesh, what the reader lacks of our ledger first,
+   * behind `recordsAfter`.
+   */
+  feedPage(after: Uint8Array, covered: Frontier, recordsAfter?: number): Promise<FeedPage> {
     const { store, feedPartitions } = this.#deps;
-    return store.read((snapshot) => readFeedPage(snapshot, { own: this.#own, partitions: feedPartitions }, after, covered));
+    const source = { own: this.#own, partitions: feedPartitions };
+    if (recordsAfter === undefined) return store.read((snapshot) => readFeedPage(snapshot, source, after, covered));
+    return store.read((snapshot) => readGrantedPage(snapshot, source, after, covered, recordsAfter));
   }
 
   /** Resolves when there may be more in our feed, late or for no reason; at once when the signal aborts. */
@@ -199,15 +220,40 @@ export class Replica {
       const ofPeer = due.filter((each) => each.peer === peer);
       const results = await this.#receiveParked(ofPeer, peer);
       const settled = ofPeer.filter((_, i) => results[i]?.status !== 'parked'); // the wall clock may have gone back in the meantime
-      await store.transact((tx) =>
-        unparkRows(
-          tx,
-          settled.map(({ row }) => row),
-        ),
-      );
+      await store.transact((tx) => clearWaiting(tx, settled));
       taken += settled.length;
     }
     return taken;
+  }
+
+  /** What follows from new records in a granted mesh: what waited for them is judged, and what lost its authority taken away. */
+  async settleAuthority(signal: AbortSignal): Promise<{ readonly judged: number; readonly swept: number }> {
+    const { store, guard } = this.#deps;
+    if (guard === undefined) return { judged: 0, swept: 0 };
+    await guard.refresh();
+    const judged = await this.retryUnproven();
+    return { judged, swept: await sweepEnded(store, guard, this.#followers, signal) };
+  }
+
+  /** Takes in the writes whose authority is known by now, or finally refuses them. Returns how many. */
+  async retryUnproven(): Promise<number> {
+    const { store, digests, guard } = this.#deps;
+    let settled = 0;
+    for (let after: Uint8Array | undefined; guard !== undefined;) {
+      const from = after;
+      const page = await store.read((snapshot) => listUnproven(snapshot, digests, from, limits.commitWritesMax));
+      const proofs = await Promise.all(page.map(({ received }) => guard.prove(received)));
+      const known = page.filter((_, i) => proofs[i] !== 'grant unknown');
+      for (const peer of new Set(known.map((each) => each.peer))) {
+        const ofPeer = known.filter((each) => each.peer === peer);
+        await this.#receiveParked(ofPeer, peer);
+        await store.transact((tx) => clearWaiting(tx, ofPeer));
+        settled += ofPeer.length;
+      }
+      after = page.at(-1)?.row;
+      if (page.length < limits.commitWritesMax) break;
+    }
+    return settled;
   }
 
   /** Of a peer that was removed in the meantime nothing is taken in, and nothing kept. */

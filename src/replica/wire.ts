@@ -3,6 +3,7 @@ import { parseKey } from '../core/key.ts';
 import { parseStamp, stampBytes } from '../core/stamp.ts';
 import { checkShape, digestBytes, grantZero, parseGrantId, type Write } from '../core/write.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { decodeSignatureBlock } from '../grant/signatureBlock.ts';
 import { bodyOf } from './batch.ts';
 import { type ReceivedWrite } from './proposal.ts';
 
@@ -52,7 +53,10 @@ function put(target: Buffer, bytes: Uint8Array, offset: number): number {
   return offset + bytes.length;
 }
 
-/** Errors: `malformed` for everything that is not exactly a row of writes, `too_large` for a key or value over its limit. */
+/**
+ * Errors: `malformed` for everything that is not exactly a row of writes of a mesh of this kind, `too_large` for a key or value over its
+ * limit.
+ */
 export function decodeWrites(bytes: Uint8Array, digests: MeshDigests): ReceivedWrite[] {
   const reader = new ByteReader(bytes, 'writes');
   const writes: ReceivedWrite[] = [];
@@ -75,13 +79,24 @@ function readWrite(reader: ByteReader, digests: MeshDigests): ReceivedWrite {
   const valueLength = reader.u32();
   checkShape({ tombstone, expiresAt, valueLength });
   const value = reader.bytes(valueLength);
-  const signature = readSignature(reader);
+  if (digests.kind === 'granted' && equalBytes(leaf, grantZero)) throw reader.fail('no leaf grant: every write of a granted mesh has one');
+  const signature = digests.kind === 'open' ? readNoSignature(reader) : readSignature(reader);
   const write: Write = { key, version, tombstone, expiresAt, leaf, value, signature };
   return { write, id: digests.writeId(bodyOf(write)), accepted };
 }
 
-/** Signature block: its length u16, 0 in an open mesh, and as many bytes. */
+/** The whole block, its length u16 in front. */
 function readSignature(reader: ByteReader): Uint8Array {
+  const length = reader.u16();
+  const block = Buffer.allocUnsafe(2 + length);
+  block.writeUInt16BE(length, 0);
+  block.set(reader.bytes(length), 2);
+  if (decodeSignatureBlock(block) === undefined) throw reader.fail('no signature block: every write of a granted mesh has one');
+  return block;
+}
+
+/** The block of length 0. */
+function readNoSignature(reader: ByteReader): Uint8Array {
   const length = reader.u16();
   if (length !== 0) throw reader.fail(`a signature block of ${length} bytes: an open mesh has none`);
   return asBuffer(new Uint8Array(2));

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
+import { type SigningKey } from '../crypto/ed25519.ts';
+import { type AnyRecord } from '../grant/anyRecord.ts';
 import { GkvError } from '../core/errors.ts';
 import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
 import { limits } from '../core/limits.ts';
@@ -16,8 +18,21 @@ export type { HostPort } from '../core/hostPort.ts';
 export type StoreConfig =
   { readonly kind: 'lmdb'; readonly dir: string } | { readonly kind: 'fdb'; readonly clusterFile: string; readonly prefix: Uint8Array };
 
+/** What a cluster of a granted mesh is started with. */
+export interface GrantedStart {
+  readonly meshId: Uint8Array;
+  readonly meshKey: Uint8Array;
+  /** Of this cluster: signs what comes over HTTP. */
+  readonly signer: SigningKey;
+  /** Records of authority that the operator has added since the last time; at first all. */
+  readonly news: () => readonly AnyRecord[];
+}
+
 export interface ServerConfig {
-  readonly open: true;
+  /** Of a mesh without grants. */
+  readonly open: boolean;
+  /** The directory of a granted one; undefined where it is open. */
+  readonly mesh: string | undefined;
   readonly store: StoreConfig;
   readonly listen: HostPort;
   readonly meshListen: HostPort;
@@ -93,6 +108,7 @@ const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
 /** The messages say what would be right, after "is not". */
 const schema = z.strictObject({
+  mesh: text('a mesh directory').optional(),
   open: flag.default(false),
   data: text('a directory').optional(),
   fdb: text('a cluster file').optional(),
@@ -186,7 +202,18 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
     tokens: tokensPath,
     ...rest
   } = parsed.data;
-  if (!open) throw new GkvError('bad_config', 'start with --open: a mesh whose ports anybody may use. Grants are on their way');
+  const { mesh, meshId } = parsed.data;
+  if (!open && mesh === undefined)
+    throw new GkvError(
+      'bad_config',
+      'start with --mesh and a directory that gkvmesh init made, or with --open: a mesh whose ports anybody may use',
+    );
+  for (const [name, value] of Object.entries({ open: open || undefined, meshId, meshKey }))
+    if (mesh !== undefined && value !== undefined)
+      throw new GkvError(
+        'bad_config',
+        `${sources.get(name) ?? name}: is of open meshes; ${sources.get('mesh') ?? 'mesh'} names a granted one`,
+      );
   const tlsPaths = { tlsCert, tlsKey, tlsClientCa, meshTlsCert, meshTlsKey, meshTlsCa };
   const tls = { api: tlsFilesOf('api', tlsPaths, sources), mesh: tlsFilesOf('mesh', tlsPaths, sources) };
   const tokens = tokensPath === undefined ? undefined : { path: tokensPath, source: sources.get('tokens') ?? 'tokens' };
@@ -210,6 +237,7 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
   return {
     ...rest,
     open,
+    mesh,
     tls,
     tokens,
     store: storeOf({ data, fdb, fdbPrefix }, sources),

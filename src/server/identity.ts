@@ -1,7 +1,7 @@
 import { ByteReader, equalBytes, toHex, writeU64 } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Random } from '../core/ports.ts';
-import { meshIdBytes, meshKeyBytes, openMesh } from '../crypto/mesh.ts';
+import { meshIdBytes, meshKeyBytes, openMesh, type MeshKind } from '../crypto/mesh.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store, type Transaction } from '../store/store.ts';
@@ -13,24 +13,28 @@ export interface ClusterIdentity {
   /** Rises when the store is restored or starts anew. */
   readonly incarnation: number;
   readonly meshId: Uint8Array;
+  /** Never another than at the first start. */
+  readonly kind: MeshKind;
 }
 
 const identityKey = storeKey(tables.meta, Buffer.from('identity'));
 /** While a store is restored: the digest of the backup. It has no identity until all is there. */
 export const restoringKey = storeKey(tables.meta, Buffer.from('restoring'));
-const identityFormat = 1;
+/** The first byte. */
+const formats: Readonly<Record<MeshKind, number>> = { open: 1, granted: 2 };
 
-/** format u8=1 | cluster id 16 | incarnation u64 | mesh id 32 | SHA-256 of the mesh key 32. */
+/** format u8: 1 of an open mesh, 2 of a granted one | cluster id 16 | incarnation u64 | mesh id 32 | SHA-256 of the mesh key 32. */
 export async function settleIdentity(
   store: Store,
-  wanted: { readonly meshId: Uint8Array | undefined; readonly meshKey: Uint8Array | undefined },
+  wanted: { readonly kind: MeshKind; readonly meshId: Uint8Array | undefined; readonly meshKey: Uint8Array | undefined },
   random: Random,
 ): Promise<ClusterIdentity & { readonly meshKey: Uint8Array }> {
   const meshKey = wanted.meshKey ?? openMesh.key;
-  const fresh = { clusterId: randomUuid(random), incarnation: 1, meshId: wanted.meshId ?? openMesh.id };
+  const { kind } = wanted;
+  const fresh = { clusterId: randomUuid(random), incarnation: 1, meshId: wanted.meshId ?? openMesh.id, kind };
   const identity = await store.transact(async (tx) => {
     const stored = await tx.get(identityKey);
-    if (stored !== undefined) return checkStored(stored, wanted.meshId, meshKey);
+    if (stored !== undefined) return checkStored(stored, wanted, meshKey);
     if ((await tx.get(restoringKey)) !== undefined)
       throw new GkvError('bad_config', 'a restore into this store was cut short: run gkvmesh restore with the same file again');
     setIdentity(tx, fresh, sha256(meshKey));
@@ -45,9 +49,9 @@ export async function readIdentity(snapshot: Snapshot): Promise<{ identity: Clus
   return bytes === undefined ? undefined : decodeIdentity(bytes);
 }
 
-export function setIdentity(tx: Transaction, { clusterId, incarnation, meshId }: ClusterIdentity, keyDigest: Uint8Array): void {
+export function setIdentity(tx: Transaction, { clusterId, incarnation, meshId, kind }: ClusterIdentity, keyDigest: Uint8Array): void {
   const bytes = Buffer.alloc(1 + 16 + 8 + meshIdBytes + meshKeyBytes);
-  bytes.writeUInt8(identityFormat, 0);
+  bytes.writeUInt8(formats[kind], 0);
   bytes.set(clusterId, 1);
   writeU64(bytes, incarnation, 17);
   bytes.set(meshId, 25);
@@ -58,16 +62,25 @@ export function setIdentity(tx: Transaction, { clusterId, incarnation, meshId }:
 function decodeIdentity(bytes: Uint8Array): { identity: ClusterIdentity; keyDigest: Uint8Array } {
   const reader = new ByteReader(bytes, 'identity');
   const format = reader.u8();
-  if (format !== identityFormat)
+  const kind = format === formats.open ? 'open' : 'granted';
+  if (format !== formats[kind])
     throw new GkvError('format_unknown', `the store's identity has format ${format}: it was made by a newer gkvmesh`);
-  const identity = { clusterId: reader.bytes(16), incarnation: reader.u64(), meshId: reader.bytes(meshIdBytes) };
+  const identity = { clusterId: reader.bytes(16), incarnation: reader.u64(), meshId: reader.bytes(meshIdBytes), kind } as const;
   const keyDigest = reader.bytes(32);
   reader.end();
   return { identity, keyDigest };
 }
 
-function checkStored(bytes: Uint8Array, meshId: Uint8Array | undefined, meshKey: Uint8Array): ClusterIdentity {
+function checkStored(
+  bytes: Uint8Array,
+  { kind, meshId }: { readonly kind: MeshKind; readonly meshId: Uint8Array | undefined },
+  meshKey: Uint8Array,
+): ClusterIdentity {
   const { identity, keyDigest } = decodeIdentity(bytes);
+  if (kind !== identity.kind) {
+    const right = identity.kind === 'open' ? 'an open mesh: start it with --open' : 'a granted mesh: start it with --mesh';
+    throw new GkvError('bad_config', `this store is of ${right}; that is fixed at the first start`);
+  }
   if (meshId !== undefined && !equalBytes(meshId, identity.meshId)) {
     throw new GkvError('bad_config', `--mesh-id: this store is of mesh ${toHex(identity.meshId)}; a mesh id is fixed at the first start`);
   }

@@ -10,7 +10,8 @@ import { noteOpening, openingIdBytes } from '../replica/lineage.ts';
 import { Reader } from '../replica/read.ts';
 import { type Store } from '../store/store.ts';
 import { createApps, type Apps } from './apps.ts';
-import { isWildcard, type HostPort, type ServerConfig } from './config.ts';
+import { StoreAuthority } from './authority.ts';
+import { isWildcard, type GrantedStart, type HostPort, type ServerConfig } from './config.ts';
 import { settleIdentity } from './identity.ts';
 import { jobsOf } from './jobs.ts';
 import { joinAndFollow, Joining, settleJoin, type Holdings } from './joining.ts';
@@ -35,12 +36,16 @@ export interface Instance {
   close(): Promise<void>;
 }
 
-export async function openInstance(opened: OpenStore, config: ServerConfig, log: Log, files: PortFiles): Promise<Instance> {
-  const { tls, tokens } = files;
+export interface InstanceConfig extends ServerConfig {
+  /** Undefined: an open mesh. */
+  readonly granted: GrantedStart | undefined;
+}
+
+export async function openInstance(opened: OpenStore, config: InstanceConfig, log: Log, { tls, tokens }: PortFiles): Promise<Instance> {
   const { store } = opened;
-  const own = await settleIdentity(store, config, realRandom);
-  await noteOpening(store, realRandom.bytes(openingIdBytes));
-  const digests = new MeshDigests({ id: own.meshId, key: own.meshKey });
+  const own = await settleOwn(store, config);
+  const digests = new MeshDigests({ id: own.meshId, key: own.meshKey, kind: own.kind });
+  const authority = config.granted === undefined ? undefined : await StoreAuthority.open(store, config.granted, log);
   const tree = await Tree.open(store, digests);
   const donor = await settleJoin(store, config.join, await holdingsOf(store, own.clusterId, digests));
   const stopping = new AbortController();
@@ -58,7 +63,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
     },
     log,
   );
-  const { leases, replica } = await openReplica(opened, { own, digests, tree, observer: metrics, log });
+  const { leases, replica } = await openReplica(opened, { own, digests, tree, observer: metrics, log, guard: authority?.guard });
   const transport = new Transport(undefined, tls.mesh?.material);
   tls.mesh?.onChange((material) => {
     transport.renew(material);
@@ -69,6 +74,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
     ...{ own, digests, replica, transport, metrics, log, advertised },
     regionName: config.region,
     dayMs: config.dayMs,
+    ledger: authority?.ledger,
     signal: leaving.signal,
   });
   const { mesh } = inMesh;
@@ -80,7 +86,7 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
   const shared = { opened, config, own, digests, replica, transport, metrics, log, tokens, unready };
   const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });
   const jobDeps = { store, leases, clock: realClock, log };
-  const jobs = [runJobs([...jobsOf(digests, replica, log), ...mesh.jobs], jobDeps)];
+  const jobs = [runJobs([...jobsOf(digests, replica, log), ...(authority?.jobs(replica) ?? []), ...mesh.jobs], jobDeps)];
   let beginning: Promise<void> = Promise.resolve();
   const begin = async (onProgress: (progress: JoinProgress) => void): Promise<void> => {
     await mesh.readMembers().catch(() => undefined); // a job of the mesh does it again
@@ -104,6 +110,15 @@ export async function openInstance(opened: OpenStore, config: ServerConfig, log:
       await transport[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Who this cluster is, once this start of an instance is noted. */
+async function settleOwn(store: Store, config: InstanceConfig): ReturnType<typeof settleIdentity> {
+  const { granted } = config;
+  const wanted = granted === undefined ? { ...config, kind: 'open' as const } : { ...granted, kind: 'granted' as const };
+  const own = await settleIdentity(store, wanted, realRandom);
+  await noteOpening(store, realRandom.bytes(openingIdBytes));
+  return own;
 }
 
 async function holdingsOf(store: Store, clusterId: Uint8Array, digests: MeshDigests): Promise<Holdings> {

@@ -2,6 +2,7 @@ import { type WriteSink } from '../aae/responder.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { type Ledger } from '../grant/ledger.ts';
 import { answerIdentity } from '../mesh/identity.ts';
 import { Members } from '../mesh/members.ts';
 import { Mesh, type MeshObserver, meshTimes } from '../mesh/mesh.ts';
@@ -23,6 +24,8 @@ export interface OpenMeshDeps {
   readonly log: Log;
   /** The mesh's day. */
   readonly dayMs: number;
+  /** Of a granted mesh. */
+  readonly ledger: Ledger | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -37,7 +40,7 @@ export interface OpenedMesh {
 
 /** This instance's part in the mesh. */
 export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
-  const { own, digests, replica, transport, metrics, log, dayMs, signal } = deps;
+  const { own, digests, replica, transport, metrics, log, dayMs, ledger, signal } = deps;
   const self = { clusterId: own.clusterId, regionName: deps.regionName };
   const mesh = new Mesh({
     store: opened.store,
@@ -51,6 +54,7 @@ export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
     log,
     observer: metrics,
     times: { ...meshTimes, dayMs },
+    ledger,
     signal,
   });
   const sink: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.standing(peer)) };

@@ -1,6 +1,7 @@
 import { type Tree } from '../aae/tree.ts';
 import { type Log } from '../core/ports.ts';
 import { instanceOf, type MeshDigests } from '../crypto/mesh.ts';
+import { type Guard } from '../replica/guard.ts';
 import { type CommitObserver } from '../replica/ingest.ts';
 import { Leases } from '../replica/lease.ts';
 import { Replica } from '../replica/replica.ts';
@@ -19,12 +20,14 @@ export interface OpenReplicaDeps {
   readonly tree: Tree;
   readonly observer: CommitObserver;
   readonly log: Log;
+  /** Of a granted mesh. */
+  readonly guard?: Guard | undefined;
 }
 
 /** The replica under a slot of its own, and the leases that this process takes part in where it shares the store. */
 export async function openReplica(
   opened: OpenStore,
-  { own, digests, tree, observer, log }: OpenReplicaDeps,
+  { own, digests, tree, observer, log, guard }: OpenReplicaDeps,
 ): Promise<{ leases: Leases | undefined; replica: Replica }> {
   const { store, isShared, feedPartitions } = opened;
   const leases = isShared
@@ -41,6 +44,7 @@ export async function openReplica(
       followers: [tree],
       feedPartitions,
       observer,
+      guard,
     });
     opened.listen(() => {
       replica.refuseWaiting();

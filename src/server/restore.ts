@@ -6,8 +6,12 @@ import { clusterPartOf } from '../core/frontier.ts';
 import { silentLog, type Clock, type Random } from '../core/ports.ts';
 import { makeStamp } from '../core/stamp.ts';
 import { sha256 } from '../crypto/digest.ts';
+import { nativeSignatures } from '../crypto/ed25519.ts';
 import { instanceOf, MeshDigests } from '../crypto/mesh.ts';
+import { decodeAny } from '../grant/anyRecord.ts';
+import { Ledger } from '../grant/ledger.ts';
 import { raiseFloor } from '../replica/floor.ts';
+import { Guard } from '../replica/guard.ts';
 import { joinFrontier } from '../replica/frontier.ts';
 import { Replica } from '../replica/replica.ts';
 import { fixedSlot } from '../replica/slots.ts';
@@ -44,13 +48,17 @@ export async function restoreStore(
     throw new GkvError('bad_config', '--mesh-key: is not the key of the cluster that was backed up');
   await assertUnserved(store, clock);
   await begin(store, digest);
-  const { clusterId, incarnation, meshId } = header;
-  const identity =
-    as === 'new cluster' ? { clusterId: randomUuid(random), incarnation: 1, meshId } : { clusterId, incarnation: incarnation + 1, meshId };
-  const digests = new MeshDigests({ id: meshId, key: meshKey });
-  const replica = await openReplica(identity, digests, deps);
+  const { clusterId, incarnation, meshId, kind } = header;
+  const identity: ClusterIdentity =
+    as === 'new cluster'
+      ? { clusterId: randomUuid(random), incarnation: 1, meshId, kind }
+      : { clusterId, incarnation: incarnation + 1, meshId, kind };
+  const digests = new MeshDigests({ id: meshId, key: meshKey, kind });
+  const signatures = nativeSignatures();
+  const ledger = kind === 'open' ? undefined : await Ledger.open(store, meshId, signatures);
+  const replica = await openReplica(identity, digests, ledger && new Guard(ledger, signatures, undefined), deps);
   try {
-    await takePages(replica, digests, chunks, backup, deps.onProgress);
+    await takeParts({ replica, digests, ledger }, chunks, backup, deps.onProgress);
   } finally {
     await replica.close();
   }
@@ -79,7 +87,12 @@ async function isEmpty(snapshot: Snapshot): Promise<boolean> {
   return rows.length === 0;
 }
 
-async function openReplica(own: ClusterIdentity, digests: MeshDigests, { store, feedPartitions, clock }: RestoreDeps): Promise<Replica> {
+async function openReplica(
+  own: ClusterIdentity,
+  digests: MeshDigests,
+  guard: Guard | undefined,
+  { store, feedPartitions, clock }: RestoreDeps,
+): Promise<Replica> {
   return Replica.open({
     store,
     digests,
@@ -90,12 +103,20 @@ async function openReplica(own: ClusterIdentity, digests: MeshDigests, { store, 
     followers: [await Tree.open(store, digests)],
     feedPartitions,
     observer: { commit: () => undefined },
+    guard,
   });
 }
 
-async function takePages(
-  replica: Replica,
-  digests: MeshDigests,
+interface Restored {
+  readonly replica: Replica;
+  readonly digests: MeshDigests;
+  /** Of a granted mesh. */
+  readonly ledger: Ledger | undefined;
+}
+
+/** What the backup's own records do not give authority to is left out: somebody may have lost it just before, or have changed the file. */
+async function takeParts(
+  { replica, digests, ledger }: Restored,
   chunks: AsyncIterable<Uint8Array>,
   { header, digest }: VerifiedBackup,
   onProgress: (done: number) => void,
@@ -104,6 +125,7 @@ async function takePages(
   let last: Uint8Array = new Uint8Array(0);
   for await (const part of readBackup(chunks)) {
     last = part.record.digest;
+    if (part.kind === 'records') await takeRecords(part.records, ledger);
     if (part.kind !== 'page') continue;
     const results = await replica.receive(writesOf(part.page, digests), toHex(header.clusterId));
     const odd = results.find(({ status }) => status === 'parked' || status === 'refused' || status === 'below_floor');
@@ -112,8 +134,18 @@ async function takePages(
         'version_future',
         `a write of the backup is ${odd.status}: this machine's clock is behind; set it and begin again`,
       );
+    if (results.some(({ status }) => status === 'unproven'))
+      throw new GkvError('corrupt', 'the backup lacks the grants of some of its writes');
     done += results.length;
     onProgress(done);
   }
   if (!equalBytes(last, digest)) throw new GkvError('corrupt', 'the backup was changed while it was restored');
+}
+
+async function takeRecords(records: readonly Uint8Array[], ledger: Ledger | undefined): Promise<void> {
+  if (ledger === undefined) throw new GkvError('corrupt', 'a backup of an open mesh has records of authority');
+  const refusals = await ledger.take(records.map((bytes) => decodeAny(bytes, ledger.known.meshId)));
+  const refused = refusals.find((refusal) => refusal !== undefined);
+  if (refused !== undefined)
+    throw new GkvError('corrupt', `a record of authority in the backup is refused: ${refused.code}: ${refused.message}`);
 }

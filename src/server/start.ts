@@ -3,8 +3,8 @@ import { GkvError } from '../core/errors.ts';
 import { hostPortText } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
 import { type JoinProgress } from '../mesh/bootstrap.ts';
-import { type ServerConfig } from './config.ts';
-import { openInstance, type Instance } from './instance.ts';
+import { type GrantedStart, type ServerConfig } from './config.ts';
+import { openInstance, type Instance, type InstanceConfig } from './instance.ts';
 import { listen, type Listener } from './listen.ts';
 import { openStore, type OpenStore } from './openStore.ts';
 import { realClock } from './real.ts';
@@ -25,14 +25,18 @@ export interface RunningServer extends AsyncDisposable {
  * The composition root: puts one instance together and serves until disposed of, which takes no more, finishes, commits and closes. `onProgress` is told
  * while it joins a mesh.
  */
-export async function start(config: ServerConfig, onProgress: (progress: JoinProgress) => void): Promise<RunningServer> {
+export async function start(
+  config: ServerConfig,
+  onProgress: (progress: JoinProgress) => void,
+  granted?: GrantedStart,
+): Promise<RunningServer> {
   const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
   if (config.insecurePlaintext) log.warn({}, 'started with --insecure-plaintext: whoever reaches the ports may read and write everything');
   const files = await PortFiles.open(config, realClock, log);
   try {
     const opened = await openStore(config.store, log);
     try {
-      return await serveOn(opened, files, config, log, onProgress);
+      return await serveOn(opened, files, { ...config, granted }, log, onProgress);
     } catch (error) {
       await opened.store[Symbol.asyncDispose]();
       throw error;
@@ -46,7 +50,7 @@ export async function start(config: ServerConfig, onProgress: (progress: JoinPro
 async function serveOn(
   opened: OpenStore,
   files: PortFiles,
-  config: ServerConfig,
+  config: InstanceConfig,
   log: Log,
   onProgress: (progress: JoinProgress) => void,
 ): Promise<RunningServer> {

@@ -31,6 +31,8 @@ export const tables = {
   parked: 0x40,
   /** Of all peers and, behind the peer's name, of one. */
   parkedCount: 0x41,
+  /** Writes whose authority is not known yet: id 32, and who sent it. */
+  unproven: 0x42,
   frontier: 0x50,
   cursor: 0x51,
   floor: 0x52,
@@ -40,6 +42,12 @@ export const tables = {
   ended: 0x54,
   /** Of each member the epoch at which all that it had is here. */
   reached: 0x55,
+  /** Root documents, grants and revocations, in the order in which they were taken in. */
+  record: 0x60,
+  /** How many of them there are. */
+  recordTail: 0x61,
+  /** Up to which of them writes that lost their authority were taken away. */
+  swept: 0x62,
 } as const;
 
 export type Table = (typeof tables)[keyof typeof tables];

@@ -1,7 +1,11 @@
 import { GkvError } from '../../src/core/errors.ts';
 import { parseKey, type Key } from '../../src/core/key.ts';
 import { silentLog, type Clock, type Random } from '../../src/core/ports.ts';
+import { inlineSignatures, type SigningKey } from '../../src/crypto/ed25519.ts';
 import { instanceOf, MeshDigests } from '../../src/crypto/mesh.ts';
+import { type AnyRecord } from '../../src/grant/anyRecord.ts';
+import { Ledger } from '../../src/grant/ledger.ts';
+import { Guard } from '../../src/replica/guard.ts';
 import { type PeerLink } from '../../src/aae/checkedPeer.ts';
 import { Driver, type ExchangeOptions, type PullReport } from '../../src/aae/driver.ts';
 import { Responder } from '../../src/aae/responder.ts';
@@ -23,8 +27,10 @@ export const failsOnPurpose: boolean = process.env['GKVMESH_TEST_STORE'] === 'fd
 export class DenseDigests extends MeshDigests {
   readonly #fan: number;
 
-  constructor(fan: number) {
-    super({ id: new Uint8Array(32).fill(1), key: new Uint8Array(32).fill(2) });
+  /** `grantedId`: of a granted mesh; left out: an open one. */
+  constructor(fan: number, grantedId?: Uint8Array) {
+    const kind = grantedId === undefined ? 'open' : 'granted';
+    super({ id: grantedId ?? new Uint8Array(32).fill(1), key: new Uint8Array(32).fill(2), kind });
     this.#fan = fan;
   }
 
@@ -48,9 +54,20 @@ export interface Instance {
   readonly clusterId: Uint8Array;
   readonly clock: Clock;
   readonly random: Random;
+  /** Of a granted mesh. */
+  readonly ledger: Ledger | undefined;
+}
+
+/** A granted mesh, what a store is told of it at first, and whose key signs there. */
+interface GrantedOptions {
+  readonly meshId: Uint8Array;
+  readonly records: readonly AnyRecord[];
+  readonly signer: SigningKey;
 }
 
 export interface InstanceOptions {
+  /** Left out: an open mesh. */
+  readonly granted?: GrantedOptions;
   readonly database?: MemoryDatabase;
   readonly store?: Store;
   readonly cluster?: number;
@@ -81,9 +98,12 @@ async function openTestedStore({ database = new MemoryDatabase(), faults }: Inst
 export async function openInstance(options: InstanceOptions = {}): Promise<Instance> {
   const { cluster = 1, slot = 0, seed = 1, fan = 4, clock = new FakeClock(), incarnation = 1, feedPartitions = 1 } = options;
   const random = seededRandom(seed);
-  const digests = new DenseDigests(fan);
+  const { granted } = options;
+  const digests = new DenseDigests(fan, granted?.meshId);
   const store = options.store ?? (await openTestedStore(options, clock, random));
   const tree = await Tree.open(store, digests);
+  const ledger = granted === undefined ? undefined : await Ledger.open(store, granted.meshId, inlineSignatures());
+  if (granted !== undefined) await ledger?.takeAll(granted.records);
   const clusterId = options.clusterId ?? new Uint8Array(16).fill(cluster);
   const replica = await Replica.open({
     store,
@@ -95,9 +115,10 @@ export async function openInstance(options: InstanceOptions = {}): Promise<Insta
     followers: [tree],
     feedPartitions,
     observer: { commit: () => undefined },
+    guard: ledger === undefined ? undefined : new Guard(ledger, inlineSignatures(), granted?.signer),
   });
   const responder = new Responder({ store, digests, clusterId, sink: replica, clock });
-  return { store, replica, tree, digests, responder, clusterId, clock, random };
+  return { store, replica, tree, digests, responder, clusterId, clock, random, ledger };
 }
 
 export function key(text: string): Key {

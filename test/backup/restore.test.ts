@@ -236,7 +236,7 @@ describe('backup and restore', function () {
     }
     assert.equal((await rowsIn(database)) > 200, true);
     await using store = openStore(database);
-    await assert.rejects(settleIdentity(store, { meshId: undefined, meshKey: mesh.key }, realRandom), hasOne('bad_config'));
+    await assert.rejects(settleIdentity(store, { kind: 'open', meshId: undefined, meshKey: mesh.key }, realRandom), hasOne('bad_config'));
     await assert.rejects(restore(await backup(one), store), hasOne('bad_config'));
     await restore(file, store);
     await assert.rejects(restore(file, store), hasOne('bad_config'));

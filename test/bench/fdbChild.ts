@@ -73,7 +73,7 @@ async function ingest(): Promise<Figures> {
   const opened = await openStore({ kind: 'fdb', clusterFile, prefix }, silentLog);
   const { store } = opened;
   const digests = new MeshDigests(openMesh);
-  const own = { clusterId: new Uint8Array(16).fill(1), incarnation: 1, meshId: openMesh.id };
+  const own = { clusterId: new Uint8Array(16).fill(1), incarnation: 1, kind: 'open' as const, meshId: openMesh.id };
   let commits = 0;
   const observer = {
     commit: (): void => {

@@ -9,7 +9,7 @@ import { renewStore } from '../../src/server/renew.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { openMemoryStore } from '../../src/store/memory/store.ts';
 import { type Store } from '../../src/store/store.ts';
-import { key, remove, set } from '../aae/world.ts';
+import { key, remove, set, type InstanceOptions } from '../aae/world.ts';
 import { memberOp, openCluster, sumOf, type Cluster, type Network } from './world.ts';
 
 /** Of the clusters of `aae/world.ts`. */
@@ -30,6 +30,8 @@ export interface RegionOptions {
   readonly port: number;
   readonly database?: MemoryDatabase;
   readonly clock?: Clock;
+  /** Left out: an open mesh. */
+  readonly granted?: InstanceOptions['granted'];
 }
 
 /** One running instance on a database. */
@@ -38,11 +40,11 @@ export class Region {
   readonly own: ClusterIdentity;
   readonly cluster: Cluster;
 
-  static async start({ network, port, database = new MemoryDatabase(), clock = realClock }: RegionOptions): Promise<Region> {
+  static async start({ network, port, database = new MemoryDatabase(), clock = realClock, granted }: RegionOptions): Promise<Region> {
     const store = openStore(database);
-    const own = await identityOf(store, port);
+    const own = await identityOf(store, port, granted?.meshId);
     const times = { waitMs: 100, membersMs: 20, closingMs: { least: 20, most: 20 }, dayMs: 86_400_000 };
-    const cluster = await openCluster(network, port, { ...own, store, clock, times, fan: 8, jobs: 'run' });
+    const cluster = await openCluster(network, port, { ...own, store, clock, times, fan: 8, jobs: 'run', ...(granted && { granted }) });
     return new Region(database, own, cluster);
   }
 
@@ -101,11 +103,16 @@ export class Region {
 }
 
 /** That of the store; made where there is none, from the port that the cluster is first started at. */
-async function identityOf(store: Store, port: number): Promise<ClusterIdentity> {
+async function identityOf(store: Store, port: number, grantedId: Uint8Array | undefined): Promise<ClusterIdentity> {
   return store.transact(async (tx) => {
     const stored = await readIdentity(tx);
     if (stored !== undefined) return stored.identity;
-    const identity = { clusterId: new Uint8Array(16).fill(port), incarnation: 1, meshId: mesh.id };
+    const identity = {
+      clusterId: new Uint8Array(16).fill(port),
+      incarnation: 1,
+      meshId: grantedId ?? mesh.id,
+      kind: grantedId === undefined ? 'open' : 'granted',
+    } as const;
     setIdentity(tx, identity, sha256(mesh.key));
     return identity;
   });

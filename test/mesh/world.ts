@@ -10,7 +10,7 @@ import { silentLog, type Log } from '../../src/core/ports.ts';
 import { uuidText } from '../../src/core/uuid.ts';
 import { Mesh, meshTimes, type MeshTimes } from '../../src/mesh/mesh.ts';
 import { type Links } from '../../src/mesh/ports.ts';
-import { runJobs } from '../../src/replica/jobs.ts';
+import { runJobs, type Job } from '../../src/replica/jobs.ts';
 import { noteOpening, openingIdBytes } from '../../src/replica/lineage.ts';
 import { realRandom } from '../../src/server/real.ts';
 import { openInstance, set, type Instance, type InstanceOptions } from '../aae/world.ts';
@@ -130,7 +130,7 @@ export async function openCluster(network: Network, cluster: number, options: Cl
   const lines: Cluster['lines'] = [];
   const log = recordingLog(lines);
   const own = { clusterId, incarnation };
-  const shared = { store, digests, own, replica, clock, random, log, isShared: false };
+  const shared = { store, digests, own, replica, clock, random, log, isShared: false, ledger: instance.ledger };
   const mesh = new Mesh({
     ...shared,
     links: network.linksOf(address),
@@ -144,7 +144,10 @@ export async function openCluster(network: Network, cluster: number, options: Cl
   const responder = new Responder({ store, digests, clusterId, sink, clock, refusalOf: (peer) => mesh.refusalOf(peer) });
   network.serve(address, { feed: (frame) => mesh.feedServer.answer(frame), exchange: (frame) => responder.answer(frame) });
   const parked = { name: 'parked', runsOn: 'one', pauseMs: () => 20, work: () => replica.retryParked().then(() => undefined) } as const;
-  const running = runJobs(jobs === 'run' ? [...mesh.jobs, ...mesh.memberJobs, parked] : [], { store, leases: undefined, clock, log });
+  const settleAuthority: Job['work'] = (_store, signal) => replica.settleAuthority(signal).then(() => undefined);
+  const authority: Job = { name: 'authority', runsOn: 'one', pauseMs: () => 20, work: settleAuthority };
+  const kept = instance.ledger === undefined ? [parked] : [parked, authority];
+  const running = runJobs(jobs === 'run' ? [...mesh.jobs, ...mesh.memberJobs, ...kept] : [], { store, leases: undefined, clock, log });
   return {
     ...instance,
     ...{ mesh, responder, name: toHex(clusterId), address, lines },

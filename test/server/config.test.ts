@@ -26,6 +26,7 @@ describe('configuration', () => {
   it('has defaults for everything but --open', () => {
     assert.deepEqual(loadConfig({ open: true }, {}), {
       open: true,
+      mesh: undefined,
       store: { kind: 'lmdb', dir: './gkvmesh-data' },
       listen: { host: '127.0.0.1', port: 6300 },
       meshListen: { host: '127.0.0.1', port: 6200 },
@@ -42,6 +43,14 @@ describe('configuration', () => {
       logLevel: 'info',
     });
     assert.throws(() => loadConfig({}, {}), refused(/--open/));
+  });
+
+  it('T18: a mesh directory names a granted mesh, whose id and key no other option does', () => {
+    const { open, mesh } = loadConfig({}, { GKVMESH_MESH: 'dir' });
+    assert.deepEqual([open, mesh], [false, 'dir']);
+    assert.throws(() => loadConfig({ mesh: 'dir', open: true }, {}), refused(/^--open: .*--mesh/));
+    assert.throws(() => loadConfig({ mesh: 'dir' }, { GKVMESH_MESH_ID: '00'.repeat(32) }), refused(/^GKVMESH_MESH_ID: .*--mesh/));
+    assert.throws(() => loadConfig({ mesh: 'dir', meshKey: 'key' }, {}), refused(/^--mesh-key: .*--mesh/));
   });
 
   it('each option has a flag', () => {

@@ -21,7 +21,16 @@ describe('G29: a graceful stop', () => {
     const free = { host: '127.0.0.1', port: 0 };
     return start(
       {
-        ...{ open: true, store: { kind: 'lmdb', dir }, listen: free, meshListen: free, region, meshId: undefined, meshKey: undefined },
+        ...{
+          open: true,
+          mesh: undefined,
+          store: { kind: 'lmdb', dir },
+          listen: free,
+          meshListen: free,
+          region,
+          meshId: undefined,
+          meshKey: undefined,
+        },
         ...{ tls: { api: undefined, mesh: undefined }, insecurePlaintext: false, hostNames: [], logLevel: 'error' },
         ...{ advertise: undefined, join: undefined, dayMs: 86_400_000, tokens: undefined },
       },

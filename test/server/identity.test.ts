@@ -12,8 +12,8 @@ import { type Store } from '../../src/store/store.ts';
 import { FakeClock, seededRandom } from '../support.ts';
 
 const row = storeKey(tables.meta, Buffer.from('identity'));
-const unnamed = { meshId: undefined, meshKey: undefined };
-const own = { meshId: Buffer.alloc(32, 3), meshKey: Buffer.alloc(32, 4) };
+const unnamed = { kind: 'open', meshId: undefined, meshKey: undefined } as const;
+const own = { kind: 'open' as const, meshId: Buffer.alloc(32, 3), meshKey: Buffer.alloc(32, 4) };
 const other = Buffer.alloc(32, 5);
 
 function openStore(database = new MemoryDatabase()): Store {
@@ -32,7 +32,7 @@ describe('identity of a cluster', () => {
   it('is made at the first start: a random UUID, incarnation 1, and the public mesh where none is named', async () => {
     const { clusterId, ...rest } = await settleIdentity(openStore(), unnamed, seededRandom(1));
     assert.match(uuidText(clusterId), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-    assert.deepEqual(rest, { incarnation: 1, meshId: openMesh.id, meshKey: openMesh.key });
+    assert.deepEqual(rest, { incarnation: 1, meshId: openMesh.id, meshKey: openMesh.key, kind: 'open' });
     const another = await settleIdentity(openStore(), unnamed, seededRandom(2));
     assert.notDeepEqual(another.clusterId, clusterId);
   });
@@ -48,7 +48,7 @@ describe('identity of a cluster', () => {
     const first = await settleIdentity(store, own, seededRandom(1));
     const bytes = await storedHex(store);
     const { meshKey } = own;
-    for (const wanted of [own, { meshId: undefined, meshKey }]) {
+    for (const wanted of [own, { ...own, meshId: undefined, meshKey }]) {
       assert.deepEqual(await settleIdentity(store, wanted, seededRandom(2)), first);
     }
     assert.equal(await storedHex(store), bytes);
@@ -81,12 +81,28 @@ describe('identity of a cluster', () => {
     }
   });
 
+  it('T18: is of an open mesh or of a granted one, for good: it is never started as the other', async () => {
+    for (const [kind, other, format] of [
+      ['open', 'granted', '01'],
+      ['granted', 'open', '02'],
+    ] as const) {
+      const store = openStore();
+      const first = await settleIdentity(store, { ...own, kind }, seededRandom(1));
+      assert.equal((await storedHex(store)).slice(0, 2), format);
+      await assert.rejects(
+        settleIdentity(store, { ...own, kind: other }, seededRandom(1)),
+        refusal('bad_config', new RegExp(` ${kind} mesh`)),
+      );
+      assert.deepEqual(await settleIdentity(store, { ...own, kind }, seededRandom(2)), first);
+    }
+  });
+
   it('of a newer format is refused with format_unknown; one that is cut or goes on behind its end, as malformed', async () => {
     const store = openStore();
     await settleIdentity(store, own, seededRandom(1));
     const good = Buffer.from(await storedHex(store), 'hex');
     const cases: readonly [Uint8Array, ErrorCode][] = [
-      [Buffer.concat([Buffer.of(2), good.subarray(1)]), 'format_unknown'],
+      [Buffer.concat([Buffer.of(3), good.subarray(1)]), 'format_unknown'],
       [good.subarray(0, good.length - 1), 'malformed'],
       [Buffer.concat([good, Buffer.of(0)]), 'malformed'],
     ];

@@ -76,7 +76,7 @@ const holderBytes = 16;
 export async function openInstance(deps: InstanceDeps): Promise<Instance> {
   const { clock, random, log, digests, settings, plant } = deps;
   const store = plant.store?.(deps.store) ?? deps.store;
-  const own = await settleIdentity(store, { meshId: digests.meshId, meshKey: undefined }, random);
+  const own = await settleIdentity(store, { kind: 'open', meshId: digests.meshId, meshKey: undefined }, random);
   await noteOpening(store, random.bytes(openingIdBytes));
   const tree = await Tree.open(store, digests);
   const leases = new Leases({ store, clock, log, holder: random.bytes(holderBytes), onExpired: fenceSlot });

@@ -1,0 +1,208 @@
+import { asBuffer, equalBytes, writeU64 } from '../core/bytes.ts';
+import { GkvError } from '../core/errors.ts';
+import { type Signatures } from '../crypto/ed25519.ts';
+import { storeKey, tableKeys, tables } from '../store/keyspace.ts';
+import { versionstampBytes, type Snapshot, type Store, type Transaction } from '../store/store.ts';
+import { decodeAny, encodeAny, knownAs, take, type AnyRecord } from './anyRecord.ts';
+import { Authority } from './authority.ts';
+import { isFinal, type Refusal } from './known.ts';
+import { grantLimits } from './limits.ts';
+
+/** Rows that are read at a time, and records that one transaction adds. */
+const rowsAtOnce = 200;
+
+const tailKey = storeKey(tables.recordTail);
+const feedTailKey = storeKey(tables.feedTail);
+
+/**
+ * What a store holds of a mesh's authority, and in memory what that comes to: record/<number u64> → kind u8 | record, numbered from 1 in the order in
+ * which they were taken in, and recordTail → u64, how many there are. Nothing is known in memory that is not durable, and nothing is ever taken away.
+ */
+export class Ledger {
+  readonly #store: Store;
+  readonly #authority: Authority;
+  #number = 0;
+  #lastEnding = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(store: Store, authority: Authority) {
+    this.#store = store;
+    this.#authority = authority;
+  }
+
+  /** Verifies all that is stored. Error: `corrupt` where something does not hold. */
+  static async open(store: Store, meshId: Uint8Array, signatures: Signatures): Promise<Ledger> {
+    const ledger = new Ledger(store, new Authority(meshId, signatures));
+    await ledger.refresh();
+    return ledger;
+  }
+
+  /** As of the last that was read. */
+  get known(): Pick<Authority, 'meshId' | 'grant' | 'refused' | 'rootsOf' | 'rootsAfter' | 'revocationsOf' | 'grants'> {
+    return this.#authority;
+  }
+
+  /** Up to which record memory has all. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** The last record that may have ended a grant. */
+  get lastEnding(): number {
+    return this.#lastEnding;
+  }
+
+  /** Reads what others have added to the store. */
+  async refresh(): Promise<void> {
+    await this.#store.read((snapshot) => this.catchUp(snapshot));
+  }
+
+  /**
+   * Brings memory up to a transaction's read. What the transaction does then conflicts with whoever adds a record: it cannot be committed by what
+   * was known before.
+   */
+  async catchUp(snapshot: Snapshot): Promise<void> {
+    const tail = await readTail(snapshot);
+    while (this.#number < tail) await this.#load(snapshot, this.#number);
+  }
+
+  /**
+   * Takes records in, each on those before it, and resolves once they are durable: for each why it was refused, or undefined. Those that are known
+   * already change nothing. Error: `too_large` where there would be too many.
+   */
+  take(records: readonly AnyRecord[]): Promise<readonly (Refusal | undefined)[]> {
+    const taking = this.#turn.then(() => this.#takeInParts(records));
+    this.#turn = taking.catch(() => undefined);
+    return taking;
+  }
+
+  /** As `take`, in whatever order they are given. Resolves with those that were refused. */
+  async takeAll(records: readonly AnyRecord[]): Promise<{ readonly any: AnyRecord; readonly refusal: Refusal }[]> {
+    const final: { any: AnyRecord; refusal: Refusal }[] = [];
+    for (let waiting = records; ;) {
+      const refusals = await this.take(waiting);
+      const refused = waiting.flatMap((any, i) => (refusals[i] === undefined ? [] : [{ any, refusal: refusals[i] }]));
+      final.push(...refused.filter(({ refusal }) => isFinal(refusal)));
+      const open = refused.filter(({ refusal }) => !isFinal(refusal));
+      if (open.length === 0 || open.length === waiting.length) return [...final, ...open];
+      waiting = open.map(({ any }) => any);
+    }
+  }
+
+  async #takeInParts(records: readonly AnyRecord[]): Promise<(Refusal | undefined)[]> {
+    const refusals: (Refusal | undefined)[] = [];
+    for (let at = 0; at < records.length; at += rowsAtOnce) refusals.push(...(await this.#take(records.slice(at, at + rowsAtOnce))));
+    return refusals;
+  }
+
+  /** Judges on a copy, and adds what held; again where another instance has added something meanwhile. */
+  async #take(records: readonly AnyRecord[]): Promise<(Refusal | undefined)[]> {
+    for (;;) {
+      await this.refresh();
+      const number = this.#number;
+      const { refusals, fresh } = await judgeAll(this.#authority, records);
+      if (fresh.length > 0 && !(await this.#store.transact((tx) => append(tx, number, fresh)))) continue;
+      await this.refresh();
+      return refusals;
+    }
+  }
+
+  async #load(snapshot: Snapshot, after: number): Promise<void> {
+    const rows = await readRows(snapshot, after, rowsAtOnce);
+    if (rows.length === 0) throw new GkvError('corrupt', `record ${after + 1} of this mesh's authority is gone`);
+    for (const [i, bytes] of rows.entries()) {
+      const any = decodeStored(bytes, this.#authority.meshId);
+      const refusal = await take(this.#authority, any);
+      if (refusal !== undefined)
+        throw new GkvError('corrupt', `record ${after + 1 + i} does not hold: ${refusal.code}: ${refusal.message}`);
+      if (any.kind !== 'grant') this.#lastEnding = Math.max(this.#lastEnding, after + 1 + i);
+    }
+    this.#number = Math.max(this.#number, after + rows.length);
+  }
+}
+
+/** Each on those before it. `fresh`: what there is to add. */
+async function judgeAll(
+  authority: Authority,
+  records: readonly AnyRecord[],
+): Promise<{ refusals: (Refusal | undefined)[]; fresh: Uint8Array[] }> {
+  const refusals: (Refusal | undefined)[] = [];
+  const fresh: Uint8Array[] = [];
+  let trial: Authority | undefined;
+  for (const any of records) {
+    const before = knownBytes(trial ?? authority, any);
+    if (before !== undefined && equalBytes(before, encodeAny(any))) {
+      refusals.push(undefined); // as most that peers send again
+      continue;
+    }
+    trial ??= authority.copy();
+    const refusal = await take(trial, any);
+    refusals.push(refusal);
+    const after = refusal === undefined ? knownBytes(trial, any) : undefined;
+    if (after !== undefined && (before === undefined || !equalBytes(before, after))) fresh.push(after);
+  }
+  return { refusals, fresh };
+}
+
+/** With the signatures that are known. */
+function knownBytes(authority: Authority, any: AnyRecord): Uint8Array | undefined {
+  const known = knownAs(authority, any);
+  return known === undefined ? undefined : encodeAny(known);
+}
+
+/** Records behind a number, in their order. */
+export interface RecordsPage {
+  readonly records: readonly Uint8Array[];
+  /** Of the last of them, or the one asked from. */
+  readonly number: number;
+}
+
+/** At most so many bytes, and one record whatever its size. */
+export async function readRecordsPage(snapshot: Snapshot, after: number, bytesMax: number): Promise<RecordsPage> {
+  const tail = await readTail(snapshot);
+  const records: Uint8Array[] = [];
+  if (tail <= after) return { records, number: after };
+  let bytes = 0;
+  for (const record of await readRows(snapshot, after, rowsAtOnce)) {
+    bytes += record.length;
+    if (records.length > 0 && bytes > bytesMax) break;
+    records.push(record);
+  }
+  return { records, number: after + records.length };
+}
+
+function decodeStored(bytes: Uint8Array, meshId: Uint8Array): AnyRecord {
+  try {
+    return decodeAny(bytes, meshId);
+  } catch (cause) {
+    throw new GkvError('corrupt', 'a stored record of the mesh’s authority is damaged', { cause });
+  }
+}
+
+async function readRows(snapshot: Snapshot, after: number, limit: number): Promise<Uint8Array[]> {
+  const rows = await snapshot.range(tableKeys(tables.record, { start: u64(after + 1), end: null }), { limit });
+  return rows.map(({ value }) => value);
+}
+
+async function readTail(snapshot: Snapshot): Promise<number> {
+  const bytes = await snapshot.get(tailKey);
+  return bytes === undefined ? 0 : Number(asBuffer(bytes).readBigUInt64BE(0));
+}
+
+/** False, and nothing added, where there are more than `number` by now. Who follows our feed is woken. */
+async function append(tx: Transaction, number: number, records: readonly Uint8Array[]): Promise<boolean> {
+  if ((await readTail(tx)) !== number) return false;
+  if (number + records.length > grantLimits.recordRowsMax) {
+    throw new GkvError('too_large', `more than ${grantLimits.recordRowsMax} records of one mesh's authority`);
+  }
+  for (const [i, bytes] of records.entries()) tx.set(storeKey(tables.record, u64(number + 1 + i)), bytes);
+  tx.set(tailKey, u64(number + records.length));
+  tx.setVersionstampedValue(feedTailKey, new Uint8Array(versionstampBytes), 0);
+  return true;
+}
+
+function u64(value: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(8);
+  writeU64(bytes, value, 0);
+  return bytes;
+}

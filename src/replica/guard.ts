@@ -1,0 +1,145 @@
+import { equalBytes, toHex, toLatin1 } from '../core/bytes.ts';
+import { assert, GkvError } from '../core/errors.ts';
+import { type Entry } from '../core/entry.ts';
+import { type Key } from '../core/key.ts';
+import { physicalMsOf } from '../core/stamp.ts';
+import { parseGrantId, type GrantId, type Write, type WriteId } from '../core/write.ts';
+import { type Signatures, type SigningKey } from '../crypto/ed25519.ts';
+import { authorise, standing, type Answer } from '../grant/authorise.ts';
+import { type Grant } from '../grant/grant.ts';
+import { type Ledger } from '../grant/ledger.ts';
+import { refusal, type Refusal } from '../grant/known.ts';
+import { grantLimits } from '../grant/limits.ts';
+import { type Right } from '../grant/rights.ts';
+import { decodeSignatureBlock, signWrites } from '../grant/signatureBlock.ts';
+import { WriteSignatures } from '../grant/writeSignatures.ts';
+import { type Snapshot } from '../store/store.ts';
+import { type Proof, type ReceivedWrite } from './proposal.ts';
+
+/** Bodies of writes that are made here, before they are signed. */
+type Unsigned = Pick<Write, 'key' | 'tombstone' | 'version'>;
+
+/** What a granted store asks of every write, and what it signs its own with. */
+export class Guard {
+  readonly #ledger: Ledger;
+  readonly #signer: SigningKey | undefined;
+  readonly #signatures: WriteSignatures;
+  /** What our key holds, as of the ledger's number. */
+  #own: { readonly number: number; readonly grants: readonly Grant[] } = { number: -1, grants: [] };
+
+  /** By leaf, as of the ledger's number: reads ask of every candidate that they see. */
+  #standing: { readonly number: number; readonly byLeaf: Map<string, boolean> } = { number: -1, byLeaf: new Map() };
+
+  /** Without a `signer` nothing can be written here, only taken in. */
+  constructor(ledger: Ledger, signatures: Signatures, signer: SigningKey | undefined) {
+    this.#ledger = ledger;
+    this.#signer = signer;
+    this.#signatures = new WriteSignatures(ledger.known.meshId, signatures);
+  }
+
+  /** Within the transaction that what is judged afterwards is committed by. */
+  catchUp(snapshot: Snapshot): Promise<void> {
+    return this.#ledger.catchUp(snapshot);
+  }
+
+  /** Reads what others have added to the store. */
+  refresh(): Promise<void> {
+    return this.#ledger.refresh();
+  }
+
+  /** The last record that may have ended a grant. */
+  get lastEnding(): number {
+    return this.#ledger.lastEnding;
+  }
+
+  /** Beside the event loop, and before the transaction: one check serves a batch that was signed together. */
+  async prove({ write, id }: ReceivedWrite): Promise<Proof> {
+    const leaf = this.#ledger.known.grant(write.leaf);
+    if (leaf === undefined) return 'grant unknown';
+    const block = decodeSignatureBlock(write.signature);
+    return block !== undefined && (await this.#signatures.hold(leaf.body.audience, id, block)) ? 'held' : 'false';
+  }
+
+  /** Why a write may not be taken in, by what is known now; undefined: it may. */
+  refusalOf({ write }: ReceivedWrite, proof: Proof): Refusal | undefined {
+    const answer = authorise(this.#ledger.known, write.leaf, questionOf(write));
+    if (answer.kind === 'refused') return answer.refusal;
+    const where = { link: answer.chain.length - 1, grantId: write.leaf };
+    switch (proof) {
+      case 'held':
+        return undefined;
+      case 'false':
+        return refusal('bad_signature', 'its signature is none of who holds the grant', where);
+      case 'grant unknown':
+        return refusal('grant_unknown', 'its signature was looked at before the grant was known', where);
+    }
+  }
+
+  /** The grant under which our own key may make this write. Of several refusals, one by the last check that any came to. */
+  leafFor(write: Unsigned): { readonly kind: 'leaf'; readonly leaf: GrantId } | { readonly kind: 'refused'; readonly refusal: Refusal } {
+    let last = refusal('grant_unknown', 'this cluster’s key holds no grant that is known here');
+    for (const { id } of this.#ownGrants()) {
+      const answer: Answer = authorise(this.#ledger.known, id, questionOf(write));
+      if (answer.kind === 'allowed') return { kind: 'leaf', leaf: parseGrantId(id) };
+      if (checks.indexOf(answer.refusal.code) >= checks.indexOf(last.code)) last = answer.refusal;
+    }
+    return { kind: 'refused', refusal: last };
+  }
+
+  /** Signature blocks of writes that were made here, in as few batches as there can be. */
+  sign(ids: readonly WriteId[]): Uint8Array[] {
+    const blocks: Uint8Array[] = [];
+    for (let at = 0; at < ids.length; at += batchMax) {
+      assert(this.#signer !== undefined, 'what cannot be signed is not made');
+      blocks.push(...signWrites(this.#ledger.known.meshId, ids.slice(at, at + batchMax), this.#signer));
+    }
+    return blocks;
+  }
+
+  #ownGrants(): readonly Grant[] {
+    const { number, known } = this.#ledger;
+    const own = this.#signer?.publicKey;
+    if (this.#own.number !== number && own !== undefined)
+      this.#own = { number, grants: known.grants().filter(({ body }) => equalBytes(body.audience, own)) };
+    return this.#own.grants;
+  }
+
+  /** Whether the chain of a grant stands: what was written under another is not seen. */
+  stands(leaf: GrantId): boolean {
+    const { number, known } = this.#ledger;
+    if (this.#standing.number !== number || this.#standing.byLeaf.size >= grantLimits.recordsMax)
+      this.#standing = { number, byLeaf: new Map() };
+    const name = toLatin1(leaf);
+    const before = this.#standing.byLeaf.get(name);
+    if (before !== undefined) return before;
+    const stands = standing(known, leaf).kind === 'allowed';
+    this.#standing.byLeaf.set(name, stands);
+    return stands;
+  }
+}
+
+/** Without what lost its authority and was not taken away yet. */
+export function standingOf(entry: Entry | undefined, guard: Guard | undefined): Entry | undefined {
+  return guard === undefined ? entry : entry?.filter(({ leaf }) => guard.stands(leaf));
+}
+
+/** Writes under one signature. */
+const batchMax = 1 << grantLimits.pathMax;
+
+/** In this order. */
+const checks: readonly Refusal['code'][] = ['grant_unknown', 'grant_revoked', 'right_denied', 'key_denied', 'grant_time'];
+
+function questionOf({ key, tombstone, version }: Unsigned): { right: Right; key: Key; atMs: number } {
+  return { right: tombstone ? 'delete' : 'write', key, atMs: physicalMsOf(version) };
+}
+
+/** What a caller is told: the check, the link, its grant, and what ended that. */
+export function refusalError({ code, message, link, grantId, endedBy }: Refusal, index: number): GkvError {
+  const details = {
+    index,
+    link: link ?? null,
+    grant: grantId === undefined ? null : toHex(grantId),
+    endedBy: endedBy === undefined ? null : toHex(endedBy),
+  };
+  return new GkvError(code, `operation ${index}: ${message}`, { details });
+}

@@ -1,0 +1,66 @@
+import { asBuffer, writeU64 } from '../core/bytes.ts';
+import { decodeEntry } from '../core/entry.ts';
+import { parseKey, successorKey } from '../core/key.ts';
+import { keyWithin, storeKey, tableRange, tables } from '../store/keyspace.ts';
+import { type Range, type Snapshot, type Store, type Transaction } from '../store/store.ts';
+import { applyChanges, headKey } from './change.ts';
+import { type EntryChange, type Follower } from './follower.ts';
+import { standingOf, type Guard } from './guard.ts';
+
+/** Rows that one transaction looks at. */
+const sliceRows = 200;
+
+/** swept → u64: the record up to which whatever lost its authority was taken away. */
+const sweptKey = storeKey(tables.swept);
+
+/** Takes away all candidates whose chain no longer stands, where a grant may have ended since the last time. Returns how many keys it changed. */
+export async function sweepEnded(store: Store, guard: Guard, followers: readonly Follower[], signal: AbortSignal): Promise<number> {
+  const { lastEnding } = guard;
+  if ((await store.read(readSwept)) >= lastEnding) return 0;
+  let changed = 0;
+  const { start, end } = tableRange(tables.head);
+  for (let from: Uint8Array | undefined = start; from !== undefined;) {
+    if (signal.aborted) return changed;
+    const left: Range = { start: from, end };
+    const slice = await store.transact((tx) => sweepSlice(tx, left, guard, followers));
+    changed += slice.changed;
+    from = slice.next;
+  }
+  await store.transact(async (tx) => {
+    if ((await readSwept(tx)) < lastEnding) tx.set(sweptKey, u64(lastEnding));
+  });
+  return changed;
+}
+
+/** `next` is where to go on. */
+async function sweepSlice(
+  tx: Transaction,
+  range: Range,
+  guard: Guard,
+  followers: readonly Follower[],
+): Promise<{ changed: number; next: Uint8Array | undefined }> {
+  const rows = await tx.range(range, { limit: sliceRows, isolation: 'snapshot' });
+  const changes: EntryChange[] = [];
+  for (const { key: row, value } of rows) {
+    if (decodeEntry(value).every(({ leaf }) => guard.stands(leaf))) continue;
+    const key = parseKey(keyWithin(row));
+    const bytes = await tx.get(headKey(key)); // in conflict with who writes it meanwhile
+    const before = bytes === undefined ? [] : decodeEntry(bytes);
+    const after = standingOf(before, guard) ?? [];
+    if (after.length < before.length) changes.push({ key, before, after: after.length === 0 ? undefined : after });
+  }
+  await applyChanges(tx, changes, followers);
+  const last = rows.length < sliceRows ? undefined : rows.at(-1);
+  return { changed: changes.length, next: last === undefined ? undefined : successorKey(last.key) };
+}
+
+async function readSwept(snapshot: Snapshot): Promise<number> {
+  const bytes = await snapshot.get(sweptKey);
+  return bytes === undefined ? 0 : Number(asBuffer(bytes).readBigUInt64BE(0));
+}
+
+function u64(value: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(8);
+  writeU64(bytes, value, 0);
+  return bytes;
+}

@@ -1,0 +1,67 @@
+import { toHex } from '../core/bytes.ts';
+import { type Log } from '../core/ports.ts';
+import { nativeSignatures } from '../crypto/ed25519.ts';
+import { type AnyRecord } from '../grant/anyRecord.ts';
+import { isFinal } from '../grant/known.ts';
+import { Ledger } from '../grant/ledger.ts';
+import { Guard } from '../replica/guard.ts';
+import { type Job } from '../replica/jobs.ts';
+import { type Replica } from '../replica/replica.ts';
+import { type Store } from '../store/store.ts';
+import { type GrantedStart } from './config.ts';
+
+/** Between two looks at what operators and other instances have added. */
+const lookMs = 2_000;
+
+/** What one instance of a granted mesh knows of its authority: from its store, and from the directory that it was started with. */
+export class StoreAuthority {
+  readonly ledger: Ledger;
+  readonly guard: Guard;
+  readonly #news: () => readonly AnyRecord[];
+  readonly #log: Log;
+  /** Records of the directory that wait for others. */
+  #waiting: readonly AnyRecord[] = [];
+
+  private constructor(ledger: Ledger, guard: Guard, news: GrantedStart['news'], log: Log) {
+    this.ledger = ledger;
+    this.guard = guard;
+    this.#news = news;
+    this.#log = log;
+  }
+
+  /** With all that the directory holds. Errors: those of its files, and of the ledger. */
+  static async open(store: Store, { meshId, signer, news }: GrantedStart, log: Log): Promise<StoreAuthority> {
+    const signatures = nativeSignatures();
+    const ledger = await Ledger.open(store, meshId, signatures);
+    const authority = new StoreAuthority(ledger, new Guard(ledger, signatures, signer), news, log);
+    await authority.#readDirectory();
+    return authority;
+  }
+
+  jobs(replica: Pick<Replica, 'settleAuthority'>): Job[] {
+    return [
+      { name: 'records', runsOn: 'each', pauseMs: () => lookMs, work: () => this.#readDirectory() },
+      {
+        name: 'authority',
+        runsOn: 'one',
+        pauseMs: () => lookMs,
+        work: async (_store, signal) => {
+          const { judged, swept } = await replica.settleAuthority(signal);
+          if (judged + swept > 0)
+            this.#log.info({ judged, swept }, 'authority has changed: writes were judged, and keys lost what lost it');
+        },
+      },
+    ];
+  }
+
+  /** An operator's revocation counts from here on, and goes to every region. */
+  async #readDirectory(): Promise<void> {
+    const refused = await this.ledger.takeAll([...this.#waiting, ...this.#news()]);
+    this.#waiting = refused.filter(({ refusal }) => !isFinal(refusal)).map(({ any }) => any);
+    for (const { any, refusal } of refused) {
+      if (isFinal(refusal))
+        this.#log.warn({ record: toHex(any.record.id), kind: any.kind, code: refusal.code }, 'a record of the mesh directory is refused');
+    }
+    await this.ledger.refresh();
+  }
+}

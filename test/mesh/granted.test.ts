@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'mocha';
+import { decodeEntry, encodeEntry } from '../../src/core/entry.ts';
+import { hasCode } from '../../src/core/errors.ts';
+import { type Grant } from '../../src/grant/grant.ts';
+import { type Revocation } from '../../src/grant/revocation.ts';
+import { headKey } from '../../src/replica/change.ts';
+import { assertTree } from '../aae/oracle.ts';
+import { key, remove, set, type InstanceOptions } from '../aae/world.ts';
+import { anyOf, Mesh, patternsOf, person } from '../grant/world.ts';
+import { until } from '../support.ts';
+import { memberOp, Network, openCluster, untilEqual, type Cluster } from './world.ts';
+
+const mesh = new Mesh();
+const held = mesh.grant('a', { notBeforeMs: 0, expiresMs: 2 ** 48 });
+const french = mesh.given(held, 'a', 'writer', { patterns: patternsOf('/cities/FR/**', '@system/**') });
+
+interface GrantedWorld extends AsyncDisposable {
+  readonly network: Network;
+  readonly a: Cluster;
+  readonly b: Cluster;
+}
+
+/** Region a, which may do everything, and b, whose key is confined. Only a is told of grants, but for the root and b's own chain. */
+async function openTwo(more: Partial<InstanceOptions> = {}): Promise<GrantedWorld> {
+  const network = new Network();
+  const records = [mesh.root, held, french].map(anyOf);
+  const open = (n: number, signer: string): Promise<Cluster> =>
+    openCluster(network, n, { jobs: 'run', granted: { meshId: mesh.id, records, signer: person(signer) }, ...more });
+  const [a, b] = [await open(1, 'a'), await open(2, 'writer')];
+  for (const { replica } of [a, b]) await replica.write([memberOp(a), memberOp(b)]);
+  const close = async (): Promise<void> => {
+    await Promise.all([a, b].map((each) => each[Symbol.asyncDispose]()));
+  };
+  return { network, a, b, [Symbol.asyncDispose]: close };
+}
+
+async function read({ replica }: Cluster, name: string): Promise<string | undefined> {
+  const { exists, value } = await replica.get(key(name));
+  return exists ? Buffer.from(value).toString() : undefined;
+}
+
+async function learn({ ledger }: Cluster, ...records: readonly (Grant | Revocation)[]): Promise<void> {
+  assert.deepEqual(
+    await ledger?.take(records.map(anyOf)),
+    records.map(() => undefined),
+  );
+}
+
+describe('a granted mesh', () => {
+  it('I2: M32: regions take in what the other signed, and nothing that its key may not', async () => {
+    await using world = await openTwo();
+    const { a, b } = world;
+    await a.replica.write([set('/cities/FR/1', 'a'), set('/cities/DE/1', 'a'), set('/large', 'x'.repeat(5_000))]);
+    await b.replica.write([set('/cities/FR/1', 'b'), set('/cities/FR/2', 'b')]);
+    await a.replica.write([remove('/cities/FR/2')]);
+    await assert.rejects(b.replica.write([set('/cities/DE/1', 'b')]), (error) => hasCode(error, 'key_denied'));
+    await until(async () => (await read(b, '/large')) !== undefined && (await read(a, '/cities/FR/1')) === 'b');
+    await untilEqual([a, b]);
+    for (const each of [a, b]) {
+      assert.deepEqual([await read(each, '/cities/DE/1'), await read(each, '/large')], ['a', 'x'.repeat(5_000)]);
+      assert.equal((await each.replica.parkedCount()).writes, 0);
+      await assertTree(each.store, each.digests);
+    }
+  });
+
+  it('K10: M32: a revocation that one region is told ends the writer in both, and takes away what it wrote', async () => {
+    await using world = await openTwo();
+    const { a, b } = world;
+    await a.replica.write([set('/cities/FR/1', 'of a, before')]);
+    await until(async () => (await read(b, '/cities/FR/1')) === 'of a, before');
+    await b.replica.write([set('/cities/FR/1', 'of b'), set('/cities/FR/2', 'of b'), set('/cities/FR/3', 'x'.repeat(1_000))]);
+    await until(async () => (await read(a, '/cities/FR/3')) !== undefined);
+    await learn(a, mesh.revocation(french, 'a'));
+    await until(async () => (await read(b, '/cities/FR/2')) === undefined);
+    for (const each of [a, b]) {
+      await until(async () => (await each.replica.candidates(key('/cities/FR/3'))).length === 0);
+      assert.deepEqual([await read(each, '/cities/FR/1'), await read(each, '/cities/FR/2')], ['of a, before', undefined]);
+      assert.equal((await each.replica.candidates(key('/cities/FR/1'))).length, 1);
+    }
+    await assert.rejects(b.replica.write([set('/cities/FR/1', 'again')]), (error) => hasCode(error, 'grant_revoked'));
+    await untilEqual([a, b]);
+    for (const { store, digests } of [a, b]) await assertTree(store, digests);
+  });
+
+  it('M32: a grant is where its writes are: it comes ahead of them, and nothing waits', async () => {
+    await using world = await openTwo();
+    const { network, a, b } = world;
+    await untilEqual([a, b]);
+    network.cut(a, b);
+    const renewed = mesh.given(held, 'a', 'writer');
+    await learn(b, renewed);
+    await b.replica.write(Array.from({ length: 50 }, (_, i) => set(`/anywhere/${i}`, 'b')));
+    let parkedMost = 0;
+    network.heal();
+    await until(async () => {
+      parkedMost = Math.max(parkedMost, (await a.replica.parkedCount()).writes);
+      return (await read(a, '/anywhere/49')) === 'b';
+    });
+    assert.equal(parkedMost, 0);
+    await untilEqual([a, b]);
+  });
+
+  it('R26: M32: by exchanges alone writes may come before their grant: they wait, and come in with it', async () => {
+    await using world = await openTwo({});
+    const { network, a, b } = world;
+    await untilEqual([a, b]);
+    network.closed.add('feed');
+    await learn(b, mesh.given(held, 'a', 'writer'));
+    await b.replica.write([set('/anywhere', 'b')]);
+    const { writes } = await b.replica.feedPage(new Uint8Array(12), new Map());
+    await a.replica.receive(writes, b.name);
+    assert.equal((await a.replica.parkedCount()).writes, 1);
+    assert.equal(await read(a, '/anywhere'), undefined);
+    network.closed.clear();
+    await until(async () => (await read(a, '/anywhere')) === 'b');
+    await until(async () => (await a.replica.parkedCount()).writes === 0);
+    await untilEqual([a, b]);
+  });
+
+  it('I4: M32: what a region changes in its store is not taken in by others', async () => {
+    await using world = await openTwo();
+    const { network, a, b } = world;
+    await untilEqual([a, b]);
+    network.cut(a, b);
+    await until(async () => (await a.mesh.view()).members.every(({ health }) => health?.lastError !== undefined)); // nothing is on its way
+    await b.replica.write([set('/cities/FR/1', 'signed'), set('/cities/FR/2', 'signed')]);
+    await b.store.transact(async (tx) => {
+      const row = headKey(key('/cities/FR/1'));
+      const [head] = decodeEntry((await tx.get(row)) ?? new Uint8Array(0));
+      assert.ok(head?.record !== undefined && head.position !== undefined);
+      const record = Buffer.from(head.record);
+      record.write('forged', record.length - 6);
+      const entry = Buffer.from(encodeEntry([{ ...head, record }], () => 0));
+      tx.set(row, entry);
+    });
+    assert.equal(await read(b, '/cities/FR/1'), 'forged');
+    network.heal();
+    await until(async () => (await read(a, '/cities/FR/2')) === 'signed');
+    assert.deepEqual(await a.replica.candidates(key('/cities/FR/1')), []);
+  });
+});

@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { toHex } from '../../src/core/bytes.ts';
+import { hasCode } from '../../src/core/errors.ts';
+import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
+import { parseGrantId, type Write } from '../../src/core/write.ts';
+import { signWrites } from '../../src/grant/signatureBlock.ts';
+import { type Grant } from '../../src/grant/grant.ts';
+import { bodyOf } from '../../src/replica/batch.ts';
+import { type ReceivedWrite } from '../../src/replica/proposal.ts';
+import { decodeWrites, encodeWrites } from '../../src/replica/wire.ts';
+import { assertTree } from '../aae/oracle.ts';
+import { key, openInstance, remove, set, type Instance, type InstanceOptions } from '../aae/world.ts';
+import { anyOf, Mesh, patternsOf, person } from '../grant/world.ts';
+import { type MemoryFaults } from '../../src/store/memory/faults.ts';
+import { FakeClock } from '../support.ts';
+
+const always = { notBeforeMs: 0, expiresMs: 2 ** 48 };
+const mesh = new Mesh();
+const held = mesh.grant('a', always);
+const french = mesh.given(held, 'a', 'writer', { patterns: patternsOf('/cities/FR/**') });
+const peerInstance = parseInstance(new Uint8Array(8).fill(0xee));
+const nowMs = new FakeClock().now();
+
+/** A region whose key holds the grant of this name. */
+function open(signer = 'a', more: Partial<InstanceOptions> = {}, records = [mesh.root, held, french]): Promise<Instance> {
+  return openInstance({ granted: { meshId: mesh.id, records: records.map(anyOf), signer: person(signer) }, ...more });
+}
+
+/** What a peer sends: writes that the holder of a grant signed together. */
+function sent({ digests }: Instance, under: Grant, by: string, ...shapes: readonly Partial<Write>[]): ReceivedWrite[] {
+  const writes = shapes.map((shape, i) => {
+    const version = makeStamp(nowMs, i, peerInstance);
+    const leaf = parseGrantId(under.id);
+    const write = { key: key('/cities/FR/1'), version, tombstone: false, expiresAt: 0, leaf, value: Buffer.from('v'), ...shape };
+    return { write, id: digests.writeId(bodyOf(write)), accepted: write.version };
+  });
+  const blocks = signWrites(
+    mesh.id,
+    writes.map(({ id }) => id),
+    person(by),
+  );
+  return writes.map(({ write, ...rest }, i) => ({ write: { ...write, signature: blocks[i]! }, ...rest }));
+}
+
+async function statuses({ replica }: Instance, writes: readonly ReceivedWrite[]): Promise<string[]> {
+  return (await replica.receive(writes, 'peer')).map(({ status }) => status);
+}
+
+async function read({ replica }: Instance, name: string): Promise<string | undefined> {
+  const { exists, value } = await replica.get(key(name));
+  return exists ? Buffer.from(value).toString() : undefined;
+}
+
+describe('a granted store', () => {
+  it('K1: R24: signs what is made here, so that another takes it in: alone, in batches, inline or not, over what is there', async () => {
+    const [ours, theirs] = [await open(), await open('writer')];
+    const many = Array.from({ length: 300 }, (_, i) => set(`/k/${i}`, 'x'.repeat(i)));
+    await Promise.all([ours.replica.write([set('alone', 'v')]), ours.replica.write(many)]);
+    await ours.replica.write([set('alone', 'v2'), set('twice', '1'), set('twice', '2'), remove('/k/0')]);
+    const { writes } = await ours.replica.feedPage(new Uint8Array(12), new Map());
+    assert.equal(writes.length, 302);
+    const wire = decodeWrites(encodeWrites(writes), ours.digests);
+    assert.deepEqual(new Set(await statuses(theirs, wire)), new Set(['applied']));
+    assert.deepEqual(
+      [await read(theirs, 'twice'), await read(theirs, '/k/0'), await read(theirs, '/k/299')],
+      ['2', undefined, 'x'.repeat(299)],
+    );
+    for (const { store, digests } of [ours, theirs]) await assertTree(store, digests);
+  });
+
+  it('K10: K11: K20: R24: R27: a writer confined to /cities/FR/** is refused elsewhere, with the check, the link and the grant', async () => {
+    const region = await open('writer');
+    await region.replica.write([set('/cities/FR/1', 'Paris')]);
+    await assert.rejects(region.replica.write([set('/cities/FR/2', 'Lyon'), set('/cities/DE/1', 'Bonn')]), (error) => {
+      assert.ok(hasCode(error, 'key_denied'));
+      assert.deepEqual(error.details, { index: 1, link: 1, grant: toHex(french.id), endedBy: null });
+      return true;
+    });
+    assert.equal(await read(region, '/cities/FR/2'), undefined, 'all or nothing');
+    const revocation = mesh.revocation(french, 'a');
+    await region.ledger?.take([anyOf(revocation)]);
+    await assert.rejects(region.replica.write([set('/cities/FR/1', 'Lyon')]), (error) => {
+      assert.ok(hasCode(error, 'grant_revoked'));
+      assert.deepEqual(error.details, { index: 0, link: 1, grant: toHex(french.id), endedBy: toHex(revocation.id) });
+      return true;
+    });
+    assert.equal(await read(region, '/cities/FR/1'), undefined, 'what it wrote is seen no more');
+  });
+
+  it('R24: a cluster whose key holds no grant writes nothing', async () => {
+    const region = await open('stranger');
+    await assert.rejects(region.replica.write([set('k', 'v')]), (error) => hasCode(error, 'grant_unknown'));
+  });
+
+  it('R27: ifVersion does not see what lost its authority', async () => {
+    const region = await open('a');
+    await statuses(region, sent(region, french, 'writer', {}));
+    await region.ledger?.take([anyOf(mesh.revocation(french, 'a'))]);
+    const absent = { ...set('/cities/FR/1', 'ours'), expected: { kind: 'absent' } } as const;
+    await region.replica.write([absent]);
+    assert.equal(await read(region, '/cities/FR/1'), 'ours');
+  });
+
+  for (const [what, change, status] of [
+    ['as it was signed', {}, 'applied'],
+    ['another key', { key: key('/cities/FR/2') }, 'denied'],
+    ['another version', { version: makeStamp(nowMs - 1, 0, peerInstance) }, 'denied'],
+    ['another value', { value: Buffer.from('w') }, 'denied'],
+    ['flags', { tombstone: true, value: Buffer.alloc(0) }, 'denied'],
+    ['an expiry', { expiresAt: nowMs + 1 }, 'denied'],
+    ['the leaf of another', { leaf: parseGrantId(held.id) }, 'denied'],
+    ['a leaf that nobody knows', { leaf: parseGrantId(Buffer.alloc(32, 5)) }, 'unproven'],
+  ] as const) {
+    it(`K1: I4: R25: a received write with ${what} is ${status}`, async () => {
+      const region = await open();
+      const [whole] = sent(region, french, 'writer', {});
+      const write = { ...whole!.write, ...change };
+      const changed = { write, id: region.digests.writeId(bodyOf(write)), accepted: write.version };
+      assert.deepEqual(await statuses(region, [changed]), [status]);
+      assert.equal(await read(region, '/cities/FR/1'), status === 'applied' ? 'v' : undefined);
+      assert.equal((await region.replica.parkedCount()).writes, status === 'unproven' ? 1 : 0);
+      await assertTree(region.store, region.digests);
+    });
+  }
+
+  it('K3: I4: R25: what another signed, or what its chain does not give, is denied, and the rest of the page is taken in', async () => {
+    const region = await open();
+    const reading = mesh.given(held, 'a', 'reader', { rights: 1, depth: 0 });
+    const short = mesh.given(held, 'a', 'late', { expiresMs: nowMs });
+    await region.ledger?.take([reading, short].map(anyOf));
+    const writes = [
+      ...sent(region, french, 'stranger', { key: key('/cities/FR/1') }),
+      ...sent(region, french, 'writer', { key: key('/cities/DE/1') }, { key: key('/cities/FR/2') }),
+      ...sent(region, reading, 'reader', { key: key('k') }),
+      ...sent(region, short, 'late', { key: key('k') }),
+    ];
+    assert.deepEqual(await statuses(region, writes), ['denied', 'denied', 'applied', 'denied', 'denied']);
+    assert.deepEqual(
+      (await region.replica.list({ range: { start: new Uint8Array(0), end: null }, limit: 10, order: 'forward', values: 'without' }))
+        .entries.length,
+      1,
+    );
+  });
+
+  it('K9: R25: after a revocation nothing more comes in under it, whenever it was signed', async () => {
+    const region = await open();
+    const writes = sent(region, french, 'writer', {}, { key: key('/cities/FR/2') });
+    assert.deepEqual(await statuses(region, writes.slice(0, 1)), ['applied']);
+    await region.ledger?.take([anyOf(mesh.revocation(french, 'a'))]);
+    assert.deepEqual(await statuses(region, writes.slice(1)), ['denied']);
+  });
+
+  it('I4: R26: what came before its grant waits, and is taken in or denied once that is known', async () => {
+    const region = await open('a', {}, [mesh.root, held]);
+    const other = mesh.given(held, 'a', 'other', { patterns: patternsOf('/o/**') });
+    const early = [...sent(region, french, 'writer', {}), ...sent(region, other, 'other', { key: key('/elsewhere') })];
+    assert.deepEqual(await statuses(region, early), ['unproven', 'unproven']);
+    assert.deepEqual(await statuses(region, early), ['unproven', 'unproven']);
+    assert.equal((await region.replica.parkedCount()).writes, 2, 'once each');
+    assert.equal(await region.replica.retryUnproven(), 0);
+    await region.ledger?.take([anyOf(french)]);
+    assert.equal(await region.replica.retryUnproven(), 1);
+    assert.equal(await read(region, '/cities/FR/1'), 'v');
+    await region.ledger?.take([anyOf(other)]);
+    assert.equal(await region.replica.retryUnproven(), 1);
+    assert.deepEqual([await read(region, '/elsewhere'), (await region.replica.parkedCount()).writes], [undefined, 0]);
+  });
+
+  it('K13: G39: R9: a write from the future waits for the clock first, and for its grant then', async () => {
+    const clock = new FakeClock();
+    const region = await open('a', { clock }, [mesh.root, held]);
+    const ahead = sent(region, french, 'writer', { version: makeStamp(nowMs + 60_000, 0, peerInstance) });
+    assert.deepEqual(await statuses(region, ahead), ['parked']);
+    clock.ms += 60_000;
+    assert.equal(await region.replica.retryParked(), 1);
+    assert.equal((await region.replica.parkedCount()).writes, 1);
+    await region.ledger?.take([anyOf(french)]);
+    assert.equal(await region.replica.retryUnproven(), 1);
+    assert.deepEqual([await read(region, '/cities/FR/1'), (await region.replica.parkedCount()).writes], ['v', 0]);
+  });
+
+  it('R2: a row of writes of a granted mesh without a leaf or a signature is malformed, and one with them is in an open mesh', async () => {
+    const [granted, openOne] = [await open(), await openInstance()];
+    await openOne.replica.write([set('k', 'v')]);
+    const { writes } = await openOne.replica.feedPage(new Uint8Array(12), new Map());
+    const [whole] = sent(granted, french, 'writer', {});
+    const unsigned = { ...whole!, write: { ...whole!.write, signature: new Uint8Array(2) } };
+    for (const [rows, { digests }] of [
+      [writes, granted],
+      [[unsigned], granted],
+      [[whole!], openOne],
+    ] as const) {
+      assert.throws(
+        () => decodeWrites(encodeWrites(rows), digests),
+        (error) => hasCode(error, 'malformed'),
+      );
+    }
+  });
+
+  it('R8: R24: after an answer that was lost, a refusal is the same refusal, and what was taken in is signed once', async () => {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const region = await open('writer', { seed, faults: { unknownCommitted: 0.5 } });
+      const refused = region.replica.write([set('/cities/FR/2', 'Lyon'), set('/cities/DE/1', 'Bonn')]);
+      const written = region.replica.write([set('/cities/FR/1', 'Paris')]);
+      await assert.rejects(refused, (error) => hasCode(error, 'key_denied') && error.details['index'] === 1);
+      const [outcome] = await written;
+      const [head] = await region.replica.candidates(key('/cities/FR/1'));
+      assert.deepEqual([outcome?.version, await read(region, '/cities/FR/2')], [head?.version, undefined], `seed ${seed}`);
+    }
+  });
+
+  it('K9: R25: a commit that a revocation overtakes is judged again: nothing slips by', async () => {
+    for (const signer of ['a', 'writer']) {
+      const faults: MemoryFaults = {};
+      const region = await open(signer, { faults });
+      const revocation = anyOf(mesh.revocation(french, 'a'));
+      faults.pause = async (point) => {
+        if (point !== 'commit') return;
+        delete faults.pause;
+        await region.ledger?.take([revocation]);
+      };
+      if (signer === 'a') assert.deepEqual(await statuses(region, sent(region, french, 'writer', {})), ['denied']);
+      else await assert.rejects(region.replica.write([set('/cities/FR/1', 'v')]), (error) => hasCode(error, 'grant_revoked'));
+      assert.deepEqual(await region.replica.candidates(key('/cities/FR/1')), []);
+      assert.equal(faults.pause, undefined);
+    }
+  });
+});
