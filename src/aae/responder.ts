@@ -192,6 +192,7 @@ export async function takeIn(sink: WriteSink, writes: readonly ReceivedWrite[], 
   const failed = settled.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw asError(failed.reason);
   const results = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+  if (count(results, 'forged') > 0) throw protocolError('writes whose signatures do not hold');
   return { applied: count(results, 'applied'), parked: count(results, 'parked') + count(results, 'unproven') };
 }
 

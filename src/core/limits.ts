@@ -30,6 +30,10 @@ export const limits = {
   parkedBytesMax: 67_108_864,
   /** Writes of different leaf grants that one key may hold before an alarm. */
   candidatesMax: 32,
+  /** That it holds at all: the least of more give way. */
+  candidatesKeptMax: 128,
+  /** Of one peer, in a granted mesh, that wait for the clock or for their grants: another's must find room. */
+  parkedOfPeerMax: 1_000,
   ttlMsMax: 315_360_000_000,
   /** Clusters of one mesh. */
   membersMax: 1_000,

@@ -1,3 +1,4 @@
+import { protocolError } from '../aae/frame.ts';
 import { toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
 import { physicalMsOf } from '../core/stamp.ts';
@@ -90,8 +91,11 @@ export class Follower {
       const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, joins: page.end, reached };
       const { results, isMoved } = await replica.receivePage(page.writes, toHex(this.#peerId), move);
       this.#health.applied += results.filter(({ status }) => status === 'applied').length;
+      // Who took these in itself would have seen it. What else was in the page is here, and our place is behind it.
+      if (results.some(({ status }) => status === 'forged')) throw protocolError('a page with writes whose signatures do not hold');
       this.#backoff.succeeded();
       notePage(this.#health, page, this.#deps);
+      this.#tellDenied(results.filter(({ status }) => status === 'denied').length);
       if (!isMoved) return;
       from = page.cursor;
       if (next === undefined) await this.#pauseAfter(page, signal);
@@ -111,6 +115,10 @@ export class Follower {
     const dueMs = clock.monotonic() + waitMs;
     const [frontier, statement] = await Promise.all([replica.frontier(), state()]);
     return { ...(await this.#upstream.page({ waitMs, cursor, frontier, statement }, signal)), dueMs };
+  }
+
+  #tellDenied(denied: number): void {
+    if (denied > 0) this.#deps.log.warn({ peer: toHex(this.#peerId), denied }, 'writes without authority came, and were not taken in');
   }
 
   #noteFailure(error: unknown): void {

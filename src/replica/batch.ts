@@ -55,6 +55,8 @@ export interface DecideDeps {
   readonly parkRoom: number;
   /** Peers, in hex, of which nothing is taken in any more. */
   readonly ended: ReadonlySet<string>;
+  /** In a granted mesh, of each peer: how many more of its writes may wait. */
+  readonly peerRoom: ReadonlyMap<string, number>;
   /** Of a granted mesh, with all that is known as of the transaction's read. */
   readonly guard: Guard | undefined;
 }
@@ -91,7 +93,7 @@ export function decideBatch(submissions: readonly Submission[], states: Map<stri
 }
 
 /** What becomes of a received write before it is merged. */
-type Fate = 'early' | 'denied' | 'unproven' | 'merge';
+type Fate = 'early' | 'denied' | 'forged' | 'unproven' | 'merge';
 
 interface Unsigned {
   readonly state: EntryState;
@@ -121,6 +123,7 @@ class Batch {
       const fates = submission.writes.map((received, i) => this.#fateOf(received, submission.proofs?.[i]));
       const waiting = fates.filter((fate) => fate === 'early' || fate === 'unproven').length;
       if (this.parked.length + this.unproven.length + waiting > this.#deps.parkRoom) return parkingFull();
+      if (waiting > this.#peerRoom(submission.peer)) return peerParkingFull(submission.peer);
       return submission.writes.map((received, i) => this.#takeReceived(received, fates[i] ?? 'denied', submission));
     }
     const { ops } = submission;
@@ -162,6 +165,11 @@ class Batch {
     return rows;
   }
 
+  #peerRoom(peer: string): number {
+    const here = [...this.parked, ...this.unproven].filter((from) => from.peer === peer).length;
+    return (this.#deps.peerRoom.get(peer) ?? Infinity) - here;
+  }
+
   #state(key: Key): EntryState {
     const state = this.#states.get(toLatin1(key));
     if (state === undefined) throw new GkvError('internal', 'a key of the batch was not read');
@@ -198,7 +206,7 @@ class Batch {
       const head = { ...headOf(write, this.#deps.digests.writeId(bodyOf(write)), write.version), record: undefined };
       const merged = mergeHead(state.entry, head);
       assert(merged.kind === 'applied', 'a version that is minted here is greater than all that are here');
-      state.entry = merged.entry;
+      state.entry = merged.entry.slice(0, limits.candidatesKeptMax);
       this.#unsigned.push({ state, write, head });
       return { status: 'applied', stamp: write.version };
     });
@@ -217,7 +225,8 @@ class Batch {
     if (this.#isEarly(received)) return 'early';
     const refusal = this.#deps.guard?.refusalOf(received, proof);
     if (refusal === undefined) return 'merge';
-    return isFinal(refusal) ? 'denied' : 'unproven';
+    if (!isFinal(refusal)) return 'unproven';
+    return refusal.code === 'bad_signature' ? 'forged' : 'denied';
   }
 
   #takeReceived(received: ReceivedWrite, fate: Fate, { peer, standing }: { peer: string; standing: Standing }): BatchResult {
@@ -248,7 +257,9 @@ class Batch {
   #merge(state: EntryState, write: Write, head: Head): BatchResult['status'] {
     const merged = mergeHead(state.entry, head);
     if (merged.kind !== 'applied') return merged.kind;
-    state.entry = merged.entry;
+    const kept = merged.entry.slice(0, limits.candidatesKeptMax);
+    if (!kept.includes(head)) return 'dominated';
+    state.entry = kept;
     if (head.record === undefined) this.#large.set(head, write);
     return 'applied';
   }
@@ -258,6 +269,13 @@ export function parkingFull(): GkvError {
   return new GkvError(
     'unavailable',
     `more than ${limits.parkedWritesMax} writes would be parked for being in the future: a clock is wrong`,
+  );
+}
+
+function peerParkingFull(peer: string): GkvError {
+  return new GkvError(
+    'unavailable',
+    `more than ${limits.parkedOfPeerMax} writes of cluster ${peer} would wait for their grants, or for our clock`,
   );
 }
 

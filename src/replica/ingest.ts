@@ -13,7 +13,7 @@ import { type Follower } from './follower.ts';
 import { endedOf } from './ended.ts';
 import { refusalError, type Guard } from './guard.ts';
 import { moveCursor } from './move.ts';
-import { parkRoom, parkWrites } from './park.ts';
+import { parkRoom, parkWrites, peerRooms } from './park.ts';
 import { bytesOfSubmission, costOfSubmission, countOfSubmission, type Submission, type WriteOp } from './proposal.ts';
 import { splitResults, storedResults, type Outcome } from './results.ts';
 import { encodeSlot, fencedSlot, slotKey, type BatchResult } from './slot.ts';
@@ -206,7 +206,8 @@ export class Ingest {
     const none = [0, stampZero, new Set<string>()] as const;
     const [room, floor, ended] = peers.length > 0 ? await Promise.all([parkRoom(tx), readFloor(tx), endedOf(tx, peers)]) : none;
     const nowMs = clock.now();
-    const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, floor, ended, guard });
+    const peerRoom = guard === undefined ? new Map<string, number>() : await peerRooms(tx, peers);
+    const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, peerRoom, floor, ended, guard });
     await parkWrites(tx, decision.parked);
     if (guard !== undefined) await parkUnproven(tx, decision.unproven);
     const outcomes = await this.#moved(tx, submissions, decision.results, nowMs);

@@ -71,6 +71,13 @@ export async function parkRoom(tx: Transaction): Promise<number> {
   return bytes >= limits.parkedBytesMax ? 0 : limits.parkedWritesMax - writes;
 }
 
+/** How many more writes of each of these peers may be parked. */
+export async function peerRooms(tx: Transaction, peers: Iterable<string>): Promise<ReadonlyMap<string, number>> {
+  const names = [...new Set(peers)];
+  const counts = await Promise.all(names.map((peer) => readParkedCount(tx, peer)));
+  return new Map(names.map((peer, i) => [peer, limits.parkedOfPeerMax - (counts[i]?.writes ?? 0)]));
+}
+
 /** Parks the writes, for which there must be room. Those that are parked already are no change. */
 export function parkWrites(tx: Transaction, parked: readonly FromPeer[]): Promise<void> {
   return addWaiting(tx, parked, ({ received, peer }) => storeKey(tables.parked, dueOf(received), received.id, Buffer.from(peer)));

@@ -37,7 +37,17 @@ export interface BatchResult {
   readonly stamp: Stamp;
 }
 
-export const batchStatuses = ['applied', 'duplicate', 'dominated', 'parked', 'refused', 'below_floor', 'denied', 'unproven'] as const;
+export const batchStatuses = [
+  'applied',
+  'duplicate',
+  'dominated',
+  'parked',
+  'refused',
+  'below_floor',
+  'denied',
+  'unproven',
+  'forged',
+] as const;
 type BatchStatus = (typeof batchStatuses)[number];
 
 const slotFormat = 1;

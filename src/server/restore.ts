@@ -114,7 +114,7 @@ interface Restored {
   readonly ledger: Ledger | undefined;
 }
 
-/** What the backup's own records do not give authority to is left out: somebody may have lost it just before, or have changed the file. */
+/** What the backup's own records do not give authority to is left out: somebody may have lost it just before. */
 async function takeParts(
   { replica, digests, ledger }: Restored,
   chunks: AsyncIterable<Uint8Array>,
@@ -134,6 +134,8 @@ async function takeParts(
         'version_future',
         `a write of the backup is ${odd.status}: this machine's clock is behind; set it and begin again`,
       );
+    if (results.some(({ status }) => status === 'forged'))
+      throw new GkvError('corrupt', 'the backup has writes whose signatures do not hold');
     if (results.some(({ status }) => status === 'unproven'))
       throw new GkvError('corrupt', 'the backup lacks the grants of some of its writes');
     done += results.length;

@@ -40,6 +40,8 @@ async function read({ replica }: Cluster, name: string): Promise<string | undefi
   return exists ? Buffer.from(value).toString() : undefined;
 }
 
+const errorOf = (fields: object): unknown => ('err' in fields ? fields.err : undefined);
+
 async function learn({ ledger }: Cluster, ...records: readonly (Grant | Revocation)[]): Promise<void> {
   assert.deepEqual(
     await ledger?.take(records.map(anyOf)),
@@ -52,6 +54,7 @@ describe('a granted mesh', () => {
     await using world = await openTwo();
     const { a, b } = world;
     await a.replica.write([set('/cities/FR/1', 'a'), set('/cities/DE/1', 'a'), set('/large', 'x'.repeat(5_000))]);
+    await until(async () => (await read(b, '/cities/FR/1')) === 'a');
     await b.replica.write([set('/cities/FR/1', 'b'), set('/cities/FR/2', 'b')]);
     await a.replica.write([remove('/cities/FR/2')]);
     await assert.rejects(b.replica.write([set('/cities/DE/1', 'b')]), (error) => hasCode(error, 'key_denied'));
@@ -138,5 +141,8 @@ describe('a granted mesh', () => {
     network.heal();
     await until(async () => (await read(a, '/cities/FR/2')) === 'signed');
     assert.deepEqual(await a.replica.candidates(key('/cities/FR/1')), []);
+    await until(() => a.lines.some(({ message, fields }) => /tried again/.test(message) && /signatures/.test(String(errorOf(fields)))));
+    await a.replica.write([set('/cities/FR/1', 'of a')]);
+    await until(async () => (await read(b, '/cities/FR/1')) === 'of a');
   });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { toHex } from '../../src/core/bytes.ts';
 import { hasCode } from '../../src/core/errors.ts';
+import { parseKey } from '../../src/core/key.ts';
 import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
 import { parseGrantId, type Write } from '../../src/core/write.ts';
 import { signWrites } from '../../src/grant/signatureBlock.ts';
@@ -22,7 +23,11 @@ const peerInstance = parseInstance(new Uint8Array(8).fill(0xee));
 const nowMs = new FakeClock().now();
 
 /** A region whose key holds the grant of this name. */
-function open(signer = 'a', more: Partial<InstanceOptions> = {}, records = [mesh.root, held, french]): Promise<Instance> {
+function open(
+  signer = 'a',
+  more: Partial<InstanceOptions> = {},
+  records: Parameters<typeof anyOf>[0][] = [mesh.root, held, french],
+): Promise<Instance> {
   return openInstance({ granted: { meshId: mesh.id, records: records.map(anyOf), signer: person(signer) }, ...more });
 }
 
@@ -103,12 +108,18 @@ describe('a granted store', () => {
 
   for (const [what, change, status] of [
     ['as it was signed', {}, 'applied'],
-    ['another key', { key: key('/cities/FR/2') }, 'denied'],
-    ['another version', { version: makeStamp(nowMs - 1, 0, peerInstance) }, 'denied'],
-    ['another value', { value: Buffer.from('w') }, 'denied'],
-    ['flags', { tombstone: true, value: Buffer.alloc(0) }, 'denied'],
-    ['an expiry', { expiresAt: nowMs + 1 }, 'denied'],
-    ['the leaf of another', { leaf: parseGrantId(held.id) }, 'denied'],
+    ['another key', { key: key('/cities/FR/2') }, 'forged'],
+    ['another version', { version: makeStamp(nowMs - 1, 0, peerInstance) }, 'forged'],
+    ['the version of the greatest stamp', { version: makeStamp(2 ** 48 - 1, 0xffff, peerInstance) }, 'parked'],
+    ['the version of an hour ahead', { version: makeStamp(nowMs + 3_600_000, 0, peerInstance) }, 'parked'],
+    ['the version of zero', { version: makeStamp(0, 0, peerInstance) }, 'forged'],
+    ['another key, beyond its patterns', { key: key('/cities/DE/1') }, 'denied'],
+    ['a key of other slashes', { key: key('//cities/FR/1') }, 'denied'],
+    ['a key of dots', { key: key('/cities/DE/../FR/1') }, 'denied'],
+    ['another value', { value: Buffer.from('w') }, 'forged'],
+    ['flags', { tombstone: true, value: Buffer.alloc(0) }, 'forged'],
+    ['an expiry', { expiresAt: nowMs + 1 }, 'forged'],
+    ['the leaf of another', { leaf: parseGrantId(held.id) }, 'forged'],
     ['a leaf that nobody knows', { leaf: parseGrantId(Buffer.alloc(32, 5)) }, 'unproven'],
   ] as const) {
     it(`K1: I4: R25: a received write with ${what} is ${status}`, async () => {
@@ -118,7 +129,7 @@ describe('a granted store', () => {
       const changed = { write, id: region.digests.writeId(bodyOf(write)), accepted: write.version };
       assert.deepEqual(await statuses(region, [changed]), [status]);
       assert.equal(await read(region, '/cities/FR/1'), status === 'applied' ? 'v' : undefined);
-      assert.equal((await region.replica.parkedCount()).writes, status === 'unproven' ? 1 : 0);
+      assert.equal((await region.replica.parkedCount()).writes, status === 'unproven' || status === 'parked' ? 1 : 0);
       await assertTree(region.store, region.digests);
     });
   }
@@ -134,7 +145,7 @@ describe('a granted store', () => {
       ...sent(region, reading, 'reader', { key: key('k') }),
       ...sent(region, short, 'late', { key: key('k') }),
     ];
-    assert.deepEqual(await statuses(region, writes), ['denied', 'denied', 'applied', 'denied', 'denied']);
+    assert.deepEqual(await statuses(region, writes), ['forged', 'denied', 'applied', 'denied', 'denied']);
     assert.deepEqual(
       (await region.replica.list({ range: { start: new Uint8Array(0), end: null }, limit: 10, order: 'forward', values: 'without' }))
         .entries.length,
@@ -177,6 +188,68 @@ describe('a granted store', () => {
     await region.ledger?.take([anyOf(french)]);
     assert.equal(await region.replica.retryUnproven(), 1);
     assert.deepEqual([await read(region, '/cities/FR/1'), (await region.replica.parkedCount()).writes], ['v', 0]);
+  });
+
+  it('K1: R25: a second valid signature of one body is no second write', async () => {
+    const region = await open();
+    const [alone] = sent(region, french, 'writer', {});
+    const [inBatch] = sent(region, french, 'writer', {}, { key: key('/cities/FR/2') });
+    assert.notDeepEqual(alone!.write.signature, inBatch!.write.signature);
+    assert.deepEqual(await statuses(region, [alone!, inBatch!, alone!]), ['applied', 'duplicate', 'duplicate']);
+  });
+
+  it('I2: R25: of two writes of one version the greater by id wins, in either order', async () => {
+    const seen: (string | undefined)[] = [];
+    for (const order of ['one way', 'the other'] as const) {
+      const region = await open();
+      const both = [...sent(region, french, 'writer', {}), ...sent(region, french, 'writer', { value: Buffer.from('w') })];
+      for (const each of order === 'one way' ? both : both.reverse()) await statuses(region, [each]);
+      seen.push(await read(region, '/cities/FR/1'));
+    }
+    assert.equal(seen[0], seen[1]);
+  });
+
+  it('I4: R25: keys are bytes: NUL, and what is no UTF-8, match and are signed as they stand', async () => {
+    const region = await open();
+    for (const [bytes, status] of [
+      [Buffer.from('/cities/FR/\0\xff', 'latin1'), 'applied'],
+      [Buffer.from('/cities\0/FR/1'), 'denied'],
+      [Buffer.concat([Buffer.from('/cities/FR'), Buffer.of(0xc0, 0xaf), Buffer.from('x')]), 'denied'], // an overlong slash is none
+    ] as const) {
+      assert.deepEqual(await statuses(region, sent(region, french, 'writer', { key: parseKey(bytes) })), [status]);
+    }
+  });
+
+  it('I9: R26: of one peer so many wait and no more: others still find room', async () => {
+    const region = await open('a', {}, [mesh.root, held]);
+    const many = (from: number, count: number): ReceivedWrite[] =>
+      sent(region, french, 'writer', ...Array.from({ length: count }, (_, i) => ({ key: key(`/cities/FR/${from + i}`) })));
+    const receive = (writes: readonly ReceivedWrite[], peer: string): Promise<unknown> => region.replica.receive(writes, peer);
+    for (let from = 0; from < 1_000; from += 250) await receive(many(from, 250), 'flooding');
+    await assert.rejects(receive(many(1_000, 1), 'flooding'), (error) => hasCode(error, 'unavailable'));
+    await receive(many(1_000, 1), 'other');
+    assert.equal((await region.replica.parkedCount()).writes, 1_001);
+    await region.ledger?.take([anyOf(french)]);
+    assert.equal(await region.replica.retryUnproven(), 1_001);
+    await receive(many(2_000, 1), 'flooding');
+    assert.deepEqual([await read(region, '/cities/FR/999'), await read(region, '/cities/FR/2000')], ['v', 'v']);
+  });
+
+  it('I9: R29: a key keeps the 128 greatest candidates, in whatever order they come', async () => {
+    const grants = Array.from({ length: 140 }, (_, i) => mesh.given(held, 'a', `writer ${i}`));
+    const kept: string[][] = [];
+    for (const order of ['rising', 'falling'] as const) {
+      const region = await open('a', {}, [mesh.root, held, ...grants]);
+      const writes = grants.flatMap((grant, i) =>
+        sent(region, grant, `writer ${i}`, { key: key('k'), version: makeStamp(nowMs, i, peerInstance) }),
+      );
+      for (const each of order === 'rising' ? writes : writes.reverse()) await statuses(region, [each]);
+      const candidates = await region.replica.candidates(key('k'));
+      kept.push(candidates.map(({ id }) => toHex(id)));
+      await assertTree(region.store, region.digests);
+    }
+    assert.equal(kept[0]?.length, 128);
+    assert.deepEqual(kept[0], kept[1]);
   });
 
   it('R2: a row of writes of a granted mesh without a leaf or a signature is malformed, and one with them is in an open mesh', async () => {
