@@ -1,10 +1,11 @@
 /**
- * The demo: three regions on this machine that keep each other level, a cut between them, deletes that are forgotten, and a fourth region that
- * joins. `--exit` ends it when done.
+ * The demo: three regions on this machine that keep each other level, a cut between them, deletes that are forgotten, a fourth region that
+ * joins, and a granted mesh. `--exit` ends it when done.
  */
 import { z } from 'zod';
 import { post, type Region } from '../region.ts';
 import { allCities, base64, changes, cityCount, deletions, write } from './cities.ts';
+import { grantedMesh } from './granted.ts';
 import { areLevel, counts, hears, say, seconds, tree, until, whileBusy, World } from './world.ts';
 
 async function main(world: World): Promise<void> {
@@ -14,6 +15,7 @@ async function main(world: World): Promise<void> {
   await partition(world, regions);
   await forget(regions);
   await join(world, regions);
+  await grantedMesh();
   say(`all done in ${seconds(performance.now())}`);
   if (process.argv.includes('--exit')) return;
   say(curlLines(world.regions));

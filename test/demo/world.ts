@@ -19,8 +19,8 @@ export class World {
   readonly regions: Region[] = [];
   readonly #dirs: string[] = [];
 
-  /** `from`: whom it joins. Its lines before it is ready are printed. */
-  async start(name: string, from?: Region): Promise<Region> {
+  /** `from`: whom it joins; `authority`: flags of a granted mesh. Its lines before it is ready are printed. */
+  async start(name: string, from?: Region, authority?: readonly string[]): Promise<Region> {
     const data = mkdtempSync(join(tmpdir(), `gkvmesh-${name}-`));
     this.#dirs.push(data);
     const nth = this.regions.length;
@@ -35,7 +35,7 @@ export class World {
       'error',
       ...(from === undefined ? [] : ['--join', from.mesh]),
     ];
-    const region = await startRegion({ name, data, ...ports, flags }, (program, args, ready) =>
+    const region = await startRegion({ name, data, ...ports, authority, flags }, (program, args, ready) =>
       serviceOf(spawned(program, args), ready, say),
     );
     this.#proxy.target(name, region.mesh);
