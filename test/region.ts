@@ -36,17 +36,19 @@ export interface RegionOptions {
   /** Ports of loopback; 0 for any free one. */
   readonly apiPort: number;
   readonly meshPort: number;
+  /** Flags that say whose mesh it is; an open one where they are left out. */
+  readonly authority?: readonly string[] | undefined;
   /** More for the command line. */
   readonly flags?: readonly string[];
 }
 
 /** `start` starts a program; resolves with the first line that matches. */
 export async function startRegion(
-  { name, data, apiPort, meshPort, flags = [] }: RegionOptions,
+  { name, data, apiPort, meshPort, authority = ['--open'], flags = [] }: RegionOptions,
   start: (program: string, args: readonly string[], ready: RegExp) => Promise<Service>,
 ): Promise<Region> {
   const listen = ['--listen', `127.0.0.1:${apiPort}`, '--mesh-listen', `127.0.0.1:${meshPort}`];
-  const args = [command, 'serve', '--open', '--data', data, '--region', name, ...listen, '--log-level', 'warn', ...flags];
+  const args = [command, 'serve', ...authority, '--data', data, '--region', name, ...listen, '--log-level', 'warn', ...flags];
   const service = await start(process.execPath, args, /^gkvmesh ready /);
   return regionOf(name, service);
 }

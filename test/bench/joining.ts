@@ -52,6 +52,8 @@ async function whole({ report, workshop }: BenchContext, donor: Region, keys: nu
     target: readTarget,
     note: told,
   });
+  // A member that is away would keep the next one from being ready.
+  await post(`${donor.api}/control/members/remove`, { clusterId: region.clusterId });
   await region.service.stop();
 }
 

@@ -1,8 +1,9 @@
-/** `npm run bench [-- --json] [--only a,b,c,d,e,f,g,h] [--quick]`: the figures of the README, each with its target. */
+/** `npm run bench [-- --json] [--only a,b,c,d,e,f,g,h,i] [--quick]`: the figures of the README, each with its target. */
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { exchanges } from './exchanges.ts';
 import { onFoundationDb } from './fdb.ts';
+import { granted } from './granted.ts';
 import { growth } from './growth.ts';
 import { http } from './http.ts';
 import { joining } from './joining.ts';
@@ -21,10 +22,11 @@ const parts: Readonly<Record<Part, { readonly title: string; readonly run: (cont
   f: { title: 'on FoundationDB', run: onFoundationDb },
   g: { title: 'three regions that follow each other', run: mesh },
   h: { title: 'join of an empty region while its donor serves reads', run: joining },
+  i: { title: 'a granted mesh', run: granted },
 };
 
 const { values } = parseArgs({ options: { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string' } } });
-const chosen = (values.only ?? 'a,b,c,d,e,g,h').split(',').map(parsePart);
+const chosen = (values.only ?? 'a,b,c,d,e,g,h,i').split(',').map(parsePart);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const rows: Row[] = [];
 const workshop = new Workshop();

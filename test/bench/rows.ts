@@ -2,7 +2,7 @@
 
 import { type Workshop } from './workshop.ts';
 
-export type Part = 'a' | 'b' | 'c' | 'd' | 'e' | 'f' | 'g' | 'h';
+export type Part = 'a' | 'b' | 'c' | 'd' | 'e' | 'f' | 'g' | 'h' | 'i';
 
 interface Target {
   readonly kind: 'atLeast' | 'atMost';

@@ -1,0 +1,69 @@
+/** (i): a granted mesh beside an open one: sets over HTTP that are signed, and an empty region that verifies all that it pulls. */
+import { z } from 'zod';
+import { command, post, startRegion, type Region } from '../region.ts';
+import { fill, jsonLoads } from './contenders.ts';
+import { median, spread, type BenchContext } from './rows.ts';
+import { runWrk } from './wrk.ts';
+import { isInstalled, type Workshop } from './workshop.ts';
+
+const connections = 64;
+const setTarget = { kind: 'atLeast' as const, value: 0.8 };
+const pullTarget = { kind: 'atLeast' as const, value: 20_000 };
+const told = z.object({ received: z.number(), durationMs: z.number(), converged: z.boolean() });
+
+export async function granted(context: BenchContext): Promise<void> {
+  const { workshop } = context;
+  const directory = `${workshop.directory('mesh')}/mesh`;
+  await workshop.output(process.execPath, [command, 'init', directory]);
+  await sets(context, directory);
+  await pull(context, directory);
+}
+
+function region(workshop: Workshop, name: string, directory: string | undefined): Promise<Region> {
+  const authority = directory === undefined ? undefined : ['--mesh', directory];
+  return startRegion({ name, data: workshop.directory(name), apiPort: 0, meshPort: 0, authority }, (program, args, ready) =>
+    workshop.service(program, args, ready),
+  );
+}
+
+/** In alternating rounds, as a ratio. */
+async function sets({ quick, report, workshop }: BenchContext, directory: string): Promise<void> {
+  if (!isInstalled('wrk')) {
+    report({ part: 'i', name: 'signed sets', measured: NaN, unit: '', note: 'wrk is not installed: apt-get install wrk' });
+    return;
+  }
+  const keys = quick ? 5_000 : 100_000;
+  const dir = workshop.directory('wrk');
+  const both = [await region(workshop, 'signed', directory), await region(workshop, 'unsigned', undefined)];
+  for (const { api } of both) await fill(api, keys);
+  const figures: [number[], number[]] = [[], []];
+  for (let round = 0; round < (quick ? 2 : 5); round += 1) {
+    for (const [at, { api }] of both.entries()) {
+      const perSecond = await runWrk(workshop, dir, { url: api, load: jsonLoads(keys).set, connections, seconds: quick ? 1 : 5 });
+      if (round > 0) figures[at]?.push(perSecond); // the first warms it up
+    }
+  }
+  const [signed, unsigned] = figures;
+  report({ part: 'i', name: 'set, unsigned', measured: median(unsigned), unit: 'req/s', note: spread(unsigned) });
+  report({ part: 'i', name: 'set, signed by the cluster', measured: median(signed), unit: 'req/s', note: spread(signed) });
+  report({ part: 'i', name: 'set, signed to unsigned', measured: median(signed) / median(unsigned), unit: '×', target: setTarget });
+  await Promise.all(both.map(({ service }) => service.stop()));
+}
+
+async function pull({ quick, report, workshop }: BenchContext, directory: string): Promise<void> {
+  const keys = quick ? 10_000 : 1_000_000;
+  const donor = await region(workshop, 'donor', directory);
+  const receiver = await region(workshop, 'receiver', directory);
+  await fill(donor.api, keys);
+  const { received, durationMs, converged } = told.parse(await post(`${receiver.api}/control/aae/pull`, { peer: donor.mesh }));
+  if (!converged || received < keys) throw new Error(`the pull brought ${received} of ${keys}, converged: ${String(converged)}`);
+  report({
+    part: 'i',
+    name: `pull of ${keys.toLocaleString('en')} signed by the cluster`,
+    measured: (received * 1_000) / durationMs,
+    unit: 'entries/s',
+    target: pullTarget,
+    note: `in commits of several requests of 500, up to 256 writes a signature; ${durationMs} ms`,
+  });
+  await Promise.all([donor.service.stop(), receiver.service.stop()]);
+}
