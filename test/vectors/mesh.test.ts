@@ -8,7 +8,7 @@ import { MeshDigests } from '../../src/crypto/mesh.ts';
 import { decodeFeedAnswer, decodeFeedAsk, encodeFeedAnswer, encodeFeedAsk } from '../../src/mesh/feedMessage.ts';
 import { readStatement, writeStatement } from '../../src/mesh/statement.ts';
 import { readCursor, setCursor } from '../../src/replica/cursor.ts';
-import { decodeWrites } from '../../src/replica/wire.ts';
+import { decodeWrites, encodeWrites } from '../../src/replica/wire.ts';
 import { storeKey, tables } from '../../src/store/keyspace.ts';
 import { openInstance } from '../aae/world.ts';
 import { meshVectors } from './mesh.ts';
@@ -71,6 +71,23 @@ describe('vectors of feeds', () => {
       );
       assert.equal(hexOf(encodeFeedAnswer(page)), vectors[name]);
     }
+  });
+
+  it('M32: R2: ask and pages of a granted mesh', () => {
+    const ask = decodeFeedAsk(bytesOf('askGranted'), 'granted');
+    assert.deepEqual(ask.records, { incarnation: 3, number: 7 });
+    assert.equal(hexOf(encodeFeedAsk(ask)), vectors['askGranted']);
+    const records = decodeFeedAnswer(bytesOf('pageOfRecords'), 'granted');
+    assert.deepEqual([records.records?.number, records.records?.records.map(hexOf)], [9, ['0161', '026263']]);
+    assert.equal(hexOf(encodeFeedAnswer(records)), vectors['pageOfRecords']);
+    const page = decodeFeedAnswer(bytesOf('pageGranted'), 'granted');
+    const writes = decodeWrites(page.writes, new MeshDigests({ id: meshId, key: meshKey, kind: 'granted' }));
+    assert.deepEqual(
+      writes.map(({ write }) => [hexOf(write.leaf), write.signature.length]),
+      [['ab'.repeat(32), 100]],
+    );
+    assert.equal(hexOf(encodeWrites(writes)), hexOf(page.writes));
+    assert.equal(hexOf(encodeFeedAnswer(page)), vectors['pageGranted']);
   });
 
   it('M1: frames of a feed have labels of their own', () => {

@@ -38,6 +38,19 @@ const write = cat(u8(0), version, u16(2), text('hi'), be(2, 4), text('yo'), u16(
 const pageAtEnd = cat(u64(3), position, u8(1), frontier, statement, write);
 const pageBefore = cat(u64(3), position, u8(0), statement, write);
 
+/** Behind the question of an open mesh: incarnation, number of the last record that is here. */
+const askGranted = cat(ask, u64(3), u64(7));
+
+/** incarnation, position | ends | statement | number of the last record | count | length, kind and record, which are not looked into here. */
+const pageOfRecords = cat(u64(3), position, u8(0), statement, u64(9), u16(2), be(2, 4), text('\x01a'), be(3, 4), text('\x02bc'));
+
+/** flags: leaf | version | leaf grant | key | value | length of the block | siblings, sides | sibling | signature. */
+const writeGranted = cat(
+  cat(u8(8), version, Buffer.alloc(32, 0xab), u16(2), text('hi'), be(2, 4), text('yo')),
+  cat(u16(98), u8(1), u8(1), Buffer.alloc(32, 0xcd), Buffer.alloc(64, 0xef)),
+);
+const pageGranted = cat(u64(3), position, u8(1), frontier, statement, u64(9), u16(0), writeGranted);
+
 function requestFrame(body: Buffer): Buffer {
   const fields = [meshId, clusterId, nonce, Buffer.alloc(16), body].map(cborBytes);
   const payload = cat(u8(0x86), u8(1), ...fields);
@@ -52,6 +65,7 @@ function answerFrame(request: Buffer, body: Buffer): Buffer {
 export function meshVectors(): object {
   const request = requestFrame(ask);
   const cursor = cat(u64(3), position);
-  const named = { frontier, statement, ask, pageAtEnd, pageBefore, request, answer: answerFrame(request, pageAtEnd), cursor };
+  const open = { frontier, statement, ask, pageAtEnd, pageBefore, request, answer: answerFrame(request, pageAtEnd), cursor };
+  const named = { ...open, askGranted, pageOfRecords, pageGranted };
   return Object.fromEntries(Object.entries(named).map(([name, bytes]) => [name, bytes.toString('hex')]));
 }
