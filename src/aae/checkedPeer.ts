@@ -1,7 +1,7 @@
 import { compareBytes, emptyBytes, toHex } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { inRange, type KeyRange } from '../core/key.ts';
-import { stampZero } from '../core/stamp.ts';
+import { type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { decodeWrites } from '../replica/wire.ts';
@@ -50,10 +50,10 @@ export class CheckedPeer {
     this.#deps = deps;
   }
 
-  /** Errors: those of the link; `mesh_mismatch`; `peer_protocol` for an answer that does not fit. */
-  async ask(ask: Ask, signal: AbortSignal): Promise<CheckedAnswer> {
+  /** `floor`: ours, from before the ask's writes were read. Errors: those of the link; `mesh_mismatch`; `peer_protocol` for an answer that does not fit. */
+  async ask(ask: Ask, floor: Stamp, signal: AbortSignal): Promise<CheckedAnswer> {
     const { digests, clusterId, nonce, prints, peer: expected } = this.#deps;
-    const request = encodeRequest({ clusterId, nonce, floor: stampZero }, encodeAsk(ask), digests);
+    const request = encodeRequest({ clusterId, nonce, floor }, encodeAsk(ask), digests);
     if (request.length > frameBytesMax) throw new GkvError('internal', `a request of ${request.length} bytes`);
     const frame = await this.#link.ask(request, signal);
     const { peer, reply, writes } = fromPeer(() => {

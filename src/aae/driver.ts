@@ -1,6 +1,8 @@
 import { equalBytes } from '../core/bytes.ts';
 import { type KeyRange } from '../core/key.ts';
 import { type Clock, type Random } from '../core/ports.ts';
+import { stampZero, type Stamp } from '../core/stamp.ts';
+import { readFloor } from '../replica/floor.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store } from '../store/store.ts';
 import { CheckedPeer, type CheckedAnswer, type PeerLink } from './checkedPeer.ts';
@@ -83,6 +85,8 @@ export class Driver {
   };
   #scopeFingerprint: Uint8Array = new Uint8Array(0);
   #breathed: number;
+  /** The floor from before anything was read: what is sent is whole below it, and what is answered too. */
+  #asOf: Stamp = stampZero;
 
   constructor(deps: DriverDeps, link: PeerLink, options: ExchangeOptions) {
     this.#deps = deps;
@@ -99,6 +103,7 @@ export class Driver {
   /** Errors: those of the link; `peer_protocol` for answers that do not fit; what our own store reports. */
   async run(): Promise<PullReport> {
     const { scope } = this.#options;
+    this.#asOf = await this.#deps.store.read(readFloor);
     this.#tasks.addSpan(await this.#view((view) => view.parts(scope, finenessFor(1))));
     while (this.#tasks.pending()) {
       const ask = await this.#nextAsk();
@@ -190,7 +195,7 @@ export class Driver {
   }
 
   async #send(ask: Ask): Promise<CheckedAnswer> {
-    const answer = await this.#peer.ask(ask, this.#options.signal);
+    const answer = await this.#peer.ask(ask, this.#asOf, this.#options.signal);
     const { reply, bytesIn, bytesOut } = answer;
     this.#note({ roundTrips: 1, bytesIn, bytesOut, writeBytes: ask.writes.length + reply.writes.length });
     this.#scopeFingerprint = reply.scopeFingerprint;
@@ -199,7 +204,7 @@ export class Driver {
 
   async #takeWrites(ask: Ask, { reply, writes, peer }: CheckedAnswer): Promise<void> {
     const missed = this.#tasks.settleWants(ask.wants, reply.wantsDone, writes);
-    const { applied, parked } = await takeIn(this.#deps.sink, writes, peer);
+    const { applied, parked } = await takeIn(this.#deps.sink, writes, peer, this.#asOf);
     this.#note({ received: writes.length, applied, parked, missed });
   }
 

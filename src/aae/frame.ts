@@ -17,7 +17,7 @@ export type FrameService = 'exchange' | 'feed' | 'identity';
 const requestLabels = labels('request');
 const answerLabels = labels('answer');
 
-/** What stands in front of every request. `floor` is zero until floors are served. */
+/** What stands in front of every request. `floor`: that of the asking cluster, from before it read the writes that go along; zero in feeds, whose statements tell it. */
 export interface RequestHeader {
   readonly clusterId: Uint8Array;
   readonly nonce: Uint8Array;

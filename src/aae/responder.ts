@@ -3,6 +3,7 @@ import { GkvError, hasCode } from '../core/errors.ts';
 import { type KeyRange } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
+import { parseStamp, type Stamp } from '../core/stamp.ts';
 import { toHex } from '../core/bytes.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
@@ -18,7 +19,8 @@ import { finenessFor, RangeView, type Fineness } from './range.ts';
 
 /** Where received writes go; the replica. */
 export interface WriteSink {
-  receive(writes: readonly ReceivedWrite[], peer: string): Promise<readonly BatchResult[]>;
+  /** `asOf`: see `Replica.receive`. */
+  receive(writes: readonly ReceivedWrite[], peer: string, asOf: Stamp): Promise<readonly BatchResult[]>;
 }
 
 export interface ResponderDeps {
@@ -55,7 +57,8 @@ export class Responder {
     const refusal = this.#deps.refusalOf?.(toHex(request.header.clusterId));
     if (refusal !== undefined) throw refusal;
     const ask = decodeAsk(request.body);
-    const taken = await takeIn(this.#deps.sink, decodeWrites(ask.writes, digests), toHex(request.header.clusterId));
+    const asOf = parseStamp(request.header.floor);
+    const taken = await takeIn(this.#deps.sink, decodeWrites(ask.writes, digests), toHex(request.header.clusterId), asOf);
     const prints = new Fingerprints(digests, request.header.nonce);
     const found = await this.#look(ask, prints);
     const { writes, wantsDone, fetchNext } = await this.#send(ask, prints, frameBytesAim - found.bytes);
@@ -173,21 +176,21 @@ export interface TakenIn {
 }
 
 /** Takes writes in, in commits of bounded size that queue one behind the other. */
-export async function takeIn(sink: WriteSink, writes: readonly ReceivedWrite[], peer: string): Promise<TakenIn> {
+export async function takeIn(sink: WriteSink, writes: readonly ReceivedWrite[], peer: string, asOf: Stamp): Promise<TakenIn> {
   const chunks: Promise<readonly BatchResult[]>[] = [];
   let chunk: ReceivedWrite[] = [];
   let bytes = 0;
   for (const received of writes) {
     const length = received.write.key.length + received.write.value.length;
     if (chunk.length > 0 && (chunk.length === limits.commitWritesMax || bytes + length > limits.commitBytesMax)) {
-      chunks.push(sink.receive(chunk, peer));
+      chunks.push(sink.receive(chunk, peer, asOf));
       chunk = [];
       bytes = 0;
     }
     chunk.push(received);
     bytes += length;
   }
-  if (chunk.length > 0) chunks.push(sink.receive(chunk, peer));
+  if (chunk.length > 0) chunks.push(sink.receive(chunk, peer, asOf));
   const settled = await Promise.allSettled(chunks);
   const failed = settled.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw asError(failed.reason);

@@ -4,6 +4,7 @@ import { toHex } from '../core/bytes.ts';
 import { covers, type Frontier } from '../core/frontier.ts';
 import { allKeys } from '../core/key.ts';
 import { type Log } from '../core/ports.ts';
+import { type Stamp } from '../core/stamp.ts';
 import { type ReceivedWrite, type Standing } from '../replica/proposal.ts';
 import { type Reach } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
@@ -89,8 +90,8 @@ class RepairSink {
     this.#standing = standing;
   }
 
-  async receive(writes: readonly ReceivedWrite[], peer: string): ReturnType<Replica['receive']> {
-    const results = await this.#replica.receive(writes, peer, this.#standing(peer));
+  async receive(writes: readonly ReceivedWrite[], peer: string, asOf: Stamp): ReturnType<Replica['receive']> {
+    const results = await this.#replica.receive(writes, peer, this.#standing(peer), asOf);
     for (const [index, { write, accepted }] of writes.entries()) {
       if (results[index]?.status !== 'applied' || !covers(this.#covered, accepted)) continue;
       this.defects += 1;

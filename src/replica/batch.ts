@@ -95,6 +95,8 @@ export function decideBatch(submissions: readonly Submission[], states: Map<stri
 /** What becomes of a received write before it is merged. */
 type Fate = 'early' | 'denied' | 'forged' | 'unproven' | 'merge';
 
+type Received = Extract<Submission, { kind: 'received' }>;
+
 interface Unsigned {
   readonly state: EntryState;
   readonly write: Write;
@@ -229,7 +231,7 @@ class Batch {
     return refusal.code === 'bad_signature' ? 'forged' : 'denied';
   }
 
-  #takeReceived(received: ReceivedWrite, fate: Fate, { peer, standing }: { peer: string; standing: Standing }): BatchResult {
+  #takeReceived(received: ReceivedWrite, fate: Fate, { peer, standing, asOf }: Pick<Received, 'peer' | 'standing' | 'asOf'>): BatchResult {
     const { write, id, accepted } = received;
     if (fate === 'early') this.parked.push({ received, peer });
     if (fate === 'unproven') this.unproven.push({ received, peer });
@@ -237,15 +239,15 @@ class Batch {
     this.#deps.hlc.observe(write.version);
     this.#deps.hlc.observe(accepted);
     const state = this.#state(write.key);
-    if (this.#isBelowFloor(state, write, standing)) return { status: 'below_floor', stamp: accepted };
+    if (this.#isBelowFloor(state, write, standing, asOf)) return { status: 'below_floor', stamp: accepted };
     return { status: this.#merge(state, write, headOf(write, id, accepted)), stamp: accepted };
   }
 
   /** Below the floor every member had it, so what is not here was taken away, and must not come back. */
-  #isBelowFloor({ entry }: EntryState, write: Write, standing: Standing): boolean {
+  #isBelowFloor({ entry }: EntryState, write: Write, standing: Standing, asOf: Stamp): boolean {
     const { floor } = this.#deps;
     if (compareStamps(write.version, floor) >= 0 || entry?.some(({ leaf }) => equalBytes(leaf, write.leaf)) === true) return false;
-    return standing === 'plain' || isGone(write, floor);
+    return standing === 'plain' || compareStamps(asOf, floor) < 0 || isGone(write, floor);
   }
 
   /** Too far ahead of our wall clock to be taken in. */

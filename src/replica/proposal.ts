@@ -1,7 +1,7 @@
 import { type Frontier } from '../core/frontier.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
-import { type Stamp } from '../core/stamp.ts';
+import { stampZero, type Stamp } from '../core/stamp.ts';
 import { type Write, type WriteId } from '../core/write.ts';
 import { type FeedCursor } from './cursor.ts';
 import { type Reach } from './ended.ts';
@@ -39,7 +39,8 @@ export interface FromPeer {
 
 /**
  * Whether the sender may bring back what is below the floor and not here: a member in an exchange may, to repair damage; nobody else, so
- * that nothing comes back from the dead.
+ * that nothing comes back from the dead. Nor may it where it did not know of our floor when it read what it sends: that may have been deleted, and
+ * the delete collected, since.
  */
 export type Standing = 'repairs' | 'plain';
 
@@ -51,6 +52,8 @@ export type Submission =
       readonly writes: readonly ReceivedWrite[];
       readonly peer: string;
       readonly standing: Standing;
+      /** The floor below which all was there, with the sender, when it read the writes. */
+      readonly asOf: Stamp;
       readonly move?: FeedMove;
       /** In a granted mesh, of each write; in the same order. */
       readonly proofs?: readonly Proof[];
@@ -117,7 +120,7 @@ export function partsOfWrites(writes: readonly ReceivedWrite[]): ReceivedWrite[]
   const parts: ReceivedWrite[][] = [];
   let cost = Infinity;
   for (const received of writes) {
-    const own = costOfSubmission({ kind: 'received', writes: [received], peer: '', standing: 'plain' });
+    const own = costOfSubmission({ kind: 'received', writes: [received], peer: '', standing: 'plain', asOf: stampZero });
     if (cost + own > limits.commitCostMax) {
       parts.push([]);
       cost = 0;

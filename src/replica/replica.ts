@@ -4,7 +4,7 @@ import { type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
-import { makeStamp, physicalMsOf, type InstanceId, type Stamp } from '../core/stamp.ts';
+import { makeStamp, physicalMsOf, stampZero, type InstanceId, type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store } from '../store/store.ts';
 import { HybridClock } from './clock.ts';
@@ -119,12 +119,20 @@ export class Replica {
     return results.map(({ status, stamp }) => ({ version: stamp, accepted: stamp, applied: status === 'applied' }));
   }
 
-  /** Takes in what a peer sent, at most 500 writes a call. `peer` is the sending cluster's id. */
-  receive(writes: readonly ReceivedWrite[], peer: string, standing: Standing = 'plain'): Promise<readonly BatchResult[]> {
+  /**
+   * Takes in what a peer sent, at most 500 writes a call. `peer` is the sending cluster's id, `asOf` the floor that it had when it read the writes, or that
+   * we had when we asked for them.
+   */
+  receive(
+    writes: readonly ReceivedWrite[],
+    peer: string,
+    standing: Standing = 'plain',
+    asOf: Stamp = stampZero,
+  ): Promise<readonly BatchResult[]> {
     if (writes.length > limits.commitWritesMax) {
       return Promise.reject(new GkvError('too_large', `${writes.length} writes at once: at most ${limits.commitWritesMax} are allowed`));
     }
-    const parts = partsOfWrites(writes).map((part) => this.#submit({ kind: 'received', writes: part, peer, standing }));
+    const parts = partsOfWrites(writes).map((part) => this.#submit({ kind: 'received', writes: part, peer, standing, asOf }));
     return Promise.all(parts).then((results) => results.flat());
   }
 
@@ -150,8 +158,9 @@ export class Replica {
     const last = parts.pop() ?? [];
     const results: BatchResult[] = [];
     // The place moves with the last part, once all before it are committed.
-    for (const part of parts) results.push(...(await this.#submit({ kind: 'received', writes: part, peer, standing: 'plain' })));
-    results.push(...(await this.#submit({ kind: 'received', writes: last, peer, standing: 'plain', move })));
+    for (const part of parts)
+      results.push(...(await this.#submit({ kind: 'received', writes: part, peer, standing: 'plain', asOf: stampZero })));
+    results.push(...(await this.#submit({ kind: 'received', writes: last, peer, standing: 'plain', asOf: stampZero, move })));
     return { isMoved: results.pop()?.status === 'applied', results };
   }
 

@@ -57,7 +57,7 @@ export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
     ledger,
     signal,
   });
-  const sink: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.standing(peer)) };
+  const sink: WriteSink = { receive: (writes, peer, asOf) => replica.receive(writes, peer, mesh.standing(peer), asOf) };
   const members = new Members({
     replica,
     links: transport,

@@ -117,7 +117,7 @@ export async function openInstance(options: InstanceOptions = {}): Promise<Insta
     observer: { commit: () => undefined },
     guard: ledger === undefined ? undefined : new Guard(ledger, inlineSignatures(), granted?.signer),
   });
-  const responder = new Responder({ store, digests, clusterId, sink: replica, clock });
+  const responder = new Responder({ store, digests, clusterId, sink: { receive: (writes, peer) => replica.receive(writes, peer) }, clock });
   return { store, replica, tree, digests, responder, clusterId, clock, random, ledger };
 }
 
@@ -147,13 +147,17 @@ export function linkTo(peer: Instance, cut: (point: 'request' | 'answer') => voi
 
 export async function exchange(from: Instance, link: PeerLink, options: Partial<ExchangeOptions> = {}): Promise<PullReport> {
   const { store, digests, clusterId, replica, clock, random } = from;
-  const driver = new Driver({ store, digests, clusterId, sink: replica, clock, random }, link, {
-    scope: allKeys,
-    direction: 'both',
-    onProgress: () => undefined,
-    signal: new AbortController().signal,
-    ...options,
-  });
+  const driver = new Driver(
+    { store, digests, clusterId, sink: { receive: (writes, peer) => replica.receive(writes, peer) }, clock, random },
+    link,
+    {
+      scope: allKeys,
+      direction: 'both',
+      onProgress: () => undefined,
+      signal: new AbortController().signal,
+      ...options,
+    },
+  );
   return driver.run();
 }
 

@@ -6,7 +6,7 @@ import { Tree } from '../../src/aae/tree.ts';
 import { allKeys, parseKey } from '../../src/core/key.ts';
 import { silentLog } from '../../src/core/ports.ts';
 import { instanceOf, MeshDigests, openMesh } from '../../src/crypto/mesh.ts';
-import { type WriteOp } from '../../src/replica/proposal.ts';
+import { type ReceivedWrite, type WriteOp } from '../../src/replica/proposal.ts';
 import { Replica } from '../../src/replica/replica.ts';
 import { fixedSlot } from '../../src/replica/slots.ts';
 import { realClock, realRandom } from '../../src/server/real.ts';
@@ -92,7 +92,13 @@ export function exchange(from: Instance, peer: Instance): Promise<PullReport> {
 }
 
 function shared({ store, digests, clusterId, replica }: Instance) {
-  return { store, digests, clusterId, sink: replica, clock: realClock };
+  return {
+    store,
+    digests,
+    clusterId,
+    sink: { receive: (writes: readonly ReceivedWrite[], peer: string) => replica.receive(writes, peer) },
+    clock: realClock,
+  };
 }
 
 /** The n-th of `count` indexes in an order that jumps about and meets each once: a step that has no factor in common with it. */

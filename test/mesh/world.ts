@@ -12,6 +12,8 @@ import { Mesh, meshTimes, type MeshTimes } from '../../src/mesh/mesh.ts';
 import { type Links } from '../../src/mesh/ports.ts';
 import { runJobs, type Job } from '../../src/replica/jobs.ts';
 import { noteOpening, openingIdBytes } from '../../src/replica/lineage.ts';
+import { type ReceivedWrite } from '../../src/replica/proposal.ts';
+import { type Stamp } from '../../src/core/stamp.ts';
 import { realRandom } from '../../src/server/real.ts';
 import { openInstance, set, type Instance, type InstanceOptions } from '../aae/world.ts';
 import { TestClock, until } from '../support.ts';
@@ -139,7 +141,7 @@ export async function openCluster(network: Network, cluster: number, options: Cl
     signal: stop.signal,
   });
   const sink = {
-    receive: (writes: Parameters<typeof replica.receive>[0], peer: string) => replica.receive(writes, peer, mesh.standing(peer)),
+    receive: (writes: readonly ReceivedWrite[], peer: string, asOf: Stamp) => replica.receive(writes, peer, mesh.standing(peer), asOf),
   };
   const responder = new Responder({ store, digests, clusterId, sink, clock, refusalOf: (peer) => mesh.refusalOf(peer) });
   network.serve(address, { feed: (frame) => mesh.feedServer.answer(frame), exchange: (frame) => responder.answer(frame) });

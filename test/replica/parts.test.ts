@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { stampZero } from '../../src/core/stamp.ts';
 import { limits } from '../../src/core/limits.ts';
 import { costOfSubmission, partsOfWrites, type ReceivedWrite } from '../../src/replica/proposal.ts';
 import { openInstance } from '../aae/world.ts';
@@ -15,7 +16,7 @@ describe('parts of what is received', () => {
       const parts = partsOfWrites(writes);
       assert.deepEqual(parts.flat(), writes);
       for (const part of parts)
-        assert(costOfSubmission({ kind: 'received', writes: part, peer: 'p', standing: 'plain' }) <= limits.commitCostMax);
+        assert(costOfSubmission({ kind: 'received', writes: part, peer: 'p', standing: 'plain', asOf: stampZero }) <= limits.commitCostMax);
       assert.equal(parts.length, keyLength > 250 ? Math.ceil((500 * (65 * keyLength + 100)) / limits.commitCostMax) : 1);
     }
     assert.deepEqual(partsOfWrites([]), []);

@@ -22,7 +22,7 @@ export interface JobSettings {
 
 /** Where writes go that exchanges bring. */
 export function sinkOf({ replica, plant, mesh }: Pick<Parts, 'replica' | 'plant' | 'mesh'>): WriteSink {
-  const standing: WriteSink = { receive: (writes, peer) => replica.receive(writes, peer, mesh.standing(peer)) };
+  const standing: WriteSink = { receive: (writes, peer, asOf) => replica.receive(writes, peer, mesh.standing(peer), asOf) };
   return plant.sink?.(replica) ?? standing;
 }
 

@@ -7,11 +7,11 @@ import { type Plant } from './plant.ts';
 function receiving(take: (replica: Replica, writes: readonly ReceivedWrite[]) => readonly ReceivedWrite[]): Plant {
   const taking = (replica: Replica): Replica =>
     withMethods(replica, {
-      receive: (writes, peer, standing) => replica.receive(take(replica, writes), peer, standing),
+      receive: (writes, peer, ...how) => replica.receive(take(replica, writes), peer, ...how),
       receivePage: (writes, peer, move) => replica.receivePage(take(replica, writes), peer, move),
     });
   return {
-    sink: (replica) => ({ receive: (writes, peer) => taking(replica).receive(writes, peer, 'repairs') }),
+    sink: (replica) => ({ receive: (writes, peer, asOf) => taking(replica).receive(writes, peer, 'repairs', asOf) }),
     mesh: (deps) => ({ ...deps, replica: taking(deps.replica) }),
   };
 }
