@@ -16,23 +16,31 @@ export class RecordFiles {
   readonly #meshId: Uint8Array;
   /** What was read before: name → when it was written, and its length. */
   readonly #read = new Map<string, string>();
+  #isFirst = true;
 
   constructor(folder: string, meshId: Uint8Array) {
     this.#folder = folder;
     this.#meshId = meshId;
   }
 
-  /** Those that are new, or were written anew, since the last time. Errors: `bad_config`, `malformed`, `too_large`, with the path. */
+  /** Those that are new, or were written anew, since the last time. A file that is wrong keeps none of the others back, but at the first time. Errors: `bad_config`, `malformed`, `too_large`, with the path. */
   news(): AnyRecord[] {
     const news: AnyRecord[] = [];
+    const wrong: unknown[] = [];
     for (const name of this.#names()) {
       const path = join(this.#folder, name);
-      const { mtimeMs, size } = statSync(path);
-      const state = `${mtimeMs} ${size}`;
-      if (this.#read.get(name) === state) continue;
-      news.push(readRecord(path, size, this.#meshId));
-      this.#read.set(name, state);
+      try {
+        const { mtimeMs, size } = statSync(path);
+        const state = `${mtimeMs} ${size}`;
+        if (this.#read.get(name) === state) continue;
+        news.push(readRecord(path, size, this.#meshId));
+        this.#read.set(name, state);
+      } catch (error) {
+        wrong.push(error);
+      }
     }
+    if (wrong.length > 0 && (news.length === 0 || this.#isFirst)) throw wrong[0];
+    this.#isFirst = false;
     return news;
   }
 

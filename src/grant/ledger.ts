@@ -8,8 +8,8 @@ import { Authority } from './authority.ts';
 import { isFinal, type Refusal } from './known.ts';
 import { grantLimits } from './limits.ts';
 
-/** Rows that are read at a time, and records that one transaction adds. */
-const rowsAtOnce = 200;
+/** Rows that are read at a time, records that one transaction adds, and those of a page. */
+export const recordsPageMax = 200;
 
 const tailKey = storeKey(tables.recordTail);
 const feedTailKey = storeKey(tables.feedTail);
@@ -91,7 +91,8 @@ export class Ledger {
 
   async #takeInParts(records: readonly AnyRecord[]): Promise<(Refusal | undefined)[]> {
     const refusals: (Refusal | undefined)[] = [];
-    for (let at = 0; at < records.length; at += rowsAtOnce) refusals.push(...(await this.#take(records.slice(at, at + rowsAtOnce))));
+    for (let at = 0; at < records.length; at += recordsPageMax)
+      refusals.push(...(await this.#take(records.slice(at, at + recordsPageMax))));
     return refusals;
   }
 
@@ -108,7 +109,7 @@ export class Ledger {
   }
 
   async #load(snapshot: Snapshot, after: number): Promise<void> {
-    const rows = await readRows(snapshot, after, rowsAtOnce);
+    const rows = await readRows(snapshot, after, recordsPageMax);
     if (rows.length === 0) throw new GkvError('corrupt', `record ${after + 1} of this mesh's authority is gone`);
     for (const [i, bytes] of rows.entries()) {
       const any = decodeStored(bytes, this.#authority.meshId);
@@ -163,7 +164,7 @@ export async function readRecordsPage(snapshot: Snapshot, after: number, bytesMa
   const records: Uint8Array[] = [];
   if (tail <= after) return { records, number: after };
   let bytes = 0;
-  for (const record of await readRows(snapshot, after, rowsAtOnce)) {
+  for (const record of await readRows(snapshot, after, recordsPageMax)) {
     bytes += record.length;
     if (records.length > 0 && bytes > bytesMax) break;
     records.push(record);

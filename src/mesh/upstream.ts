@@ -10,7 +10,7 @@ import { type MeshDigests } from '../crypto/mesh.ts';
 import { positionPastAll, type FeedCursor } from '../replica/cursor.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { decodeWrites } from '../replica/wire.ts';
-import { type RecordsPage } from '../grant/ledger.ts';
+import { recordsPageMax, type RecordsPage } from '../grant/ledger.ts';
 import { decodeFeedAnswer, encodeFeedAsk, type FeedAsk } from './feedMessage.ts';
 import { type RecordIntake } from './records.ts';
 import { type Statement } from './statement.ts';
@@ -61,9 +61,11 @@ export class Upstream {
 
   /** Behind all pages of records: each goes on where the one before ended, and there are only so many. */
   async #pageBehind(intake: RecordIntake, ask: FeedAsk, signal: AbortSignal): Promise<UpstreamPage> {
-    for (;;) {
+    for (const incarnations = new Set<number>(); ;) {
       const page = await this.#page({ ...ask, records: intake.cursorOf(this.#peerId) }, signal);
       if (page.records === undefined || page.records.records.length === 0) return page;
+      incarnations.add(page.cursor.incarnation);
+      if (incarnations.size > 2) throw protocolError('a ledger that begins anew again and again');
       await intake.take(this.#peerId, page.cursor.incarnation, page.records);
     }
   }
@@ -117,6 +119,7 @@ function check(
 
 /** Each page of a ledger goes on where the one before ended, or from the start in another incarnation. */
 function checkRecords(ask: FeedAsk, { incarnation }: FeedCursor, { number, records }: RecordsPage): void {
+  if (records.length > recordsPageMax) throw protocolError(`a page of ${records.length} records`);
   const before = ask.records?.incarnation === incarnation ? ask.records.number : 0;
   if (number !== before + records.length) throw protocolError(`${records.length} records behind ${before} that end at ${number}`);
 }

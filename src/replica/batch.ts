@@ -224,14 +224,14 @@ class Batch {
   }
 
   #fateOf(received: ReceivedWrite, proof: Proof = 'grant unknown'): Fate {
-    if (this.#isEarly(received)) return 'early';
+    if (proof === 'false') return 'forged';
     const refusal = this.#deps.guard?.refusalOf(received, proof);
-    if (refusal === undefined) return 'merge';
-    if (!isFinal(refusal)) return 'unproven';
-    return refusal.code === 'bad_signature' ? 'forged' : 'denied';
+    if (refusal !== undefined && isFinal(refusal)) return refusal.code === 'bad_signature' ? 'forged' : 'denied';
+    if (this.#isEarly(received)) return 'early';
+    return refusal === undefined ? 'merge' : 'unproven';
   }
 
-  #takeReceived(received: ReceivedWrite, fate: Fate, { peer, standing, asOf }: Pick<Received, 'peer' | 'standing' | 'asOf'>): BatchResult {
+  #takeReceived(received: ReceivedWrite, fate: Fate, { peer, standing, asOf }: Received): BatchResult {
     const { write, id, accepted } = received;
     if (fate === 'early') this.parked.push({ received, peer });
     if (fate === 'unproven') this.unproven.push({ received, peer });

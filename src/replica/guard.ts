@@ -8,7 +8,7 @@ import { type Signatures, type SigningKey } from '../crypto/ed25519.ts';
 import { authorise, standing, type Answer } from '../grant/authorise.ts';
 import { type Grant } from '../grant/grant.ts';
 import { type Ledger } from '../grant/ledger.ts';
-import { refusal, type Refusal } from '../grant/known.ts';
+import { isFinal, refusal, type Refusal } from '../grant/known.ts';
 import { grantLimits } from '../grant/limits.ts';
 import { type Right } from '../grant/rights.ts';
 import { decodeSignatureBlock, signWrites } from '../grant/signatureBlock.ts';
@@ -99,9 +99,25 @@ export class Guard {
   #ownGrants(): readonly Grant[] {
     const { number, known } = this.#ledger;
     const own = this.#signer?.publicKey;
-    if (this.#own.number !== number && own !== undefined)
-      this.#own = { number, grants: known.grants().filter(({ body }) => equalBytes(body.audience, own)) };
+    if (this.#own.number !== number && own !== undefined) {
+      const grants = known.grants().filter(({ body }) => equalBytes(body.audience, own));
+      this.#own = { number, grants: grants.sort((a, b) => this.#links(a) - this.#links(b)) };
+    }
     return this.#own.grants;
+  }
+
+  /** The nearer to the root first: what a delegate gives us, and may take away again, is of use only where nobody above gave as much. */
+  #links({ body }: Grant): number {
+    let links = 1;
+    for (let at = this.#ledger.known.grant(body.parent); at !== undefined; at = this.#ledger.known.grant(at.body.parent)) links += 1;
+    return links;
+  }
+
+  /** Whether the chain of a grant does not stand, and never will again. One that is not known yet may. */
+  hasEnded(leaf: GrantId): boolean {
+    if (this.stands(leaf)) return false;
+    const answer = standing(this.#ledger.known, leaf);
+    return answer.kind === 'refused' && isFinal(answer.refusal);
   }
 
   /** Whether the chain of a grant stands: what was written under another is not seen. */

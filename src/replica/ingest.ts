@@ -235,7 +235,10 @@ export class Ingest {
       const move = submission?.kind === 'received' ? submission : undefined;
       if (move?.move === undefined || outcome instanceof GkvError) moved.push(outcome);
       else {
-        const status = (await moveCursor(tx, move.move, move.peer, { own, nowMs })) ? 'applied' : 'dominated';
+        // What a forged write stands for did not come: our place moves on, and nothing is joined.
+        const isForged = outcome.some(({ status }) => status === 'forged');
+        const to = isForged ? { ...move.move, joins: undefined, reached: undefined } : move.move;
+        const status = (await moveCursor(tx, to, move.peer, { own, nowMs })) ? 'applied' : 'dominated';
         moved.push([...outcome, { status, stamp: stampZero }]);
       }
     }

@@ -108,6 +108,11 @@ export function keysOfSubmission(submission: Submission): readonly Key[] {
  */
 const costPerKeyByte = 64;
 
+/** What a write costs by its key alone. */
+export function costOfKey(key: Key): number {
+  return costPerKeyByte * key.length;
+}
+
 /** What a submission costs of `limits.commitCostMax`. */
 export function costOfSubmission(submission: Submission): number {
   let keyBytes = 0;

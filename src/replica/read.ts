@@ -57,6 +57,7 @@ export class Reader {
     return this.#store.read(async (snapshot) => {
       const bytes = await snapshot.get(headKey(key));
       if (bytes === undefined) return absent;
+      await this.#guard?.catchUp(snapshot); // another instance may have taken in the grant that it rests on
       const head = this.#visible(bytes);
       if (head === undefined) return absent;
       return { value: await readValue(snapshot, key, head), exists: true, version: head.version };
@@ -81,6 +82,7 @@ export class Reader {
 
   /** Looks at heads in pages until the limit, the bytes or the heads of one answer are used up. */
   async #list(snapshot: Snapshot, query: ListQuery): Promise<ListResult> {
+    await this.#guard?.catchUp(snapshot);
     const found: Promise<ListedEntry>[] = []; // values are read while heads are looked at
     const answer = async (next: Uint8Array | null): Promise<ListResult> => ({ entries: await Promise.all(found), next });
     let left: KeyRange = query.range;

@@ -227,7 +227,8 @@ export class Replica {
     let taken = 0;
     for (const peer of new Set(due.map((each) => each.peer))) {
       const ofPeer = due.filter((each) => each.peer === peer);
-      const results = await this.#receiveParked(ofPeer, peer);
+      const results = await this.#receiveDue(ofPeer, peer);
+      if (results === undefined) continue;
       const settled = ofPeer.filter((_, i) => results[i]?.status !== 'parked'); // the wall clock may have gone back in the meantime
       await store.transact((tx) => clearWaiting(tx, settled));
       taken += settled.length;
@@ -263,6 +264,16 @@ export class Replica {
       if (page.length < limits.commitWritesMax) break;
     }
     return settled;
+  }
+
+  /** Undefined where those of this peer have no room to wait for their grants: others do not wait for it. */
+  async #receiveDue(parked: readonly { readonly received: ReceivedWrite }[], peer: string): Promise<readonly BatchResult[] | undefined> {
+    try {
+      return await this.#receiveParked(parked, peer);
+    } catch (error) {
+      if (this.#deps.guard !== undefined && hasCode(error, 'unavailable')) return undefined;
+      throw error;
+    }
   }
 
   /** Of a peer that was removed in the meantime nothing is taken in, and nothing kept. */

@@ -1,11 +1,13 @@
 import { asBuffer, writeU64 } from '../core/bytes.ts';
 import { decodeEntry } from '../core/entry.ts';
 import { parseKey, successorKey } from '../core/key.ts';
+import { limits } from '../core/limits.ts';
 import { keyWithin, storeKey, tableRange, tables } from '../store/keyspace.ts';
 import { type Range, type Snapshot, type Store, type Transaction } from '../store/store.ts';
 import { applyChanges, headKey } from './change.ts';
 import { type EntryChange, type Follower } from './follower.ts';
-import { standingOf, type Guard } from './guard.ts';
+import { type Guard } from './guard.ts';
+import { costOfKey } from './proposal.ts';
 
 /** Rows that one transaction looks at. */
 const sliceRows = 200;
@@ -39,18 +41,25 @@ async function sweepSlice(
   guard: Guard,
   followers: readonly Follower[],
 ): Promise<{ changed: number; next: Uint8Array | undefined }> {
+  await guard.catchUp(tx); // what another instance has taken in stands
   const rows = await tx.range(range, { limit: sliceRows, isolation: 'snapshot' });
   const changes: EntryChange[] = [];
-  for (const { key: row, value } of rows) {
-    if (decodeEntry(value).every(({ leaf }) => guard.stands(leaf))) continue;
-    const key = parseKey(keyWithin(row));
+  let last = rows.length < sliceRows ? undefined : rows.at(-1);
+  let cost = 0;
+  for (const row of rows) {
+    if (!decodeEntry(row.value).some(({ leaf }) => guard.hasEnded(leaf))) continue;
+    const key = parseKey(keyWithin(row.key));
     const bytes = await tx.get(headKey(key)); // in conflict with who writes it meanwhile
     const before = bytes === undefined ? [] : decodeEntry(bytes);
-    const after = standingOf(before, guard) ?? [];
-    if (after.length < before.length) changes.push({ key, before, after: after.length === 0 ? undefined : after });
+    const after = before.filter(({ leaf }) => !guard.hasEnded(leaf));
+    if (after.length === before.length) continue;
+    changes.push({ key, before, after: after.length === 0 ? undefined : after });
+    cost += costOfKey(key) * (before.length - after.length);
+    if (cost < limits.commitCostMax / 2) continue;
+    last = row; // the others come with the next
+    break;
   }
   await applyChanges(tx, changes, followers);
-  const last = rows.length < sliceRows ? undefined : rows.at(-1);
   return { changed: changes.length, next: last === undefined ? undefined : successorKey(last.key) };
 }
 

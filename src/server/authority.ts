@@ -56,7 +56,8 @@ export class StoreAuthority {
 
   /** An operator's revocation counts from here on, and goes to every region. */
   async #readDirectory(): Promise<void> {
-    const refused = await this.ledger.takeAll([...this.#waiting, ...this.#news()]);
+    this.#waiting = [...this.#waiting, ...this.#news()]; // they are read once: nothing of them is lost where they cannot be taken in now
+    const refused = await this.ledger.takeAll(this.#waiting);
     this.#waiting = refused.filter(({ refusal }) => !isFinal(refusal)).map(({ any }) => any);
     for (const { any, refusal } of refused) {
       if (isFinal(refusal))

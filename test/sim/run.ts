@@ -69,6 +69,7 @@ async function phases(world: World, options: SimOptions): Promise<number> {
   kernel.note('healing phase');
   world.heal();
   const [healedMs] = await Promise.all([untilEqual(world), harm, looking]);
+  await untilEqual(world); // while the last faults ended, records of members may have been settled
   await checkHealed(world.regions, world);
   await collection(world, Math.ceil(options.operations / 10));
   end.abort();
