@@ -4,10 +4,15 @@ import { hasCode } from '../../src/core/errors.ts';
 import { parseKey } from '../../src/core/key.ts';
 import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
 import { parseGrantId, type Write } from '../../src/core/write.ts';
+import { inlineSignatures } from '../../src/crypto/ed25519.ts';
+import { Ledger } from '../../src/grant/ledger.ts';
+import { rightsKnown } from '../../src/grant/rights.ts';
 import { signWrites } from '../../src/grant/signatureBlock.ts';
 import { type Grant } from '../../src/grant/grant.ts';
 import { bodyOf } from '../../src/replica/batch.ts';
+import { Guard } from '../../src/replica/guard.ts';
 import { type ReceivedWrite } from '../../src/replica/proposal.ts';
+import { sweepEnded } from '../../src/replica/sweep.ts';
 import { decodeWrites, encodeWrites } from '../../src/replica/wire.ts';
 import { assertTree } from '../aae/oracle.ts';
 import { key, openInstance, remove, set, type Instance, type InstanceOptions } from '../aae/world.ts';
@@ -95,6 +100,27 @@ describe('a granted store', () => {
   it('R24: a cluster whose key holds no grant writes nothing', async () => {
     const region = await open('stranger');
     await assert.rejects(region.replica.write([set('k', 'v')]), (error) => hasCode(error, 'grant_unknown'));
+  });
+
+  it('I1: R28: a sweep by another instance of the cluster leaves what was taken in under a grant that it has not read', async () => {
+    const region = await open();
+    await region.ledger?.take([anyOf(mesh.revocation(french, 'a'))]);
+    const stale = new Guard(await Ledger.open(region.store, mesh.id, inlineSignatures()), inlineSignatures(), undefined);
+    const late = mesh.given(held, 'a', 'other', { patterns: patternsOf('/o/**') });
+    await region.ledger?.take([anyOf(late)]);
+    assert.deepEqual(await statuses(region, sent(region, late, 'other', { key: key('/o/1') })), ['applied']);
+    assert.equal(await sweepEnded(region.store, stale, [], new AbortController().signal), 0);
+    assert.equal(await read(region, '/o/1'), 'v');
+  });
+
+  it('K9: R24: what is made here rests on the grant nearest to the root, not on one that a delegate gave us and may revoke', async () => {
+    const delegate = mesh.given(held, 'a', 'delegate', { rights: rightsKnown, depth: 1, patterns: patternsOf('/cities/**') });
+    const gift = mesh.given(delegate, 'delegate', 'cluster', { patterns: patternsOf('/cities/**') });
+    const own = mesh.given(held, 'a', 'cluster', { patterns: patternsOf('/cities/**') });
+    const region = await open('cluster', {}, [mesh.root, held, delegate, gift, own]);
+    await region.replica.write([set('/cities/1', 'v')]);
+    await region.ledger?.take([anyOf(mesh.revocation(gift, 'delegate'))]);
+    assert.equal(await read(region, '/cities/1'), 'v');
   });
 
   it('R27: ifVersion does not see what lost its authority', async () => {
