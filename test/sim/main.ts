@@ -14,7 +14,7 @@
  * regions, instances and kinds of faults with which the seed still fails. `--plant` puts one of the bugs of `plants/` in: the
  * simulation must find each of them.
  */
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { parseRunnerOptions, replayCommand, type RunnerOptions, type SimOptions } from './options.ts';
 import { plantNamed } from './plants/index.ts';
@@ -24,27 +24,35 @@ import { shrink } from './shrink.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
+/** A worker runs so many and is replaced: what a world leaves behind, with all that waits in it for ever, would fill the memory of one that goes on. */
+const seedsOfWorker = 40;
+
 /** Runs every seed, spread over as many workers as the machine has cores; stops handing out once ten have failed. */
 async function runMany(options: RunnerOptions, args: readonly string[]): Promise<RunReport[]> {
   const reports: RunReport[] = [];
   let next = options.from;
   const end = options.from + options.seeds;
-  const hand = (worker: ChildProcess): void => {
-    const failed = reports.filter(({ violation }) => violation !== null).length;
-    if (next < end && failed < 10) worker.send(next++);
-    else worker.disconnect();
-  };
-  const workers = Array.from({ length: Math.min(availableParallelism(), options.seeds) }, async () => {
+  const isOver = (): boolean => next >= end || reports.filter(({ violation }) => violation !== null).length >= 10;
+  const oneWorker = async (): Promise<void> => {
     const worker = fork(new URL('worker.ts', import.meta.url), [...args], { execArgv: ['--import', 'tsx/esm'] });
+    let left = seedsOfWorker;
+    const hand = (): void => {
+      left -= 1;
+      if (isOver() || left < 0) worker.disconnect();
+      else worker.send(next++);
+    };
     worker.on('message', (message) => {
       const report = runReport.parse(message);
       reports.push(report);
       if (report.violation !== null) tell(report, options);
-      hand(worker);
+      hand();
     });
-    hand(worker);
+    hand();
     const code = await new Promise((resolve) => worker.once('exit', resolve));
     if (code !== 0) throw new Error(`a worker ended with ${String(code)}`);
+  };
+  const workers = Array.from({ length: Math.min(availableParallelism(), options.seeds) }, async () => {
+    while (!isOver()) await oneWorker();
   });
   await Promise.all(workers);
   return reports;
