@@ -1,5 +1,4 @@
-import { emptyBytes, toLatin1 } from '../core/bytes.ts';
-import { equalBytes } from '../core/bytes.ts';
+import { emptyBytes, equalBytes, toLatin1 } from '../core/bytes.ts';
 import { assert, GkvError } from '../core/errors.ts';
 import { decodeEntry, mergeHead, visibleHead, type Entry, type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';

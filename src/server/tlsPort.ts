@@ -2,7 +2,7 @@ import { constants } from 'node:crypto';
 import { type TlsOptions } from 'node:tls';
 import { type Clock, type Log } from '../core/ports.ts';
 import { tlsFailure } from '../core/tlsFailure.ts';
-import { fingerprint } from './fileChange.ts';
+import { fingerprint, watchFiles } from './fileChange.ts';
 import { type ListenTls } from './listenTls.ts';
 import { readTls, type TlsFiles, type TlsMaterial, type TlsPortName } from './tlsFiles.ts';
 
@@ -28,7 +28,6 @@ export class TlsPort implements ListenTls, AsyncDisposable {
   readonly #running: Promise<void>;
   readonly #listeners: ((material: TlsMaterial) => void)[] = [];
   #material: TlsMaterial;
-  #print: string;
   /** Why the files, as they are now, were not taken. */
   #failure: { readonly error: unknown; isLogged: boolean } | undefined;
   #warnAtMs = -Infinity;
@@ -40,15 +39,19 @@ export class TlsPort implements ListenTls, AsyncDisposable {
     this.#files = files;
     this.#clock = clock;
     this.#log = log;
-    this.#print = print;
     this.#material = readTls(files, clock.now());
     this.#warnOfEnd();
-    this.#running = this.#watch();
+    const { signal } = this.#stop;
+    this.#running = watchFiles({ paths: pathsOf(files), print, everyMs: lookMs, clock, signal }, (isOther) => {
+      if (isOther) this.#renew();
+      else this.#logFailure();
+      this.#warnOfEnd();
+    });
   }
 
   /** Reads the files, and watches them until disposed of. Errors: those of readTls. */
   static async open(files: TlsFiles, clock: Clock, log: Log): Promise<TlsPort> {
-    return new TlsPort(files, await fingerprint(pathsOf(files)), clock, log); // before they are read: a change in between is seen later
+    return new TlsPort(files, await fingerprint(pathsOf(files)), clock, log);
   }
 
   get material(): TlsMaterial {
@@ -90,19 +93,6 @@ export class TlsPort implements ListenTls, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#running;
-  }
-
-  async #watch(): Promise<void> {
-    for (;;) {
-      await this.#clock.sleep(lookMs, this.#stop.signal);
-      if (this.#stop.signal.aborted) return;
-      const print = await fingerprint(pathsOf(this.#files));
-      if (print !== this.#print) {
-        this.#print = print;
-        this.#renew();
-      } else this.#logFailure();
-      this.#warnOfEnd();
-    }
   }
 
   #renew(): void {

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { GkvError } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { parseTokens, TokenTable } from '../grant/token.ts';
-import { fingerprint } from './fileChange.ts';
+import { fingerprint, watchFiles } from './fileChange.ts';
 import { type SourcedFile } from './sourcedFile.ts';
 
 /** How often it is looked whether the file is another: so long a revoked token may still be taken. */
@@ -27,25 +27,24 @@ export function readTokens({ path, source }: SourcedFile): TokenTable {
  */
 export class TokenFile implements AsyncDisposable {
   readonly #file: SourcedFile;
-  readonly #clock: Clock;
   readonly #log: Log;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   #table: TokenTable;
-  #print: string;
 
   private constructor(file: SourcedFile, print: string, clock: Clock, log: Log) {
     this.#file = file;
-    this.#clock = clock;
     this.#log = log;
-    this.#print = print;
     this.#table = readTokens(file);
-    this.#running = this.#watch();
+    const { signal } = this.#stop;
+    this.#running = watchFiles({ paths: [file.path], print, everyMs: lookMs, clock, signal }, (isOther) => {
+      if (isOther) this.#renew();
+    });
   }
 
   /** Reads the file, and watches it until disposed of. Errors: those of readTokens. */
   static async open(file: SourcedFile, clock: Clock, log: Log): Promise<TokenFile> {
-    return new TokenFile(file, await fingerprint([file.path]), clock, log); // before it is read: a change in between is seen later
+    return new TokenFile(file, await fingerprint([file.path]), clock, log);
   }
 
   get table(): TokenTable {
@@ -57,19 +56,12 @@ export class TokenFile implements AsyncDisposable {
     await this.#running;
   }
 
-  async #watch(): Promise<void> {
-    for (;;) {
-      await this.#clock.sleep(lookMs, this.#stop.signal);
-      if (this.#stop.signal.aborted) return;
-      const print = await fingerprint([this.#file.path]);
-      if (print === this.#print) continue;
-      this.#print = print;
-      try {
-        this.#table = readTokens(this.#file);
-        this.#log.info({ tokens: this.#table.size }, 'new tokens are in use');
-      } catch (error) {
-        this.#log.error({ err: error }, 'the new token file is wrong; the tokens before stay in use');
-      }
+  #renew(): void {
+    try {
+      this.#table = readTokens(this.#file);
+      this.#log.info({ tokens: this.#table.size }, 'new tokens are in use');
+    } catch (error) {
+      this.#log.error({ err: error }, 'the new token file is wrong; the tokens before stay in use');
     }
   }
 }

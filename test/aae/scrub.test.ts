@@ -93,7 +93,7 @@ describe('scrub', () => {
           return Promise.resolve();
         });
         const { repaired, damaged } = await scrubbed(instance);
-        assert.deepEqual([failsOnPurpose ? 1 : repaired, damaged.length], [1, 0]);
+        assert.deepEqual([failsOnPurpose && repaired === 0 ? 1 : repaired, damaged.length], [1, 0]);
         await assertTree(instance.store, instance.digests);
         await instance.replica.write([set('k3zzz', 'after'), ...Array.from({ length: 50 }, (_, i) => set(`k3${i}x`, 'after'))]);
         await assertTree(instance.store, instance.digests);
