@@ -1,15 +1,22 @@
-/** A granted mesh of two regions: one may write below /cities/FR alone, and nothing any more once it is revoked. */
+/** A granted mesh of two regions: one may write below /cities/FR alone, nothing that its store was made to say, and nothing any more once it is revoked. */
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { request } from 'undici';
 import { z } from 'zod';
+import { parseKey } from '../../src/core/key.ts';
+import { headKey } from '../../src/replica/change.ts';
+import { realClock, realRandom } from '../../src/server/real.ts';
+import { openLmdbStore } from '../../src/store/lmdb/store.ts';
 import { command, linesOf, post, spawned, type Region } from '../region.ts';
 import { base64 } from './cities.ts';
-import { say, seconds, until, World } from './world.ts';
+import { hears, say, seconds, until, World } from './world.ts';
 
 const answerSchema = z.object({ error: z.object({ code: z.string(), message: z.string() }).optional() });
-const valueSchema = z.object({ exists: z.boolean() });
+const valueSchema = z.object({ exists: z.boolean(), value: z.string() });
+const statusSchema = z.object({ mesh: z.object({ peers: z.array(z.object({ lastError: z.string().nullable() })) }) });
+
+const cityValue = 'a city';
 
 /** A world of its own: its regions have nothing to do with those of the open mesh. */
 export async function grantedMesh(): Promise<void> {
@@ -27,10 +34,11 @@ export async function grantedMesh(): Promise<void> {
     say(`  fr writes /cities/FR/2988507: ${await set(b, '/cities/FR/2988507')}`);
     say(`  fr writes /cities/DE/2950159: ${await set(b, '/cities/DE/2950159')}`);
     say(`  what it wrote is in home after ${seconds(await until(() => has(a, '/cities/FR/2988507')))}`);
+    const tampered = await tamper(world, a, b);
     await gkvmesh('revoke', grant, '--mesh', home);
-    const ms = await until(async () => !(await has(a, '/cities/FR/2988507')) && !(await has(b, '/cities/FR/2988507')));
+    const ms = await until(async () => !(await has(a, '/cities/FR/2988507')) && !(await has(tampered, '/cities/FR/2988507')));
     say(`  its grant is revoked: what it wrote is gone from both regions after ${seconds(ms)}`);
-    say(`  fr writes /cities/FR/2988507: ${await set(b, '/cities/FR/2988507')}`);
+    say(`  fr writes /cities/FR/2988507: ${await set(tampered, '/cities/FR/2988507')}`);
     const stranger = join(dir, 'stranger');
     await copyOf(home, stranger);
     const c = await world.start('stranger', undefined, ['--mesh', stranger]);
@@ -39,6 +47,42 @@ export async function grantedMesh(): Promise<void> {
     await world.close();
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/** Somebody changes a value in fr's own store, under the signature that is there. Returns fr, started again. */
+async function tamper(world: World, home: Region, fr: Region): Promise<Region> {
+  world.wires(fr, 'cut');
+  await until(async () => (await hears(home, 0)) && (await hears(fr, 0)));
+  for (const city of ['/cities/FR/2996944', '/cities/FR/2995469']) await set(fr, city);
+  const again = await world.restart(fr, (data) => alter(data, '/cities/FR/2996944', 'a ruin'));
+  say(`  cut off, fr writes two cities; somebody alters one in its store, and fr shows it: ${await valueOf(again, '/cities/FR/2996944')}`);
+  world.wires(again, 'open');
+  const code = await until(async () => (await has(home, '/cities/FR/2995469')) && /signatures/.test(await complaints(home)));
+  const taken = (await has(home, '/cities/FR/2996944')) ? 'has it' : 'has nothing there';
+  say(`  healed: after ${seconds(code)} home has the other, refuses what is forged, and backs off: ${await complaints(home)}; it ${taken}`);
+  await set(home, '/cities/FR/2996944');
+  await until(async () => (await valueOf(again, '/cities/FR/2996944')) === cityValue);
+  say('  home writes the city anew, and fr has it');
+  return again;
+}
+
+/** Changes a value where it lies in a store, beside its signed write. It is as long as the one before. */
+async function alter(data: string, name: string, value: string): Promise<void> {
+  await using store = await openLmdbStore({ dir: data, clock: realClock, random: realRandom });
+  await store.transact(async (tx) => {
+    const row = headKey(parseKey(Buffer.from(name)));
+    const entry = Buffer.from((await tx.get(row)) ?? new Uint8Array(0));
+    const at = entry.lastIndexOf(cityValue);
+    if (at < 0) throw new Error(`${name} is not in ${data}`);
+    entry.write(value, at);
+    tx.set(row, entry);
+  });
+}
+
+/** What a region says that is wrong with its peers. */
+async function complaints({ api }: Region): Promise<string> {
+  const { mesh } = statusSchema.parse(await (await request(`${api}/control/status`)).body.json());
+  return mesh.peers.flatMap(({ lastError }) => lastError ?? []).join('; ');
 }
 
 /** A directory for another region, whose key is given what the patterns say. Returns the grant's id. */
@@ -69,12 +113,20 @@ async function gkvmesh(...args: string[]): Promise<string> {
 async function set({ api }: Region, key: string): Promise<string> {
   const { statusCode, body } = await request(`${api}/data/set`, {
     method: 'POST',
-    body: JSON.stringify({ key: base64(key), value: base64('a city') }),
+    body: JSON.stringify({ key: base64(key), value: base64(cityValue) }),
   });
   const { error } = answerSchema.parse(await body.json());
   return error === undefined ? 'done' : `${statusCode} ${error.code}: ${error.message}`;
 }
 
-async function has({ api }: Region, key: string): Promise<boolean> {
-  return valueSchema.parse(await post(`${api}/data/get`, { key: base64(key) })).exists;
+async function has(region: Region, key: string): Promise<boolean> {
+  return (await get(region, key)).exists;
+}
+
+async function valueOf(region: Region, key: string): Promise<string> {
+  return Buffer.from((await get(region, key)).value, 'base64').toString();
+}
+
+async function get({ api }: Region, key: string): Promise<z.infer<typeof valueSchema>> {
+  return valueSchema.parse(await post(`${api}/data/get`, { key: base64(key) }));
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { request } from 'undici';
 import { z } from 'zod';
 import { FaultProxy } from '../e2e/proxy.ts';
-import { freePort, post, serviceOf, spawned, startRegion, type Region } from '../region.ts';
+import { freePort, post, serviceOf, spawned, startRegion, type Region, type RegionOptions } from '../region.ts';
 
 /** A day of the demo's mesh: deletes must be forgotten while somebody watches. */
 const dayMs = 3_000;
@@ -17,12 +17,11 @@ const peersSchema = z.object({ mesh: z.object({ peers: z.array(z.object({ connec
 export class World {
   readonly #proxy = new FaultProxy();
   readonly regions: Region[] = [];
-  readonly #dirs: string[] = [];
+  readonly #options = new Map<string, RegionOptions>();
 
   /** `from`: whom it joins; `authority`: flags of a granted mesh. Its lines before it is ready are printed. */
   async start(name: string, from?: Region, authority?: readonly string[]): Promise<Region> {
     const data = mkdtempSync(join(tmpdir(), `gkvmesh-${name}-`));
-    this.#dirs.push(data);
     const nth = this.regions.length;
     const ports = { apiPort: await freePort(6_300 + nth), meshPort: await freePort(6_200 + nth) };
     const address = await this.#proxy.listen(name);
@@ -35,13 +34,33 @@ export class World {
       'error',
       ...(from === undefined ? [] : ['--join', from.mesh]),
     ];
-    const region = await startRegion({ name, data, ...ports, authority, flags }, (program, args, ready) =>
-      serviceOf(spawned(program, args), ready, say),
-    );
-    this.#proxy.target(name, region.mesh);
-    const reached = { ...region, mesh: address };
+    const options = { name, data, ...ports, authority, flags };
+    this.#options.set(name, options);
+    const reached = await this.#run(options, address);
     this.regions.push(reached);
     return reached;
+  }
+
+  /** Ends a region's process, and starts it again after what is done to its data directory meanwhile. */
+  async restart({ name, mesh, service }: Region, meanwhile: (data: string) => Promise<void>): Promise<Region> {
+    const options = this.#options.get(name);
+    if (options === undefined) throw new Error(`${name} was not started here`);
+    await service.stop();
+    await meanwhile(options.data);
+    const reached = await this.#run(options, mesh);
+    this.regions.splice(
+      this.regions.findIndex((region) => region.name === name),
+      1,
+      reached,
+    );
+    return reached;
+  }
+
+  /** `address`: the one that all others know. */
+  async #run(options: RegionOptions, address: string): Promise<Region> {
+    const region = await startRegion(options, (program, args, ready) => serviceOf(spawned(program, args), ready, say));
+    this.#proxy.target(options.name, region.mesh);
+    return { ...region, mesh: address };
   }
 
   /** Nothing passes from or to this region, or everything again. */
@@ -55,7 +74,7 @@ export class World {
   async close(): Promise<void> {
     await Promise.all(this.regions.map(({ service }) => service.stop()));
     await this.#proxy.close();
-    for (const dir of this.#dirs) rmSync(dir, { recursive: true, force: true });
+    for (const { data } of this.#options.values()) rmSync(data, { recursive: true, force: true });
   }
 }
 
