@@ -25,6 +25,8 @@ export interface FdbStoreOptions {
   readonly mayBeLarge?: (key: Bytes) => boolean;
   /** How long the cluster may take to answer the first time; it may just be recovering. Default 30 s. */
   readonly openMsMax?: number;
+  /** Runs of one transaction before it fails. Default 50. */
+  readonly attemptsMax?: number;
 }
 
 export interface FdbStore extends Store {
@@ -42,7 +44,7 @@ export interface FdbStore extends Store {
 const statusMsMax = 6_000;
 const probePauseMs = 1_000;
 const probeMsMax = 3_000;
-const attemptsMax = 50;
+const attemptsMaxDefault = 50;
 /** Of runs that really took long: the client says too old as well where it only lost sight of a version. */
 const tooOldMax = 5;
 
@@ -68,6 +70,7 @@ class OpenFdbStore implements FdbStore {
   readonly #layout: Layout;
   readonly #clock: Clock;
   readonly #mayBeLarge: (key: Bytes) => boolean;
+  readonly #attemptsMax: number;
   readonly #reads: SnapshotDeps;
   readonly #watches: Watches;
   readonly #lifetime = new Lifetime();
@@ -78,12 +81,14 @@ class OpenFdbStore implements FdbStore {
   onUnavailable = (): void => undefined;
   retries = 0;
 
-  constructor(driver: Driver, database: Database, { prefix, clock, random, log = silentLog, mayBeLarge = () => true }: FdbStoreOptions) {
+  constructor(driver: Driver, database: Database, options: FdbStoreOptions) {
+    const { prefix, clock, random, log = silentLog, mayBeLarge = () => true, attemptsMax = attemptsMaxDefault } = options;
     this.#driver = driver;
     this.#database = database;
     this.#layout = new Layout(prefix);
     this.#clock = clock;
     this.#mayBeLarge = mayBeLarge;
+    this.#attemptsMax = attemptsMax;
     this.#reads = { driver, database, layout: this.#layout, clock, random };
     this.#watches = new Watches(database, this.#layout, clock);
     this.#log = log;
@@ -194,7 +199,7 @@ class OpenFdbStore implements FdbStore {
           throw new GkvError('commit_unknown', `the outcome of a commit is unknown (${code})`, { cause: error });
         if (code === fdbCodes.tooOld && this.#clock.monotonic() - startedMs > storeLimits.transactionMsMax / 2) tooOld += 1;
         this.retries += 1;
-        if (attempts >= attemptsMax || tooOld >= tooOldMax) throw portError(error);
+        if (attempts >= this.#attemptsMax || tooOld >= tooOldMax) throw portError(error);
         try {
           await holding(native, native.rawOnError(code));
         } catch (refused) {
