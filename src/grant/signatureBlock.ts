@@ -76,12 +76,19 @@ export function signWrites(meshId: Uint8Array, ids: readonly WriteId[], key: Sig
 
 const batchLabel = Buffer.from('gkvmesh/batch/v1\0');
 
+/** What is hashed is put together in place: there are two digests a write, and eight for one that is verified. */
+const leafInput = Buffer.alloc(1 + digestBytes, 0);
+const branchInput = Buffer.alloc(1 + 2 * digestBytes, 1);
+
 function leafOf(id: WriteId): Uint8Array {
-  return sha256(Buffer.concat([Buffer.of(0), id]));
+  leafInput.set(id, 1);
+  return sha256(leafInput);
 }
 
 function branchOf(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return sha256(Buffer.concat([Buffer.of(1), left, right]));
+  branchInput.set(left, 1);
+  branchInput.set(right, 1 + digestBytes);
+  return sha256(branchInput);
 }
 
 /** The tree of RFC 6962, 2.1: on the left the greatest power of two that leaves something for the right. */
