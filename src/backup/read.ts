@@ -121,7 +121,8 @@ function decoded(record: RawRecord): BackupPart {
   });
 }
 
-function fromFile<T>(decode: () => T): T {
+/** What a decoder finds wrong is a fault of the file. Error: `corrupt`. */
+export function fromFile<T>(decode: () => T): T {
   try {
     return decode();
   } catch (error) {

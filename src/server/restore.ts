@@ -1,10 +1,11 @@
 import { Tree } from '../aae/tree.ts';
-import { readBackup, writesOf, type VerifiedBackup } from '../backup/read.ts';
+import { fromFile, readBackup, writesOf, type VerifiedBackup } from '../backup/read.ts';
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
-import { clusterPartOf } from '../core/frontier.ts';
+import { clusterPartOf, latestOf } from '../core/frontier.ts';
 import { silentLog, type Clock, type Random } from '../core/ports.ts';
-import { makeStamp } from '../core/stamp.ts';
+import { limits } from '../core/limits.ts';
+import { makeStamp, physicalMsOf } from '../core/stamp.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { nativeSignatures } from '../crypto/ed25519.ts';
 import { instanceOf, MeshDigests } from '../crypto/mesh.ts';
@@ -34,7 +35,7 @@ export interface RestoreDeps {
  * Fills an empty store with a backup that was verified, page by page through the one way in; `chunks` is the same file again, checked again. Until
  * all is there the store has no identity and is not served; begun again with the same file it goes through it from the start, and what is there already
  * changes nothing. At last, in one transaction: the frontier, the old incarnation's own part with it, the floor, and a new incarnation. Errors: `bad_config` where
- * the store is not empty or the mesh key is another; `data_locked`; `version_future` where our clock is behind; `corrupt`.
+ * the store is not empty or the mesh key is another; `data_locked`; `version_future` where our clock is behind what the file claims; `corrupt`.
  */
 export async function restoreStore(
   backup: VerifiedBackup,
@@ -46,6 +47,7 @@ export async function restoreStore(
   const { header, trailer, digest } = backup;
   if (!equalBytes(sha256(meshKey), header.keyDigest))
     throw new GkvError('bad_config', '--mesh-key: is not the key of the cluster that was backed up');
+  assertPast(backup, clock);
   await assertUnserved(store, clock);
   await begin(store, digest);
   const { clusterId, incarnation, meshId, kind } = header;
@@ -70,6 +72,16 @@ export async function restoreStore(
     tx.clear(restoringKey);
   });
   return identity;
+}
+
+/** A floor or frontier from ahead would be claimed for good: everything that is written until then would be refused, or taken for known. */
+function assertPast({ trailer }: VerifiedBackup, clock: Clock): void {
+  const aheadMs = Math.max(physicalMsOf(trailer.floor), physicalMsOf(latestOf(trailer.frontier))) - clock.now();
+  if (aheadMs > limits.futureMsMax)
+    throw new GkvError(
+      'version_future',
+      `the backup claims what lies ${aheadMs} ms ahead of this machine's clock: set it, or do not trust the file`,
+    );
 }
 
 /** Notes whose restore it is. Error: `bad_config` where the store holds anything but a part of that. */
@@ -146,7 +158,7 @@ async function takeParts(
 
 async function takeRecords(records: readonly Uint8Array[], ledger: Ledger | undefined): Promise<void> {
   if (ledger === undefined) throw new GkvError('corrupt', 'a backup of an open mesh has records of authority');
-  const refusals = await ledger.take(records.map((bytes) => decodeAny(bytes, ledger.known.meshId)));
+  const refusals = await ledger.take(records.map((bytes) => fromFile(() => decodeAny(bytes, ledger.known.meshId))));
   const refused = refusals.find((refusal) => refusal !== undefined);
   if (refused !== undefined)
     throw new GkvError('corrupt', `a record of authority in the backup is refused: ${refused.code}: ${refused.message}`);

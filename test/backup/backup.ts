@@ -1,6 +1,6 @@
 /** Clusters in memory to back up and to restore into. */
 import { backupOf, type BackupResume } from '../../src/backup/source.ts';
-import { verifyBackup } from '../../src/backup/read.ts';
+import { verifyBackup, type VerifiedBackup } from '../../src/backup/read.ts';
 import { sha256 } from '../../src/crypto/digest.ts';
 import { isAboveFloor } from '../../src/mesh/floor.ts';
 import { makeStamp, parseInstance, type Stamp } from '../../src/core/stamp.ts';
@@ -41,7 +41,15 @@ export async function restore(
   store: Store,
   as: 'same cluster' | 'new cluster' = 'same cluster',
 ): Promise<ClusterIdentity> {
-  const verified = await verifyBackup(chunksOf(file), () => undefined);
+  return restoreFrom(await verifyBackup(chunksOf(file), () => undefined), file, store, as);
+}
+
+export function restoreFrom(
+  verified: VerifiedBackup,
+  file: Uint8Array,
+  store: Store,
+  as: 'same cluster' | 'new cluster' = 'same cluster',
+): Promise<ClusterIdentity> {
   const deps = { store, feedPartitions: 1, clock: realClock, random: realRandom, meshKey: mesh.key, onProgress: () => undefined } as const;
   return restoreStore(verified, chunksOf(file), as, deps);
 }

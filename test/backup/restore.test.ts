@@ -13,7 +13,7 @@ import { key, set } from '../aae/world.ts';
 import { until } from '../support.ts';
 import { areLevel, mesh, openStore, Region, startMesh } from '../mesh/region.ts';
 import { Network } from '../mesh/world.ts';
-import { backup, chunksOf, records, restore } from './backup.ts';
+import { backup, chunksOf, records, restore, restoreFrom } from './backup.ts';
 
 function expiring(name: string, value: string): WriteOp {
   return { kind: 'set', key: key(name), value: Buffer.from(value), expiresInMs: 3_600_000, expected: { kind: 'any' } };
@@ -111,6 +111,27 @@ describe('backup and restore', function () {
     await assert.rejects(restore(Buffer.concat([file, file.subarray(18)]), store), hasOne('corrupt'));
     assert.equal(await rowsIn(database), 0);
     await restore(file, store);
+  });
+
+  it('B2: I11: a floor or a frontier from more than 5 s ahead of our clock is refused, and changes nothing', async () => {
+    const one = await region();
+    await one.set('a', '1');
+    const file = await backup(one);
+    const ahead = makeStamp(realClock.now() + 60_000, 0, parseInstance(new Uint8Array(8)));
+    const verified = await verifyBackup(chunksOf(file), () => undefined);
+    const database = new MemoryDatabase();
+    await using store = openStore(database);
+    const { floor, frontier } = verified.trailer;
+    const part = [...frontier.keys()][0] ?? '';
+    const claims = [
+      { ...verified.trailer, floor: ahead },
+      { ...verified.trailer, frontier: new Map([[part, { base: floor, slots: new Map([[1, ahead]]) }]]) },
+    ];
+    for (const trailer of claims) {
+      await assert.rejects(restoreFrom({ ...verified, trailer }, file, store), hasOne('version_future'));
+      assert.equal(await rowsIn(database), 0);
+    }
+    await restoreFrom(verified, file, store);
   });
 
   it('B3: what was acknowledged before the backup began is in it, with writers at work; so is all that its frontier covers', async () => {
