@@ -82,13 +82,13 @@ export class SigningKey {
     return new SigningKey(createPrivateKey({ key: Buffer.concat([pkcs8Prefix, seed]), format: 'der', type: 'pkcs8' }));
   }
 
-  /** From PKCS #8 in PEM. Error: `bad_config` where it is none, or is no Ed25519 key. */
-  static fromPem(pem: string): SigningKey {
+  /** From PKCS #8 in PEM, encrypted or not. Error: `bad_config` where it is none, is no Ed25519 key, or the passphrase is another. */
+  static fromPem(pem: string, passphrase?: string): SigningKey {
     let key: KeyObject;
     try {
-      key = createPrivateKey(pem);
+      key = createPrivateKey({ key: pem, ...(passphrase !== undefined && { passphrase }) });
     } catch (cause) {
-      throw new GkvError('bad_config', 'no private key in PEM (PKCS #8, without a passphrase)', { cause });
+      throw new GkvError('bad_config', 'no private key in PEM (PKCS #8), or it is encrypted and the passphrase is another', { cause });
     }
     return new SigningKey(key);
   }

@@ -10,15 +10,15 @@ describe('grants on the command line', () => {
 
   after(() => scene.close());
 
-  async function succeeds(args: readonly string[]): Promise<string> {
-    const { code, stdout, stderr } = await scene.run(args);
+  async function succeeds(args: readonly string[], env = process.env): Promise<string> {
+    const { code, stdout, stderr } = await scene.run(args, { env });
     assert.equal(code, 0, `gkvmesh ${args.join(' ')}: ${stderr}`);
     return stdout.toString().trim();
   }
 
   /** Its exit code and error code. */
-  async function fails(args: readonly string[]): Promise<string> {
-    const { code, stderr } = await scene.run(args);
+  async function fails(args: readonly string[], env = process.env): Promise<string> {
+    const { code, stderr } = await scene.run(args, { env });
     assert.doesNotMatch(stderr, /internal|\.js:\d+/);
     return `${String(code)} ${/^gkvmesh: ([a-z_]+): /m.exec(stderr)?.[1] ?? stderr}`;
   }
@@ -170,6 +170,27 @@ describe('grants on the command line', () => {
     writeFileSync(join(mesh, 'records', 'x.grant'), 'nonsense\n');
     const { code, stderr } = await scene.run(inMesh('grant', 'list'));
     assert.deepEqual([code, /^gkvmesh: malformed: .*x\.grant/m.test(stderr)], [1, true]);
+  });
+
+  it('K29: T16: with a passphrase keys are encrypted, and are of no use without it', async () => {
+    const passphrase = (name: string, text: string, mode = 0o600): NodeJS.ProcessEnv => {
+      writeFileSync(join(dir, name), text, { mode });
+      return { ...process.env, GKVMESH_PASSPHRASE_FILE: join(dir, name) };
+    };
+    const right = passphrase('right', 'correct horse\n');
+    const secret = join(dir, 'secret');
+    await succeeds(['init', secret], right);
+    for (const file of ['root.key', 'cluster.key']) {
+      assert.match(readFileSync(join(secret, file), 'utf8'), /^-----BEGIN ENCRYPTED PRIVATE KEY-----\n/);
+      assert.equal(await fails(['whoami', join(secret, file)]), '2 bad_config');
+      assert.equal(await fails(['whoami', join(secret, file)], passphrase('wrong', 'correct horsf\n')), '2 bad_config');
+      assert.match(await succeeds(['whoami', join(secret, file)], right), /^[0-9a-f]{64}$/);
+    }
+    const grant = ['grant', 'create', '--to', 'ab'.repeat(32), '--rights', 'write', '--pattern', '**', '--mesh', secret];
+    assert.equal(await fails(grant), '2 bad_config');
+    for (const env of [passphrase('open', 'correct horse\n', 0o644), passphrase('empty', '\n'), passphrase('long', 'x'.repeat(1_025))])
+      assert.equal(await fails(['whoami', join(secret, 'root.key')], env), '2 bad_config');
+    assert.match(await succeeds(['whoami', join(mesh, 'root.key')], right), /^[0-9a-f]{64}$/); // which is not encrypted
   });
 
   it('T16: a record that is not what the mesh’s keys have signed takes no part, and is told', async () => {
