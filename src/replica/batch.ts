@@ -1,6 +1,6 @@
 import { emptyBytes, equalBytes, toLatin1 } from '../core/bytes.ts';
 import { assert, GkvError } from '../core/errors.ts';
-import { decodeEntry, mergeHead, visibleHead, type Entry, type Head } from '../core/entry.ts';
+import { decodeEntry, visibleHead, type Entry, type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { compareStamps, physicalMsOf, stampToHex, type Stamp } from '../core/stamp.ts';
@@ -9,6 +9,7 @@ import { sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { isFinal } from '../grant/known.ts';
 import { type Row, type Transaction } from '../store/store.ts';
+import { isSettledAgainst, takeCandidate } from './candidates.ts';
 import { headKey, valueKey } from './change.ts';
 import { peerEnded } from './ended.ts';
 import { type HybridClock } from './clock.ts';
@@ -142,7 +143,7 @@ class Batch {
     const blocks = guard.sign(standing.map(({ head }) => head.id));
     for (const [i, { state, write, head }] of standing.entries()) {
       const signed = { ...write, signature: blocks[i] ?? signatureEmpty };
-      const sealed = { ...head, record: inlineRecord(signed) };
+      const sealed = { ...head, record: inlineRecord(signed, (state.entry?.length ?? 1) - 1) };
       state.entry = state.entry?.map((each) => (each === head ? sealed : each));
       if (sealed.record === undefined) this.#large.set(sealed, signed);
     }
@@ -189,8 +190,8 @@ class Batch {
   #takeLocal(op: WriteOp): BatchResult {
     const write = this.#make(op);
     const { version } = write;
-    this.#merge(this.#state(op.key), write, headOf(write, this.#deps.digests.writeId(bodyOf(write)), version));
-    return { status: 'applied', stamp: version };
+    const head = headOf(write, this.#deps.digests.writeId(bodyOf(write)), version);
+    return { status: this.#merge(this.#state(op.key), write, head), stamp: version };
   }
 
   /** All or none. The versions of those that are refused are lost. */
@@ -204,10 +205,10 @@ class Batch {
     }
     return writes.map((write) => {
       const state = this.#state(write.key);
-      const head = { ...headOf(write, this.#deps.digests.writeId(bodyOf(write)), write.version), record: undefined };
-      const merged = mergeHead(state.entry, head);
-      assert(merged.kind === 'applied', 'a version that is minted here is greater than all that are here');
-      state.entry = merged.entry.slice(0, limits.candidatesKeptMax);
+      const head = headOf(write, this.#deps.digests.writeId(bodyOf(write)), write.version);
+      const taken = takeCandidate(state.entry, head, guard);
+      assert(taken.kind === 'applied', 'a version that is minted here is greater than all that are here');
+      state.entry = taken.entry;
       this.#unsigned.push({ state, write, head });
       return { status: 'applied', stamp: write.version };
     });
@@ -238,15 +239,18 @@ class Batch {
     this.#deps.hlc.observe(write.version);
     this.#deps.hlc.observe(accepted);
     const state = this.#state(write.key);
-    if (this.#isBelowFloor(state, write, standing, asOf)) return { status: 'below_floor', stamp: accepted };
-    return { status: this.#merge(state, write, headOf(write, id, accepted)), stamp: accepted };
+    const head = headOf(write, id, accepted);
+    const status = this.#statusBelowFloor(state, head, standing, asOf) ?? this.#merge(state, write, head);
+    return { status, stamp: accepted };
   }
 
-  /** Below the floor every member had it, so what is not here was taken away, and must not come back. */
-  #isBelowFloor({ entry }: EntryState, write: Write, standing: Standing, asOf: Stamp): boolean {
-    const { floor } = this.#deps;
-    if (compareStamps(write.version, floor) >= 0 || entry?.some(({ leaf }) => equalBytes(leaf, write.leaf)) === true) return false;
-    return standing === 'plain' || compareStamps(asOf, floor) < 0 || isGone(write, floor);
+  /** Below the floor every member had it, so what is not here was taken away, and must not come back. Undefined: it may be merged. */
+  #statusBelowFloor({ entry }: EntryState, head: Head, standing: Standing, asOf: Stamp): 'dominated' | 'below_floor' | undefined {
+    const { floor, guard } = this.#deps;
+    if (compareStamps(head.version, floor) >= 0 || entry?.some(({ id }) => equalBytes(id, head.id)) === true) return undefined;
+    if (isSettledAgainst(entry, head, floor, guard)) return 'dominated';
+    if (entry?.some(({ leaf }) => equalBytes(leaf, head.leaf)) === true) return undefined;
+    return standing === 'plain' || compareStamps(asOf, floor) < 0 || isGone(head, floor) ? 'below_floor' : undefined;
   }
 
   /** Too far ahead of our wall clock to be taken in. */
@@ -255,12 +259,11 @@ class Batch {
     return physicalMsOf(write.version) > latestMs || physicalMsOf(accepted) > latestMs;
   }
 
-  #merge(state: EntryState, write: Write, head: Head): BatchResult['status'] {
-    const merged = mergeHead(state.entry, head);
-    if (merged.kind !== 'applied') return merged.kind;
-    const kept = merged.entry.slice(0, limits.candidatesKeptMax);
-    if (!kept.includes(head)) return 'dominated';
-    state.entry = kept;
+  #merge(state: EntryState, write: Write, bare: Head): BatchResult['status'] {
+    const head = { ...bare, record: inlineRecord(write, state.entry?.length ?? 0) };
+    const taken = takeCandidate(state.entry, head, this.#deps.guard);
+    if (taken.kind !== 'applied') return taken.kind;
+    state.entry = taken.entry;
     if (head.record === undefined) this.#large.set(head, write);
     return 'applied';
   }
@@ -285,10 +288,11 @@ export function bodyOf({ key, version, tombstone, expiresAt, leaf, value }: Omit
   return { key, version, tombstone, expiresAt, leaf, valueLength: value.length, valueDigest: sha256(value) };
 }
 
+/** Without its record. */
 function headOf(write: Write, id: Head['id'], accepted: Stamp): Head {
   const { version, tombstone, expiresAt, leaf } = write;
   const length = write.key.length + write.value.length;
-  return { version, id, tombstone, expiresAt, leaf, length, accepted, position: undefined, record: inlineRecord(write) };
+  return { version, id, tombstone, expiresAt, leaf, length, accepted, position: undefined, record: undefined };
 }
 
 function meets(expected: Expected, visible: Head | undefined): boolean {

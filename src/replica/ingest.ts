@@ -186,7 +186,9 @@ export class Ingest {
         settle(waiting, outcomes[index]);
       });
     } catch (error) {
-      await this.#failed(batch, error);
+      if (batch.length === 1 || !hasCode(error, 'transaction_too_large')) await this.#failed(batch, error);
+      // The entries that they write to are large: each has a commit of its own.
+      else for (const waiting of batch) await this.#commit([waiting], () => undefined);
     } finally {
       for (const waiting of batch) this.#underWay.delete(waiting);
     }

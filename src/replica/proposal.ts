@@ -5,6 +5,7 @@ import { stampZero, type Stamp } from '../core/stamp.ts';
 import { type Write, type WriteId } from '../core/write.ts';
 import { type FeedCursor } from './cursor.ts';
 import { type Reach } from './ended.ts';
+import { type EntryChange } from './follower.ts';
 
 /** What must be there for a write to be made; checked in its transaction, in this cluster alone. */
 export type Expected = { readonly kind: 'any' } | { readonly kind: 'absent' } | { readonly kind: 'version'; readonly version: Stamp };
@@ -109,9 +110,18 @@ export function keysOfSubmission(submission: Submission): readonly Key[] {
 const costPerKeyByte = 64;
 
 /** What a write costs by its key alone. */
-export function costOfKey(key: Key): number {
+function costOfKey(key: Key): number {
   return costPerKeyByte * key.length;
 }
+
+/** What an entry costs that is written anew: its heads, and the rows of those that go. */
+export function costOfChange({ key, before = [], after = [] }: EntryChange): number {
+  const written = after.reduce((bytes, { record }) => bytes + headCost + (record?.length ?? 0), 0);
+  return written + costOfKey(key) * Math.max(1, before.length - after.length);
+}
+
+/** About what a head takes in its entry without its record. */
+const headCost = 128;
 
 /** What a submission costs of `limits.commitCostMax`. */
 export function costOfSubmission(submission: Submission): number {

@@ -136,13 +136,19 @@ export class Replica {
     return Promise.all(parts).then((results) => results.flat());
   }
 
-  /** In a granted mesh, once the signatures were looked at. */
-  #submit(submission: Extract<Submission, { kind: 'received' }>): Promise<readonly BatchResult[]> {
+  /** In a granted mesh, once the signatures were looked at. What is too large for one commit, as its keys have large entries, goes in halves. */
+  async #submit(submission: Extract<Submission, { kind: 'received' }>): Promise<readonly BatchResult[]> {
     const { guard } = this.#deps;
-    if (guard === undefined) return this.#ingest.submit(submission);
-    return Promise.all(submission.writes.map((received) => guard.prove(received))).then((proofs) =>
-      this.#ingest.submit({ ...submission, proofs }),
-    );
+    const { kind, peer, standing, asOf, writes } = submission;
+    const proofs = guard === undefined ? undefined : await Promise.all(writes.map((received) => guard.prove(received)));
+    try {
+      return await this.#ingest.submit(proofs === undefined ? submission : { ...submission, proofs });
+    } catch (error) {
+      if (writes.length < 2 || !hasCode(error, 'transaction_too_large')) throw error;
+      const half = writes.length >> 1;
+      const first = await this.#submit({ kind, peer, standing, asOf, writes: writes.slice(0, half) });
+      return [...first, ...(await this.#submit({ ...submission, writes: writes.slice(half) }))]; // the place moves at last
+    }
   }
 
   /**
@@ -302,9 +308,10 @@ export class Replica {
     return this.#deps.store.transact((tx) => raiseFloor(tx, floor));
   }
 
-  /** Takes tombstones and expired writes below `floor` away. Returns how many. */
+  /** Takes away what `floor` removes. Returns of how many keys. */
   collect(floor: Stamp, signal: AbortSignal): Promise<number> {
-    return collectBelow(this.#deps.store, floor, this.#followers, signal);
+    const { store, guard } = this.#deps;
+    return collectBelow({ store, guard, followers: this.#followers }, floor, signal);
   }
 
   /** Commits what waits, and refuses what comes. */

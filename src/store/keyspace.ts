@@ -24,6 +24,8 @@ export const tables = {
   tombstone: 0x21,
   expiry: 0x22,
   feedTail: 0x23,
+  /** Candidates that have lesser ones beside them. */
+  rival: 0x24,
   bound: 0x30,
   sum: 0x31,
   treeState: 0x32,
