@@ -38,6 +38,8 @@ export interface BatchDecision {
   readonly parked: readonly FromPeer[];
   /** Those whose authority is not known yet. */
   readonly unproven: readonly FromPeer[];
+  /** Peers that have lapsed, and of which something that must wait came and was not kept. */
+  readonly unkept: ReadonlySet<string>;
 }
 
 interface EntryState {
@@ -55,6 +57,8 @@ export interface DecideDeps {
   readonly parkRoom: number;
   /** Peers, in hex, of which nothing is taken in any more. */
   readonly ended: ReadonlySet<string>;
+  /** Peers, in hex, of which nothing is kept that must wait. */
+  readonly lapsed: ReadonlySet<string>;
   /** In a granted mesh, of each peer: how many more of its writes may wait. */
   readonly peerRoom: ReadonlyMap<string, number>;
   /** Of a granted mesh, with all that is known as of the transaction's read. */
@@ -88,8 +92,8 @@ export function decideBatch(submissions: readonly Submission[], states: Map<stri
   const batch = new Batch(states, deps);
   const results = submissions.map((submission) => batch.take(submission));
   batch.sign();
-  const { parked, unproven } = batch;
-  return { results, changes: batch.changes(), values: batch.values(), parked, unproven };
+  const { parked, unproven, unkept } = batch;
+  return { results, changes: batch.changes(), values: batch.values(), parked, unproven, unkept };
 }
 
 /** What becomes of a received write before it is merged. */
@@ -107,6 +111,7 @@ interface Unsigned {
 class Batch {
   readonly parked: FromPeer[] = [];
   readonly unproven: FromPeer[] = [];
+  readonly unkept = new Set<string>();
   readonly #unsigned: Unsigned[] = [];
   /** Writes that were merged and whose values get rows of their own; some are overwritten by later ones of the batch. */
   readonly #large = new Map<Head, Write>();
@@ -123,7 +128,8 @@ class Batch {
     if (submission.kind === 'received') {
       if (this.#deps.ended.has(submission.peer)) return peerEnded(submission.peer);
       const fates = submission.writes.map((received, i) => this.#fateOf(received, submission.proofs?.[i]));
-      const waiting = fates.filter((fate) => fate === 'early' || fate === 'unproven').length;
+      const isKept = !this.#deps.lapsed.has(submission.peer);
+      const waiting = isKept ? fates.filter((fate) => fate === 'early' || fate === 'unproven').length : 0;
       if (this.parked.length + this.unproven.length + waiting > this.#deps.parkRoom) return parkingFull();
       if (waiting > this.#peerRoom(submission.peer)) return peerParkingFull(submission.peer);
       return submission.writes.map((received, i) => this.#takeReceived(received, fates[i] ?? 'denied', submission));
@@ -233,8 +239,10 @@ class Batch {
 
   #takeReceived(received: ReceivedWrite, fate: Fate, { peer, standing, asOf }: Received): BatchResult {
     const { write, id, accepted } = received;
-    if (fate === 'early') this.parked.push({ received, peer });
-    if (fate === 'unproven') this.unproven.push({ received, peer });
+    if (fate === 'early' || fate === 'unproven') {
+      if (this.#deps.lapsed.has(peer)) this.unkept.add(peer);
+      else (fate === 'early' ? this.parked : this.unproven).push({ received, peer });
+    }
     if (fate !== 'merge') return { status: fate === 'early' ? 'parked' : fate, stamp: accepted };
     this.#deps.hlc.observe(write.version);
     this.#deps.hlc.observe(accepted);

@@ -70,6 +70,8 @@ export interface FeedMove {
   readonly joins: Frontier | undefined;
   /** What else is reached where that is joined. */
   readonly reached?: Reach | undefined;
+  /** Of an exchange: the peer's lapse, if any, from before it began; it is made good where that is the same still. */
+  readonly lapse?: Uint8Array | undefined;
 }
 
 export interface WriteOutcome {
