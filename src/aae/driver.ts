@@ -170,7 +170,7 @@ export class Driver {
     const { store, digests } = this.#deps;
     return store.read(async (snapshot) => {
       const page = new WritesPage(snapshot, frameBytesAim / 2, first);
-      const view = new RangeView(snapshot, digests, this.#prints);
+      const view = new RangeView(snapshot, digests, this.#prints, this.#asOf);
       const stands = (push: PushItem): Promise<boolean> =>
         push.kind === 'write' ? isHeld(snapshot, push.key, push.head) : Promise.resolve(true);
       let full = false;
@@ -214,7 +214,7 @@ export class Driver {
       await clock.sleep(0); // a long comparison lets others have a turn
       this.#breathed = clock.monotonic();
     }
-    return store.read((snapshot) => look(new RangeView(snapshot, digests, this.#prints)));
+    return store.read((snapshot) => look(new RangeView(snapshot, digests, this.#prints, this.#asOf)));
   }
 
   /** Adds to the report; `converged` replaces. */

@@ -3,7 +3,9 @@ import { decodeEntry, type Entry } from '../core/entry.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { parseKey } from '../core/key.ts';
 import { countOf, type Sum } from '../core/sum.ts';
+import { type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { unhidden } from '../replica/candidates.ts';
 import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
 import { scan } from '../store/scan.ts';
 import { type Snapshot } from '../store/store.ts';
@@ -43,11 +45,14 @@ export class RangeView {
   readonly #snapshot: Snapshot;
   readonly #digests: MeshDigests;
   readonly #prints: Fingerprints;
+  readonly #floor: Stamp;
 
-  constructor(snapshot: Snapshot, digests: MeshDigests, prints: Fingerprints) {
+  /** `floor`: the driver's. What a greater write below it hides is counted in sums, as it is stored, but neither told nor sent. */
+  constructor(snapshot: Snapshot, digests: MeshDigests, prints: Fingerprints, floor: Stamp) {
     this.#snapshot = snapshot;
     this.#digests = digests;
     this.#prints = prints;
+    this.#floor = floor;
   }
 
   /** What is held in each part of a span that the peer took apart. */
@@ -75,10 +80,10 @@ export class RangeView {
     return { start: range.start, parts: sums.map((part, i) => ({ end: ends[i] ?? null, fingerprint: this.#prints.of(part) })) };
   }
 
-  /** The salted ids of all writes in the range, with what they stand for, in order of keys. */
+  /** The salted ids of all writes in the range but for what is hidden, with what they stand for, in order of keys. */
   async *writes(range: KeyRange): AsyncGenerator<{ key: Key; entry: Entry; ids: readonly string[] }> {
     for await (const row of scan(this.#snapshot, tableKeys(tables.head, range))) {
-      const entry = decodeEntry(row.value);
+      const entry = unhidden(decodeEntry(row.value), this.#floor);
       yield { key: parseKey(keyWithin(row.key)), entry, ids: entry.map((head) => this.#prints.idOf(head.id)) };
     }
   }

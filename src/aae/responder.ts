@@ -9,7 +9,7 @@ import { type MeshDigests } from '../crypto/mesh.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { type BatchResult } from '../replica/slot.ts';
 import { decodeWrites } from '../replica/wire.ts';
-import { type Store } from '../store/store.ts';
+import { type Snapshot, type Store } from '../store/store.ts';
 import { compareParts, isOrdered } from './diff.ts';
 import { Fingerprints, joinIds, splitIds } from './fingerprint.ts';
 import { decodeRequest, encodeAnswer, frameBytesAim, protocolError } from './frame.ts';
@@ -60,9 +60,10 @@ export class Responder {
     const asOf = parseStamp(request.header.floor);
     const taken = await takeIn(this.#deps.sink, decodeWrites(ask.writes, digests), toHex(request.header.clusterId), asOf);
     const prints = new Fingerprints(digests, request.header.nonce);
-    const found = await this.#look(ask, prints);
-    const { writes, wantsDone, fetchNext } = await this.#send(ask, prints, frameBytesAim - found.bytes);
-    const scopeFingerprint = ask.closing === 'final' && fetchNext === null ? await this.#scope(ask.scope, prints) : new Uint8Array(0);
+    const view = (snapshot: Snapshot): RangeView => new RangeView(snapshot, digests, prints, asOf);
+    const found = await this.#look(ask, prints, view);
+    const { writes, wantsDone, fetchNext } = await this.#send(ask, view, frameBytesAim - found.bytes);
+    const scopeFingerprint = ask.closing === 'final' && fetchNext === null ? await this.#scope(ask.scope, prints, view) : new Uint8Array(0);
     const { looked, spans, ids, offers, gaps } = found;
     const { applied, parked } = taken;
     const reply = { looked, spans, ids, offers, gaps, writes, wantsDone, fetchNext, applied, parked, scopeFingerprint };
@@ -70,8 +71,8 @@ export class Responder {
   }
 
   /** Compares spans until all are done or the answer is full. */
-  async #look(ask: Ask, prints: Fingerprints): Promise<Findings> {
-    const { store, digests, clock } = this.#deps;
+  async #look(ask: Ask, prints: Fingerprints, view: Viewing): Promise<Findings> {
+    const { store, clock } = this.#deps;
     const findings = new Findings();
     const started = clock.monotonic();
     let breathed = started;
@@ -83,7 +84,7 @@ export class Responder {
         await clock.sleep(0);
         breathed = clock.monotonic();
       }
-      await store.read((snapshot) => lookAtSpan(new RangeView(snapshot, digests, prints), span, { prints, fineness }, findings));
+      await store.read((snapshot) => lookAtSpan(view(snapshot), span, { prints, fineness }, findings));
       findings.looked += 1;
     }
     return findings;
@@ -91,15 +92,15 @@ export class Responder {
 
   async #send(
     ask: Ask,
-    prints: Fingerprints,
+    viewing: Viewing,
     roomBytes: number,
   ): Promise<{ writes: Uint8Array; wantsDone: number; fetchNext: Uint8Array | null }> {
-    const { store, digests } = this.#deps;
+    const { store } = this.#deps;
     if (ask.wants.length === 0 && ask.fetch === undefined) return { writes: new Uint8Array(0), wantsDone: 0, fetchNext: null };
     return store.read(async (snapshot) => {
       const alone = ask.spans.length === 0;
       const page = new WritesPage(snapshot, roomBytes - answerReserveBytes, alone ? 'always fits' : 'must fit');
-      const view = new RangeView(snapshot, digests, prints);
+      const view = viewing(snapshot);
       const wantsDone = await fillFromWants(page, view, ask.wants);
       const all = wantsDone === ask.wants.length;
       const fetchNext = ask.fetch === undefined ? null : all ? await fillFromRange(page, view, ask.fetch) : ask.fetch.start;
@@ -107,11 +108,13 @@ export class Responder {
     });
   }
 
-  #scope(scope: KeyRange, prints: Fingerprints): Promise<Uint8Array> {
-    const { store, digests } = this.#deps;
-    return store.read(async (snapshot) => prints.ofScope(await new RangeView(snapshot, digests, prints).sum(scope)));
+  #scope(scope: KeyRange, prints: Fingerprints, view: Viewing): Promise<Uint8Array> {
+    return this.#deps.store.read(async (snapshot) => prints.ofScope(await view(snapshot).sum(scope)));
   }
 }
+
+/** What this exchange sees of a snapshot. */
+type Viewing = (snapshot: Snapshot) => RangeView;
 
 class Findings {
   looked = 0;

@@ -26,25 +26,31 @@ export interface Head {
   readonly record: Uint8Array | undefined;
 }
 
-/** What a cluster holds for a key: the greatest write of each leaf grant, greatest first. Never empty. */
+/** What a cluster holds for a key: its candidates, of each leaf grant at most one, greatest first. Never empty. */
 export type Entry = readonly Head[];
 
+/**
+ * Whether the chain of the first is part of that of the second, or is the same: what was written under the first stands wherever what was written
+ * under the second does. A partial order that never changes.
+ */
+export type Covers = (over: GrantId, under: GrantId) => boolean;
+
 export type MergeResult =
-  | { readonly kind: 'applied'; readonly entry: Entry; readonly replaced: Head | undefined }
+  | { readonly kind: 'applied'; readonly entry: Entry; readonly replaced: readonly Head[] }
   | { readonly kind: 'duplicate' }
   | { readonly kind: 'dominated'; readonly by: Head };
 
-/** Takes one write into an entry: per leaf grant the greater stays. Commutative, associative, idempotent. */
-export function mergeHead(entry: Entry | undefined, head: Head): MergeResult {
-  const same = entry?.find((candidate) => equalBytes(candidate.leaf, head.leaf));
-  if (same !== undefined) {
-    const order = compareWrites(same, head);
+/** Takes one write into an entry: what a greater one covers goes. Commutative, associative, idempotent. */
+export function mergeHead(entry: Entry | undefined, head: Head, covers: Covers = equalBytes): MergeResult {
+  const kept: Head[] = [];
+  const replaced: Head[] = [];
+  for (const candidate of entry ?? []) {
+    const order = compareWrites(candidate, head);
     if (order === 0) return { kind: 'duplicate' };
-    if (order > 0) return { kind: 'dominated', by: same };
+    if (order > 0 && covers(candidate.leaf, head.leaf)) return { kind: 'dominated', by: candidate };
+    (order < 0 && covers(head.leaf, candidate.leaf) ? replaced : kept).push(candidate);
   }
-  const kept = (entry ?? []).filter((candidate) => candidate !== same);
-  const merged = [...kept, head].sort((a, b) => compareWrites(b, a));
-  return { kind: 'applied', entry: merged, replaced: same };
+  return { kind: 'applied', entry: [...kept, head].sort((a, b) => compareWrites(b, a)), replaced };
 }
 
 /** The write that readers see: the greatest. Undefined where it is a tombstone or has expired at `nowMs`. */

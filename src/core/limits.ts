@@ -32,8 +32,16 @@ export const limits = {
   candidatesMax: 32,
   /** That it holds at all: the least of more give way. */
   candidatesKeptMax: 128,
+  /** Candidates of a key up to which the small value of one more lies in its entry; with more, in a row of its own. */
+  inlineCandidatesMax: 8,
   /** Of one peer, in a granted mesh, that wait for the clock or for their grants: another's must find room. */
   parkedOfPeerMax: 1_000,
+  /** One write more may begin below it. */
+  parkedOfPeerBytesMax: 6_291_456,
+  /** How long a write waits for its grants. */
+  unprovenMsMax: 600_000,
+  /** Peers of whose waiting writes some were given up. */
+  lapsedPeersMax: 2_000,
   ttlMsMax: 315_360_000_000,
   /** Clusters of one mesh. */
   membersMax: 1_000,

@@ -10,6 +10,8 @@ import { type Answer } from './shell.ts';
 export interface Readings {
   entries(): Promise<{ entries: number; bytes: number }>;
   parked(): Promise<{ writes: number; bytes: number }>;
+  /** Peers of whose waiting writes some were given up. */
+  lapsed(): Promise<number>;
   /** The clock's last stamp less the wall clock. */
   clockAheadMs(): number;
   storeAvailable(): boolean;
@@ -121,8 +123,13 @@ export class Metrics {
   #gauges(readings: Readings): void {
     this.#gauge('entries', 'Candidate writes held, tombstones included', async () => (await readings.entries()).entries);
     this.#gauge('entry_bytes', 'Bytes of their keys and values', async () => (await readings.entries()).bytes);
-    this.#gauge('parked_writes', 'Writes of peers that wait for the clock to reach them', async () => (await readings.parked()).writes);
+    this.#gauge(
+      'parked_writes',
+      'Writes of peers that wait for the clock to reach them, or for their grants',
+      async () => (await readings.parked()).writes,
+    );
     this.#gauge('parked_bytes', 'Bytes of their keys and values', async () => (await readings.parked()).bytes);
+    this.#gauge('lapsed_peers', 'Peers whose waiting writes were given up, until an exchange has made it good', () => readings.lapsed());
     this.#gauge('store_available', '1 while the store answers', () => Promise.resolve(readings.storeAvailable() ? 1 : 0));
     this.#gauge('store_retries', 'Runs of transactions made again for a conflict, or because the store asked for it, since the start', () =>
       Promise.resolve(readings.storeRetries()),

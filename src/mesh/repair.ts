@@ -13,7 +13,7 @@ import { type Statement } from './statement.ts';
 import { cursorPastAll, type Upstream } from './upstream.ts';
 
 export interface RepairDeps extends Omit<DriverDeps, 'sink'> {
-  readonly replica: Pick<Replica, 'receive' | 'receivePage' | 'frontier'>;
+  readonly replica: Pick<Replica, 'receive' | 'receivePage' | 'frontier' | 'lapse'>;
   readonly log: Log;
   readonly state: () => Promise<Statement>;
   /** Rejects where nothing may be taken from the peer. */
@@ -38,7 +38,7 @@ export async function repair(
 ): Promise<PullReport> {
   const { replica, clock, log } = deps;
   try {
-    const [before, statement] = await Promise.all([replica.frontier(), deps.state()]);
+    const [before, statement, lapse] = await Promise.all([replica.frontier(), deps.state(), replica.lapse(toHex(peerId))]);
     const ask = { waitMs: 0, cursor: cursorPastAll, frontier: before, statement };
     const { end, statement: begun } = await upstream.page(ask, signal);
     const reached = await deps.hear(peerId, begun);
@@ -53,7 +53,7 @@ export async function repair(
     await deps.hear(peerId, (await upstream.page(ask, signal)).statement);
     // What was missed may have given way to something that did not come: then not all that the frontier covers is here.
     if (report.parked === 0 && report.missed === 0 && end !== undefined)
-      await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, joins: end, reached });
+      await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, joins: end, reached, lapse });
     if (sink.defects > 0)
       log.error({ peer: toHex(peerId), defects: sink.defects, keys: sink.keys }, 'an exchange repaired what the feed should have brought');
     health.defects += sink.defects;

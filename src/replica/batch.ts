@@ -1,6 +1,6 @@
 import { emptyBytes, equalBytes, toLatin1 } from '../core/bytes.ts';
 import { assert, GkvError } from '../core/errors.ts';
-import { decodeEntry, mergeHead, visibleHead, type Entry, type Head } from '../core/entry.ts';
+import { decodeEntry, visibleHead, type Entry, type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { compareStamps, physicalMsOf, stampToHex, type Stamp } from '../core/stamp.ts';
@@ -9,6 +9,7 @@ import { sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { isFinal } from '../grant/known.ts';
 import { type Row, type Transaction } from '../store/store.ts';
+import { isSettledAgainst, takeCandidate } from './candidates.ts';
 import { headKey, valueKey } from './change.ts';
 import { peerEnded } from './ended.ts';
 import { type HybridClock } from './clock.ts';
@@ -37,6 +38,8 @@ export interface BatchDecision {
   readonly parked: readonly FromPeer[];
   /** Those whose authority is not known yet. */
   readonly unproven: readonly FromPeer[];
+  /** Peers that have lapsed, and of which something that must wait came and was not kept. */
+  readonly unkept: ReadonlySet<string>;
 }
 
 interface EntryState {
@@ -54,6 +57,8 @@ export interface DecideDeps {
   readonly parkRoom: number;
   /** Peers, in hex, of which nothing is taken in any more. */
   readonly ended: ReadonlySet<string>;
+  /** Peers, in hex, of which nothing is kept that must wait. */
+  readonly lapsed: ReadonlySet<string>;
   /** In a granted mesh, of each peer: how many more of its writes may wait. */
   readonly peerRoom: ReadonlyMap<string, number>;
   /** Of a granted mesh, with all that is known as of the transaction's read. */
@@ -87,8 +92,8 @@ export function decideBatch(submissions: readonly Submission[], states: Map<stri
   const batch = new Batch(states, deps);
   const results = submissions.map((submission) => batch.take(submission));
   batch.sign();
-  const { parked, unproven } = batch;
-  return { results, changes: batch.changes(), values: batch.values(), parked, unproven };
+  const { parked, unproven, unkept } = batch;
+  return { results, changes: batch.changes(), values: batch.values(), parked, unproven, unkept };
 }
 
 /** What becomes of a received write before it is merged. */
@@ -106,6 +111,7 @@ interface Unsigned {
 class Batch {
   readonly parked: FromPeer[] = [];
   readonly unproven: FromPeer[] = [];
+  readonly unkept = new Set<string>();
   readonly #unsigned: Unsigned[] = [];
   /** Writes that were merged and whose values get rows of their own; some are overwritten by later ones of the batch. */
   readonly #large = new Map<Head, Write>();
@@ -122,7 +128,8 @@ class Batch {
     if (submission.kind === 'received') {
       if (this.#deps.ended.has(submission.peer)) return peerEnded(submission.peer);
       const fates = submission.writes.map((received, i) => this.#fateOf(received, submission.proofs?.[i]));
-      const waiting = fates.filter((fate) => fate === 'early' || fate === 'unproven').length;
+      const isKept = !this.#deps.lapsed.has(submission.peer);
+      const waiting = isKept ? fates.filter((fate) => fate === 'early' || fate === 'unproven').length : 0;
       if (this.parked.length + this.unproven.length + waiting > this.#deps.parkRoom) return parkingFull();
       if (waiting > this.#peerRoom(submission.peer)) return peerParkingFull(submission.peer);
       return submission.writes.map((received, i) => this.#takeReceived(received, fates[i] ?? 'denied', submission));
@@ -142,7 +149,7 @@ class Batch {
     const blocks = guard.sign(standing.map(({ head }) => head.id));
     for (const [i, { state, write, head }] of standing.entries()) {
       const signed = { ...write, signature: blocks[i] ?? signatureEmpty };
-      const sealed = { ...head, record: inlineRecord(signed) };
+      const sealed = { ...head, record: inlineRecord(signed, (state.entry?.length ?? 1) - 1) };
       state.entry = state.entry?.map((each) => (each === head ? sealed : each));
       if (sealed.record === undefined) this.#large.set(sealed, signed);
     }
@@ -189,8 +196,8 @@ class Batch {
   #takeLocal(op: WriteOp): BatchResult {
     const write = this.#make(op);
     const { version } = write;
-    this.#merge(this.#state(op.key), write, headOf(write, this.#deps.digests.writeId(bodyOf(write)), version));
-    return { status: 'applied', stamp: version };
+    const head = headOf(write, this.#deps.digests.writeId(bodyOf(write)), version);
+    return { status: this.#merge(this.#state(op.key), write, head), stamp: version };
   }
 
   /** All or none. The versions of those that are refused are lost. */
@@ -204,10 +211,10 @@ class Batch {
     }
     return writes.map((write) => {
       const state = this.#state(write.key);
-      const head = { ...headOf(write, this.#deps.digests.writeId(bodyOf(write)), write.version), record: undefined };
-      const merged = mergeHead(state.entry, head);
-      assert(merged.kind === 'applied', 'a version that is minted here is greater than all that are here');
-      state.entry = merged.entry.slice(0, limits.candidatesKeptMax);
+      const head = headOf(write, this.#deps.digests.writeId(bodyOf(write)), write.version);
+      const taken = takeCandidate(state.entry, head, guard);
+      assert(taken.kind === 'applied', 'a version that is minted here is greater than all that are here');
+      state.entry = taken.entry;
       this.#unsigned.push({ state, write, head });
       return { status: 'applied', stamp: write.version };
     });
@@ -232,21 +239,26 @@ class Batch {
 
   #takeReceived(received: ReceivedWrite, fate: Fate, { peer, standing, asOf }: Received): BatchResult {
     const { write, id, accepted } = received;
-    if (fate === 'early') this.parked.push({ received, peer });
-    if (fate === 'unproven') this.unproven.push({ received, peer });
+    if (fate === 'early' || fate === 'unproven') {
+      if (this.#deps.lapsed.has(peer)) this.unkept.add(peer);
+      else (fate === 'early' ? this.parked : this.unproven).push({ received, peer });
+    }
     if (fate !== 'merge') return { status: fate === 'early' ? 'parked' : fate, stamp: accepted };
     this.#deps.hlc.observe(write.version);
     this.#deps.hlc.observe(accepted);
     const state = this.#state(write.key);
-    if (this.#isBelowFloor(state, write, standing, asOf)) return { status: 'below_floor', stamp: accepted };
-    return { status: this.#merge(state, write, headOf(write, id, accepted)), stamp: accepted };
+    const head = headOf(write, id, accepted);
+    const status = this.#statusBelowFloor(state, head, standing, asOf) ?? this.#merge(state, write, head);
+    return { status, stamp: accepted };
   }
 
-  /** Below the floor every member had it, so what is not here was taken away, and must not come back. */
-  #isBelowFloor({ entry }: EntryState, write: Write, standing: Standing, asOf: Stamp): boolean {
-    const { floor } = this.#deps;
-    if (compareStamps(write.version, floor) >= 0 || entry?.some(({ leaf }) => equalBytes(leaf, write.leaf)) === true) return false;
-    return standing === 'plain' || compareStamps(asOf, floor) < 0 || isGone(write, floor);
+  /** Below the floor every member had it, so what is not here was taken away, and must not come back. Undefined: it may be merged. */
+  #statusBelowFloor({ entry }: EntryState, head: Head, standing: Standing, asOf: Stamp): 'dominated' | 'below_floor' | undefined {
+    const { floor, guard } = this.#deps;
+    if (compareStamps(head.version, floor) >= 0 || entry?.some(({ id }) => equalBytes(id, head.id)) === true) return undefined;
+    if (isSettledAgainst(entry, head, floor, guard)) return 'dominated';
+    if (entry?.some(({ leaf }) => equalBytes(leaf, head.leaf)) === true) return undefined;
+    return standing === 'plain' || compareStamps(asOf, floor) < 0 || isGone(head, floor) ? 'below_floor' : undefined;
   }
 
   /** Too far ahead of our wall clock to be taken in. */
@@ -255,12 +267,11 @@ class Batch {
     return physicalMsOf(write.version) > latestMs || physicalMsOf(accepted) > latestMs;
   }
 
-  #merge(state: EntryState, write: Write, head: Head): BatchResult['status'] {
-    const merged = mergeHead(state.entry, head);
-    if (merged.kind !== 'applied') return merged.kind;
-    const kept = merged.entry.slice(0, limits.candidatesKeptMax);
-    if (!kept.includes(head)) return 'dominated';
-    state.entry = kept;
+  #merge(state: EntryState, write: Write, bare: Head): BatchResult['status'] {
+    const head = { ...bare, record: inlineRecord(write, state.entry?.length ?? 0) };
+    const taken = takeCandidate(state.entry, head, this.#deps.guard);
+    if (taken.kind !== 'applied') return taken.kind;
+    state.entry = taken.entry;
     if (head.record === undefined) this.#large.set(head, write);
     return 'applied';
   }
@@ -285,10 +296,11 @@ export function bodyOf({ key, version, tombstone, expiresAt, leaf, value }: Omit
   return { key, version, tombstone, expiresAt, leaf, valueLength: value.length, valueDigest: sha256(value) };
 }
 
+/** Without its record. */
 function headOf(write: Write, id: Head['id'], accepted: Stamp): Head {
   const { version, tombstone, expiresAt, leaf } = write;
   const length = write.key.length + write.value.length;
-  return { version, id, tombstone, expiresAt, leaf, length, accepted, position: undefined, record: inlineRecord(write) };
+  return { version, id, tombstone, expiresAt, leaf, length, accepted, position: undefined, record: undefined };
 }
 
 function meets(expected: Expected, visible: Head | undefined): boolean {

@@ -1,26 +1,38 @@
-import { writeU64 } from '../core/bytes.ts';
+import { toLatin1, writeU64 } from '../core/bytes.ts';
 import { decodeEntry } from '../core/entry.ts';
 import { parseKey, successorKey, type Key } from '../core/key.ts';
+import { limits } from '../core/limits.ts';
 import { physicalMsOf, type Stamp } from '../core/stamp.ts';
 import { storeKey, tableRange, tables } from '../store/keyspace.ts';
 import { type Range, type Store, type Transaction } from '../store/store.ts';
+import { settled } from './candidates.ts';
 import { applyChanges, headKey } from './change.ts';
-import { isGone } from './floor.ts';
 import { type EntryChange, type Follower } from './follower.ts';
+import { type Guard } from './guard.ts';
+import { costOfChange } from './proposal.ts';
 
 /** Rows that one transaction looks at, and so what it takes away at the most. */
 const sliceRows = 200;
 
+/** Whose entries are collected, and what has to follow. */
+export interface Collecting {
+  readonly store: Store;
+  readonly followers: readonly Follower[];
+  /** Of a granted mesh. */
+  readonly guard: Guard | undefined;
+}
+
 /**
- * Takes tombstones and expired writes below `floor` away, each where it is alone, in transactions of their own. Returns how many. Every
- * cluster must do this with the same floor, which no clock may be behind: see SPEC.md.
+ * Takes away what the floor removes, in transactions of their own: candidates that a greater one hides, both below it, and tombstones and expired
+ * writes below it. Returns how many keys that changed. Every cluster must do this with the same floor, which no clock may be
+ * behind: see SPEC.md.
  */
-export async function collectBelow(store: Store, floor: Stamp, followers: readonly Follower[], signal: AbortSignal): Promise<number> {
+export async function collectBelow(collecting: Collecting, floor: Stamp, signal: AbortSignal): Promise<number> {
   let collected = 0;
   for (const { start, end } of rowsBelow(floor)) {
     for (let from: Uint8Array | undefined = start; from !== undefined && !signal.aborted;) {
       const left: Range = { start: from, end };
-      const slice = await store.transact((tx) => collectSlice(tx, left, floor, followers));
+      const slice = await collecting.store.transact((tx) => collectSlice(tx, left, floor, collecting));
       collected += slice.collected;
       from = slice.next;
     }
@@ -28,11 +40,12 @@ export async function collectBelow(store: Store, floor: Stamp, followers: readon
   return collected;
 }
 
-/** The rows of what may be collected: tombstones whose version, and writes whose expiry, is below the floor. */
+/** The rows of what may be collected: tombstones and rivals whose version, and writes whose expiry, is below the floor. */
 function rowsBelow(floor: Stamp): Range[] {
   const floorMs = Buffer.allocUnsafe(8);
   writeU64(floorMs, physicalMsOf(floor), 0);
   return [
+    { start: tableRange(tables.rival).start, end: storeKey(tables.rival, floor) },
     { start: tableRange(tables.tombstone).start, end: storeKey(tables.tombstone, floor) },
     { start: tableRange(tables.expiry).start, end: storeKey(tables.expiry, floorMs) },
   ];
@@ -43,23 +56,31 @@ async function collectSlice(
   tx: Transaction,
   range: Range,
   floor: Stamp,
-  followers: readonly Follower[],
+  { followers, guard }: Collecting,
 ): Promise<{ collected: number; next: Uint8Array | undefined }> {
+  if (guard !== undefined) await guard.catchUp(tx); // in conflict with who ends a grant
   const rows = await tx.range(range, { limit: sliceRows, isolation: 'snapshot' });
-  const changes: EntryChange[] = [];
-  for (const { value } of rows) {
-    const change = await removal(tx, parseKey(value), floor);
-    if (change !== undefined) changes.push(change);
+  const changes = new Map<string, EntryChange>();
+  let last = rows.length < sliceRows ? undefined : rows.at(-1);
+  let cost = 0;
+  for (const row of rows) {
+    const key = parseKey(row.value); // of several rows, where several of its candidates are below the floor
+    const change = changes.has(toLatin1(key)) ? undefined : await removal(tx, key, floor, guard);
+    if (change === undefined) continue;
+    changes.set(toLatin1(key), change);
+    cost += costOfChange(change);
+    if (cost < limits.commitCostMax / 2) continue;
+    last = row; // the others come with the next
+    break;
   }
-  await applyChanges(tx, changes, followers);
-  const last = rows.length < sliceRows ? undefined : rows.at(-1);
-  return { collected: changes.length, next: last === undefined ? undefined : successorKey(last.key) };
+  await applyChanges(tx, [...changes.values()], followers);
+  return { collected: changes.size, next: last === undefined ? undefined : successorKey(last.key) };
 }
 
-/** Undefined where the key has anything but one write that reads as absent since before the floor. */
-async function removal(tx: Transaction, key: Key, floor: Stamp): Promise<EntryChange | undefined> {
+/** Undefined where the floor removes nothing of the key. */
+async function removal(tx: Transaction, key: Key, floor: Stamp, guard: Guard | undefined): Promise<EntryChange | undefined> {
   const bytes = await tx.get(headKey(key));
   const before = bytes === undefined ? [] : decodeEntry(bytes);
-  const [only] = before;
-  return only !== undefined && before.length === 1 && isGone(only, floor) ? { key, before, after: undefined } : undefined;
+  const after = settled(before, floor, guard);
+  return after.length === before.length ? undefined : { key, before, after: after.length === 0 ? undefined : after };
 }

@@ -1,6 +1,6 @@
 import { storeKey, tables } from '../store/keyspace.ts';
 import { writeU64 } from '../core/bytes.ts';
-import { type Head } from '../core/entry.ts';
+import { type Entry, type Head } from '../core/entry.ts';
 import { gone } from './feed.ts';
 import { type Follower } from './follower.ts';
 
@@ -16,7 +16,17 @@ export function expiryRow(head: Head): Uint8Array {
   return storeKey(tables.expiry, at, head.id);
 }
 
-/** Keeps the rows by which collection finds tombstones and expired writes without reading the rest. */
+/** rival/<version 16><id 32> → key: a candidate that has lesser ones beside it, which go once it is below the floor. */
+export function rivalRow(head: Head): Uint8Array {
+  return storeKey(tables.rival, head.version, head.id);
+}
+
+/** Those of an entry that have such a row. */
+export function rivalsOf(entry: Entry | undefined): readonly Head[] {
+  return entry?.slice(0, -1) ?? [];
+}
+
+/** Keeps the rows by which collection finds what the floor removes without reading the rest. */
 export const collectionFollower: Follower = {
   prepare: (_tx, changes) =>
     Promise.resolve((tx) => {
@@ -25,6 +35,9 @@ export const collectionFollower: Follower = {
         for (const head of change.after ?? []) {
           if (head.position === undefined) for (const row of rowsOf(head)) tx.set(row, change.key);
         }
+        const [were, are] = [rivalsOf(change.before), rivalsOf(change.after)];
+        for (const head of were) if (!are.includes(head)) tx.clear(rivalRow(head));
+        for (const head of are) if (!were.includes(head)) tx.set(rivalRow(head), change.key);
       }
     }),
 };

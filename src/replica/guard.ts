@@ -107,10 +107,20 @@ export class Guard {
   }
 
   /** The nearer to the root first: what a delegate gives us, and may take away again, is of use only where nobody above gave as much. */
-  #links({ body }: Grant): number {
-    let links = 1;
-    for (let at = this.#ledger.known.grant(body.parent); at !== undefined; at = this.#ledger.known.grant(at.body.parent)) links += 1;
-    return links;
+  #links({ id }: Grant): number {
+    return [...this.#upwards(id)].length;
+  }
+
+  /** From a grant to the root's, so far as they are known. */
+  *#upwards(leaf: Uint8Array): Generator<Grant> {
+    for (let at = this.#ledger.known.grant(leaf); at !== undefined; at = this.#ledger.known.grant(at.body.parent)) yield at;
+  }
+
+  /** Whether all links of the one chain are links of the other: a grant has one parent, for good, so that the leaf of the one is among them. */
+  covers(over: GrantId, under: GrantId): boolean {
+    if (equalBytes(over, under)) return true;
+    for (const { id } of this.#upwards(under)) if (equalBytes(id, over)) return true;
+    return false;
   }
 
   /** Whether the chain of a grant does not stand, and never will again. One that is not known yet may. */

@@ -12,6 +12,7 @@ import { readFloor } from './floor.ts';
 import { type Follower } from './follower.ts';
 import { endedOf } from './ended.ts';
 import { refusalError, type Guard } from './guard.ts';
+import { lapsedOf, setLapsed } from './lapsed.ts';
 import { moveCursor } from './move.ts';
 import { parkRoom, parkWrites, peerRooms } from './park.ts';
 import { bytesOfSubmission, costOfSubmission, countOfSubmission, type Submission, type WriteOp } from './proposal.ts';
@@ -186,7 +187,9 @@ export class Ingest {
         settle(waiting, outcomes[index]);
       });
     } catch (error) {
-      await this.#failed(batch, error);
+      if (batch.length === 1 || !hasCode(error, 'transaction_too_large')) await this.#failed(batch, error);
+      // The entries that they write to are large: each has a commit of its own.
+      else for (const waiting of batch) await this.#commit([waiting], () => undefined);
     } finally {
       for (const waiting of batch) this.#underWay.delete(waiting);
     }
@@ -203,13 +206,15 @@ export class Ingest {
     if (record.batch === number) return splitResults(submissions, record.results, (op, index) => this.#deniedAgain(op, index));
     if (guard !== undefined) await guard.catchUp(tx);
     const peers = submissions.flatMap((submission) => (submission.kind === 'received' ? [submission.peer] : []));
-    const none = [0, stampZero, new Set<string>()] as const;
-    const [room, floor, ended] = peers.length > 0 ? await Promise.all([parkRoom(tx), readFloor(tx), endedOf(tx, peers)]) : none;
+    const none = [0, stampZero, new Set<string>(), new Set<string>()] as const;
+    const [room, floor, ended, lapsed] =
+      peers.length > 0 ? await Promise.all([parkRoom(tx), readFloor(tx), endedOf(tx, peers), lapsedOf(tx, peers)]) : none;
     const nowMs = clock.now();
     const peerRoom = guard === undefined ? new Map<string, number>() : await peerRooms(tx, peers);
-    const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, peerRoom, floor, ended, guard });
+    const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, peerRoom, floor, ended, lapsed, guard });
     await parkWrites(tx, decision.parked);
-    if (guard !== undefined) await parkUnproven(tx, decision.unproven);
+    if (guard !== undefined) await parkUnproven(tx, decision.unproven, nowMs);
+    for (const peer of decision.unkept) await setLapsed(tx, peer, nowMs);
     const outcomes = await this.#moved(tx, submissions, decision.results, nowMs);
     await applyChanges(tx, decision.changes, followers);
     for (const { key, value } of decision.values) tx.set(key, value);

@@ -6,6 +6,7 @@ import { type Transaction } from '../store/store.ts';
 import { readCursor, setCursor, type FeedCursor } from './cursor.ts';
 import { noteReached } from './ended.ts';
 import { joinFrontier } from './frontier.ts';
+import { clearLapse, readLapse } from './lapsed.ts';
 import { readParkedCount } from './park.ts';
 import { type FeedMove } from './proposal.ts';
 
@@ -15,6 +16,8 @@ import { type FeedMove } from './proposal.ts';
  *
  * While anything that the peer sent is parked its frontier is not joined: a parked write may have replaced others, which we never saw. No more is
  * joined than reaches as far ahead of our wall clock as writes may: no clock that is wrong, and no lie, makes us pass over writes for longer.
+ *
+ * Of a peer that has lapsed only what an exchange has shown is joined: what was given up of it comes by no feed again.
  */
 export async function moveCursor(
   tx: Transaction,
@@ -30,7 +33,9 @@ export async function moveCursor(
   if (move.joins === undefined) return true;
   const { writes } = await readParkedCount(tx, peer);
   if (writes > 0) return true;
+  if (move.cursor !== undefined && (await readLapse(tx, peer)) !== undefined) return true;
   await joinFrontier(tx, cappedFrontier(move.joins, makeStamp(nowMs + limits.futureMsMax, 0, noInstance)), own);
+  if (move.cursor === undefined) await clearLapse(tx, peer, move.lapse);
   if (move.reached !== undefined) await noteReached(tx, move.reached);
   return true;
 }

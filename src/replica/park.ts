@@ -1,9 +1,10 @@
-import { toHex } from '../core/bytes.ts';
+import { asBuffer, toHex } from '../core/bytes.ts';
+import { successorKey } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { compareStamps, stampBytes, type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { keyWithin, storeKey, tableRange, tables } from '../store/keyspace.ts';
-import { type Snapshot, type Transaction } from '../store/store.ts';
+import { storeLimits, type Snapshot, type Transaction } from '../store/store.ts';
 import { type FromPeer, type ReceivedWrite } from './proposal.ts';
 import { decodeWrites, encodeWrites } from './wire.ts';
 
@@ -30,8 +31,11 @@ function countKey(peer: string): Uint8Array {
 /** Of one peer, or of all. */
 export async function readParkedCount(snapshot: Snapshot, peer = ''): Promise<ParkedCount> {
   const bytes = await snapshot.get(countKey(peer));
-  if (bytes === undefined) return { writes: 0, bytes: 0 };
-  const view = Buffer.from(bytes);
+  return bytes === undefined ? nothing : countOf(bytes);
+}
+
+function countOf(bytes: Uint8Array): ParkedCount {
+  const view = asBuffer(bytes);
   return { writes: view.readUInt32BE(0), bytes: view.readUInt32BE(4) };
 }
 
@@ -75,7 +79,19 @@ export async function parkRoom(tx: Transaction): Promise<number> {
 export async function peerRooms(tx: Transaction, peers: Iterable<string>): Promise<ReadonlyMap<string, number>> {
   const names = [...new Set(peers)];
   const counts = await Promise.all(names.map((peer) => readParkedCount(tx, peer)));
-  return new Map(names.map((peer, i) => [peer, limits.parkedOfPeerMax - (counts[i]?.writes ?? 0)]));
+  const roomBeside = ({ writes, bytes }: ParkedCount): number =>
+    bytes >= limits.parkedOfPeerBytesMax ? 0 : limits.parkedOfPeerMax - writes;
+  return new Map(names.map((peer, i) => [peer, roomBeside(counts[i] ?? nothing)]));
+}
+
+const nothing: ParkedCount = { writes: 0, bytes: 0 };
+
+/** The peer that takes the greatest part of what may wait; undefined where nothing does. */
+export async function heaviestPeer(snapshot: Snapshot): Promise<string | undefined> {
+  const partOf = ({ writes, bytes }: ParkedCount): number => Math.max(writes / limits.parkedWritesMax, bytes / limits.parkedBytesMax);
+  const rows = await snapshot.range(tableRange(tables.parkedCount), { limit: storeLimits.rowsMax });
+  const counts = rows.map(({ key, value }) => ({ peer: Buffer.from(keyWithin(key)).toString(), part: partOf(countOf(value)) }));
+  return counts.filter(({ peer }) => peer !== '').sort((a, b) => b.part - a.part)[0]?.peer;
 }
 
 /** Parks the writes, for which there must be room. Those that are parked already are no change. */
@@ -84,7 +100,12 @@ export function parkWrites(tx: Transaction, parked: readonly FromPeer[]): Promis
 }
 
 /** Sets the row of each write that waits, and counts it. One that is there already is no change. */
-export async function addWaiting(tx: Transaction, waiting: readonly FromPeer[], rowOf: (from: FromPeer) => Uint8Array): Promise<void> {
+export async function addWaiting(
+  tx: Transaction,
+  waiting: readonly FromPeer[],
+  rowOf: (from: FromPeer) => Uint8Array,
+  valueOf: (received: ReceivedWrite) => Uint8Array = (received) => encodeWrites([received]),
+): Promise<void> {
   const rows = new Map<string, FromPeer & { readonly row: Uint8Array }>();
   for (const from of waiting) {
     const row = rowOf(from);
@@ -94,7 +115,7 @@ export async function addWaiting(tx: Transaction, waiting: readonly FromPeer[], 
   await Promise.all(
     [...rows.values()].map(async ({ row, received, peer }) => {
       if ((await tx.get(row)) !== undefined) return;
-      const value = encodeWrites([received]);
+      const value = valueOf(received);
       changes.add(peer, 1, value.length);
       tx.set(row, value);
     }),
@@ -107,9 +128,15 @@ function dueOf({ write, accepted }: ReceivedWrite): Stamp {
   return compareStamps(write.version, accepted) > 0 ? write.version : accepted;
 }
 
-/** Parked writes in the order in which they come due. */
-export async function listParked(snapshot: Snapshot, digests: MeshDigests, limit: number): Promise<ParkedWrite[]> {
-  const rows = await snapshot.range(tableRange(tables.parked), { limit });
+/** Parked writes in the order in which they come due, from behind a row on. */
+export async function listParked(
+  snapshot: Snapshot,
+  digests: MeshDigests,
+  after: Uint8Array | undefined,
+  limit: number,
+): Promise<ParkedWrite[]> {
+  const { start, end } = tableRange(tables.parked);
+  const rows = await snapshot.range({ start: after === undefined ? start : successorKey(after), end }, { limit });
   return rows.flatMap(({ key, value }) => {
     const peer = peerOf(key);
     return decodeWrites(value, digests).map((received) => ({ received, peer, row: key }));

@@ -5,6 +5,7 @@ import { stampZero, type Stamp } from '../core/stamp.ts';
 import { type Write, type WriteId } from '../core/write.ts';
 import { type FeedCursor } from './cursor.ts';
 import { type Reach } from './ended.ts';
+import { type EntryChange } from './follower.ts';
 
 /** What must be there for a write to be made; checked in its transaction, in this cluster alone. */
 export type Expected = { readonly kind: 'any' } | { readonly kind: 'absent' } | { readonly kind: 'version'; readonly version: Stamp };
@@ -69,6 +70,8 @@ export interface FeedMove {
   readonly joins: Frontier | undefined;
   /** What else is reached where that is joined. */
   readonly reached?: Reach | undefined;
+  /** Of an exchange: the peer's lapse, if any, from before it began; it is made good where that is the same still. */
+  readonly lapse?: Uint8Array | undefined;
 }
 
 export interface WriteOutcome {
@@ -109,9 +112,18 @@ export function keysOfSubmission(submission: Submission): readonly Key[] {
 const costPerKeyByte = 64;
 
 /** What a write costs by its key alone. */
-export function costOfKey(key: Key): number {
+function costOfKey(key: Key): number {
   return costPerKeyByte * key.length;
 }
+
+/** What an entry costs that is written anew: its heads, and the rows of those that go. */
+export function costOfChange({ key, before = [], after = [] }: EntryChange): number {
+  const written = after.reduce((bytes, { record }) => bytes + headCost + (record?.length ?? 0), 0);
+  return written + costOfKey(key) * Math.max(1, before.length - after.length);
+}
+
+/** About what a head takes in its entry without its record. */
+const headCost = 128;
 
 /** What a submission costs of `limits.commitCostMax`. */
 export function costOfSubmission(submission: Submission): number {

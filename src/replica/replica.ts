@@ -4,7 +4,7 @@ import { type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
-import { makeStamp, physicalMsOf, stampZero, type InstanceId, type Stamp } from '../core/stamp.ts';
+import { makeStamp, stampZero, type InstanceId, type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store } from '../store/store.ts';
 import { HybridClock } from './clock.ts';
@@ -21,7 +21,8 @@ import { type Follower } from './follower.ts';
 import { lineageOf, type Lineage } from './lineage.ts';
 import { Ingest, type CommitObserver } from './ingest.ts';
 import { type Guard } from './guard.ts';
-import { clearWaiting, listParked, readParkedCount } from './park.ts';
+import { countLapsed, readLapse } from './lapsed.ts';
+import { readParkedCount } from './park.ts';
 import {
   bytesOfSubmission,
   partsOfWrites,
@@ -36,7 +37,7 @@ import { Reader, type ListQuery, type ListResult, type ReadResult } from './read
 import { type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
 import { sweepEnded } from './sweep.ts';
-import { listUnproven } from './unproven.ts';
+import { WaitingWrites, type GivenUp } from './waiting.ts';
 
 export interface ReplicaDeps {
   readonly store: Store;
@@ -54,6 +55,13 @@ export interface ReplicaDeps {
   readonly guard?: Guard | undefined;
 }
 
+/** What a look at a mesh's authority changed: writes that were judged, keys that were swept, and writes that were given up. */
+export interface Settled {
+  readonly judged: number;
+  readonly swept: number;
+  readonly givenUp: GivenUp;
+}
+
 /** One instance's hold on its cluster's data: writes through the one way in, reads, parked writes. */
 export class Replica {
   readonly hlc: HybridClock;
@@ -62,6 +70,7 @@ export class Replica {
   readonly #reader: Reader;
   readonly #coverWaits: CoverWaits;
   readonly #own: ClusterPart;
+  readonly #waiting: WaitingWrites;
   readonly #followers: readonly Follower[];
 
   private constructor(deps: ReplicaDeps, hlc: HybridClock, followers: readonly Follower[], held: HeldSlot) {
@@ -74,6 +83,7 @@ export class Replica {
     this.#coverWaits = new CoverWaits({ store, clock, frontier: () => this.frontier() });
     this.#own = clusterPartOf(makeStamp(0, 0, instanceOf(held.slot)));
     this.#ingest = new Ingest({ store, slots, instanceOf, own: this.#own, digests, hlc, clock, log, followers, observer, guard }, held);
+    this.#waiting = new WaitingWrites({ store, clock, digests, guard, receive: (writes, peer) => this.receive(writes, peer) });
   }
 
   /** Takes a slot, and starts above everything that was committed under it. */
@@ -136,13 +146,19 @@ export class Replica {
     return Promise.all(parts).then((results) => results.flat());
   }
 
-  /** In a granted mesh, once the signatures were looked at. */
-  #submit(submission: Extract<Submission, { kind: 'received' }>): Promise<readonly BatchResult[]> {
+  /** In a granted mesh, once the signatures were looked at. What is too large for one commit, as its keys have large entries, goes in halves. */
+  async #submit(submission: Extract<Submission, { kind: 'received' }>): Promise<readonly BatchResult[]> {
     const { guard } = this.#deps;
-    if (guard === undefined) return this.#ingest.submit(submission);
-    return Promise.all(submission.writes.map((received) => guard.prove(received))).then((proofs) =>
-      this.#ingest.submit({ ...submission, proofs }),
-    );
+    const { kind, peer, standing, asOf, writes } = submission;
+    const proofs = guard === undefined ? undefined : await Promise.all(writes.map((received) => guard.prove(received)));
+    try {
+      return await this.#ingest.submit(proofs === undefined ? submission : { ...submission, proofs });
+    } catch (error) {
+      if (writes.length < 2 || !hasCode(error, 'transaction_too_large')) throw error;
+      const half = writes.length >> 1;
+      const first = await this.#submit({ kind, peer, standing, asOf, writes: writes.slice(0, half) });
+      return [...first, ...(await this.#submit({ ...submission, writes: writes.slice(half) }))]; // the place moves at last
+    }
   }
 
   /**
@@ -217,76 +233,36 @@ export class Replica {
   }
 
   /** Takes in the parked writes that have come due. Returns how many. */
-  async retryParked(): Promise<number> {
-    const { store, clock, digests } = this.#deps;
-    const latestMs = clock.now() + limits.futureMsMax;
-    const parked = await store.read((snapshot) => listParked(snapshot, digests, limits.commitWritesMax));
-    const due = parked.filter(
-      ({ received }) => physicalMsOf(received.write.version) <= latestMs && physicalMsOf(received.accepted) <= latestMs,
-    );
-    let taken = 0;
-    for (const peer of new Set(due.map((each) => each.peer))) {
-      const ofPeer = due.filter((each) => each.peer === peer);
-      const results = await this.#receiveDue(ofPeer, peer);
-      if (results === undefined) continue;
-      const settled = ofPeer.filter((_, i) => results[i]?.status !== 'parked'); // the wall clock may have gone back in the meantime
-      await store.transact((tx) => clearWaiting(tx, settled));
-      taken += settled.length;
-    }
-    return taken;
+  retryParked(): Promise<number> {
+    return this.#waiting.retryParked();
   }
 
-  /** What follows from new records in a granted mesh: what waited for them is judged, and what lost its authority taken away. */
-  async settleAuthority(signal: AbortSignal): Promise<{ readonly judged: number; readonly swept: number }> {
+  /**
+   * What follows from new records in a granted mesh: what waited for them is judged, or given up where it waited for too long or takes others' room, and
+   * what lost its authority is taken away.
+   */
+  async settleAuthority(signal: AbortSignal): Promise<Settled> {
     const { store, guard } = this.#deps;
-    if (guard === undefined) return { judged: 0, swept: 0 };
+    if (guard === undefined) return { judged: 0, swept: 0, givenUp: new Map() };
     await guard.refresh();
-    const judged = await this.retryUnproven();
-    return { judged, swept: await sweepEnded(store, guard, this.#followers, signal) };
+    const relieved = await this.#waiting.relieve();
+    const { judged, givenUp } = await this.#waiting.retryUnproven();
+    return { judged, givenUp: new Map([...relieved, ...givenUp]), swept: await sweepEnded(store, guard, this.#followers, signal) };
   }
 
   /** Takes in the writes whose authority is known by now, or finally refuses them. Returns how many. */
   async retryUnproven(): Promise<number> {
-    const { store, digests, guard } = this.#deps;
-    let settled = 0;
-    for (let after: Uint8Array | undefined; guard !== undefined;) {
-      const from = after;
-      const page = await store.read((snapshot) => listUnproven(snapshot, digests, from, limits.commitWritesMax));
-      const proofs = await Promise.all(page.map(({ received }) => guard.prove(received)));
-      const known = page.filter((_, i) => proofs[i] !== 'grant unknown');
-      for (const peer of new Set(known.map((each) => each.peer))) {
-        const ofPeer = known.filter((each) => each.peer === peer);
-        await this.#receiveParked(ofPeer, peer);
-        await store.transact((tx) => clearWaiting(tx, ofPeer));
-        settled += ofPeer.length;
-      }
-      after = page.at(-1)?.row;
-      if (page.length < limits.commitWritesMax) break;
-    }
-    return settled;
+    return (await this.#waiting.retryUnproven()).judged;
   }
 
-  /** Undefined where those of this peer have no room to wait for their grants: others do not wait for it. */
-  async #receiveDue(parked: readonly { readonly received: ReceivedWrite }[], peer: string): Promise<readonly BatchResult[] | undefined> {
-    try {
-      return await this.#receiveParked(parked, peer);
-    } catch (error) {
-      if (this.#deps.guard !== undefined && hasCode(error, 'unavailable')) return undefined;
-      throw error;
-    }
+  /** Of a peer, in hex, that has lapsed, its mark; undefined: what it claims holds. */
+  lapse(peer: string): Promise<Uint8Array | undefined> {
+    return this.#deps.store.read((snapshot) => readLapse(snapshot, peer));
   }
 
-  /** Of a peer that was removed in the meantime nothing is taken in, and nothing kept. */
-  async #receiveParked(parked: readonly { readonly received: ReceivedWrite }[], peer: string): Promise<readonly BatchResult[]> {
-    try {
-      return await this.receive(
-        parked.map(({ received }) => received),
-        peer,
-      );
-    } catch (error) {
-      if (hasCode(error, 'must_bootstrap')) return [];
-      throw error;
-    }
+  /** Peers that have lapsed: some of what they sent was given up, and no exchange has made it good yet. */
+  lapsedCount(): Promise<number> {
+    return this.#deps.store.read(countLapsed);
   }
 
   parkedCount(): Promise<{ writes: number; bytes: number }> {
@@ -302,9 +278,10 @@ export class Replica {
     return this.#deps.store.transact((tx) => raiseFloor(tx, floor));
   }
 
-  /** Takes tombstones and expired writes below `floor` away. Returns how many. */
+  /** Takes away what `floor` removes. Returns of how many keys. */
   collect(floor: Stamp, signal: AbortSignal): Promise<number> {
-    return collectBelow(this.#deps.store, floor, this.#followers, signal);
+    const { store, guard } = this.#deps;
+    return collectBelow({ store, guard, followers: this.#followers }, floor, signal);
   }
 
   /** Commits what waits, and refuses what comes. */

@@ -7,7 +7,7 @@ import { type Range, type Snapshot, type Store, type Transaction } from '../stor
 import { applyChanges, headKey } from './change.ts';
 import { type EntryChange, type Follower } from './follower.ts';
 import { type Guard } from './guard.ts';
-import { costOfKey } from './proposal.ts';
+import { costOfChange } from './proposal.ts';
 
 /** Rows that one transaction looks at. */
 const sliceRows = 200;
@@ -53,8 +53,9 @@ async function sweepSlice(
     const before = bytes === undefined ? [] : decodeEntry(bytes);
     const after = before.filter(({ leaf }) => !guard.hasEnded(leaf));
     if (after.length === before.length) continue;
-    changes.push({ key, before, after: after.length === 0 ? undefined : after });
-    cost += costOfKey(key) * (before.length - after.length);
+    const change = { key, before, after: after.length === 0 ? undefined : after };
+    changes.push(change);
+    cost += costOfChange(change);
     if (cost < limits.commitCostMax / 2) continue;
     last = row; // the others come with the next
     break;

@@ -2,6 +2,7 @@ import { asBuffer } from '../core/bytes.ts';
 import { inlineBytesMax, type Head } from '../core/entry.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Key } from '../core/key.ts';
+import { limits } from '../core/limits.ts';
 import { type Write } from '../core/write.ts';
 import { type Snapshot } from '../store/store.ts';
 import { valueKey } from './change.ts';
@@ -14,8 +15,12 @@ export function valueRecord({ signature, value }: Write): Uint8Array {
   return record;
 }
 
-/** The record where it is small enough to be part of the head; undefined where it gets a row of its own. */
-export function inlineRecord(write: Write): Uint8Array | undefined {
+/**
+ * The record where it is small enough to be part of the head, and not many `others` are in the entry; undefined where it gets a row of its own. Who
+ * writes a key writes all its heads anew: many with values in them would be too large for a commit of many keys.
+ */
+export function inlineRecord(write: Write, others: number): Uint8Array | undefined {
+  if (others > limits.inlineCandidatesMax) return undefined;
   return write.signature.length + write.value.length <= inlineBytesMax ? valueRecord(write) : undefined;
 }
 

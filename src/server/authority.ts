@@ -46,7 +46,12 @@ export class StoreAuthority {
         runsOn: 'one',
         pauseMs: () => lookMs,
         work: async (_store, signal) => {
-          const { judged, swept } = await replica.settleAuthority(signal);
+          const { judged, swept, givenUp } = await replica.settleAuthority(signal);
+          for (const [peer, writes] of givenUp)
+            this.#log.error(
+              { peer, writes },
+              'writes whose grants nobody supplied were given up: nothing of that cluster is joined until an exchange is through',
+            );
           if (judged + swept > 0)
             this.#log.info({ judged, swept }, 'authority has changed: writes were judged, and keys lost what lost it');
         },

@@ -53,7 +53,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
   const metrics: Metrics = new Metrics(
     {
       entries: () => contentOf(store, digests),
-      parked: () => replica.parkedCount(),
+      ...{ parked: () => replica.parkedCount(), lapsed: () => replica.lapsedCount() },
       clockAheadMs: () => replica.hlc.aheadMs(),
       storeAvailable: () => opened.available(),
       storeRetries: () => opened.retries(),

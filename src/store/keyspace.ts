@@ -24,6 +24,8 @@ export const tables = {
   tombstone: 0x21,
   expiry: 0x22,
   feedTail: 0x23,
+  /** Candidates that have lesser ones beside them. */
+  rival: 0x24,
   bound: 0x30,
   sum: 0x31,
   treeState: 0x32,
@@ -31,8 +33,10 @@ export const tables = {
   parked: 0x40,
   /** Of all peers and, behind the peer's name, of one. */
   parkedCount: 0x41,
-  /** Writes whose authority is not known yet: id 32, and who sent it. */
+  /** Writes whose authority is not known yet: who sent it, and id 32. */
   unproven: 0x42,
+  /** Peers of whose waiting writes some were given up. */
+  lapsed: 0x43,
   frontier: 0x50,
   cursor: 0x51,
   floor: 0x52,

@@ -74,6 +74,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     parked: () => Promise.resolve({ writes: 2, bytes: 3 }),
     clockAheadMs: () => 1_500,
     storeAvailable: () => true,
+    lapsed: () => Promise.resolve(0),
     storeRetries: () => 0,
     faults: () => 0,
     peers: () => Promise.resolve([peer]),

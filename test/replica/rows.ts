@@ -4,7 +4,7 @@ import { toHex } from '../../src/core/bytes.ts';
 import { decodeEntry, encodePosition, inlineBytesMax } from '../../src/core/entry.ts';
 import { parseKey } from '../../src/core/key.ts';
 import { valueKey } from '../../src/replica/change.ts';
-import { expiryRow, tombstoneRow } from '../../src/replica/derived.ts';
+import { expiryRow, rivalRow, rivalsOf, tombstoneRow } from '../../src/replica/derived.ts';
 import { keyWithin, storeKey, tableRange, tables, type Table } from '../../src/store/keyspace.ts';
 import { scan } from '../../src/store/scan.ts';
 import { type Store } from '../../src/store/store.ts';
@@ -19,7 +19,7 @@ async function rows(store: Store, names: readonly Table[]): Promise<Map<string, 
 
 /** What is stored: 'content' are writes that every cluster must agree on; 'derived' the rows of values, feed, tombstones and expiries. */
 export async function rowsOf(store: Store, what: 'content' | 'derived'): Promise<Map<string, string>> {
-  if (what === 'derived') return rows(store, [tables.value, tables.leafValue, tables.feed, tables.tombstone, tables.expiry]);
+  if (what === 'derived') return rows(store, [tables.value, tables.leafValue, tables.feed, tables.tombstone, tables.expiry, tables.rival]);
   const content = await rows(store, [tables.value, tables.leafValue]);
   for (const [name, bytes] of await rows(store, [tables.head])) {
     const entry = decodeEntry(Buffer.from(bytes, 'hex'));
@@ -48,7 +48,9 @@ export async function expectedRows(store: Store, feedPartitions: 1 | 16 = 1): Pr
   for (const [name, bytes] of await rows(store, [tables.head])) {
     const key = parseKey(keyWithin(Buffer.from(name, 'hex')));
     const partition = feedPartitions === 1 ? 0 : (createHash('sha256').update(key).digest()[0] ?? 0) % feedPartitions;
-    for (const head of decodeEntry(Buffer.from(bytes, 'hex'))) {
+    const entry = decodeEntry(Buffer.from(bytes, 'hex'));
+    for (const head of rivalsOf(entry)) expected.set(toHex(rivalRow(head)), toHex(key));
+    for (const head of entry) {
       if (head.position === undefined) throw new Error('a stored head has its place');
       expected.set(
         toHex(storeKey(tables.feed, Uint8Array.of(partition), encodePosition(head.position))),

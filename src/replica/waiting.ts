@@ -1,0 +1,142 @@
+import { hasCode } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
+import { type Clock } from '../core/ports.ts';
+import { physicalMsOf } from '../core/stamp.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { type Store } from '../store/store.ts';
+import { type Guard } from './guard.ts';
+import { setLapsed } from './lapsed.ts';
+import { clearWaiting, heaviestPeer, listParked, readParkedCount, type ParkedWrite } from './park.ts';
+import { type ReceivedWrite } from './proposal.ts';
+import { type BatchResult } from './slot.ts';
+import { listUnproven } from './unproven.ts';
+
+export interface WaitingDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly digests: MeshDigests;
+  readonly guard: Guard | undefined;
+  /** As `Replica.receive`. */
+  readonly receive: (writes: readonly ReceivedWrite[], peer: string) => Promise<readonly BatchResult[]>;
+}
+
+/** How many writes were given up, by the peer, in hex, that sent them. */
+export type GivenUp = ReadonlyMap<string, number>;
+
+/** Above this part of what may wait, somebody has to go. */
+const crowdedPart = 0.9;
+
+/** What waits: writes that are ahead of our clock, and in a granted mesh those whose grants are not known yet. */
+export class WaitingWrites {
+  readonly #deps: WaitingDeps;
+
+  constructor(deps: WaitingDeps) {
+    this.#deps = deps;
+  }
+
+  /** Takes in those that have come due. Returns how many. */
+  async retryParked(): Promise<number> {
+    const { store, clock, digests } = this.#deps;
+    const latestMs = clock.now() + limits.futureMsMax;
+    let taken = 0;
+    for (let after: Uint8Array | undefined; ;) {
+      const from = after;
+      const page = await store.read((snapshot) => listParked(snapshot, digests, from, limits.commitWritesMax));
+      const due = page.filter(
+        ({ received }) => physicalMsOf(received.write.version) <= latestMs && physicalMsOf(received.accepted) <= latestMs,
+      );
+      for (const [peer, ofPeer] of byPeer(due)) taken += await this.#takeDue(ofPeer, peer);
+      after = page.at(-1)?.row;
+      if (due.length < limits.commitWritesMax) return taken; // they lie in the order in which they come due
+    }
+  }
+
+  /** Takes in, or finally refuses, those whose grants are known by now, and gives up those that have waited for too long. */
+  async retryUnproven(): Promise<{ readonly judged: number; readonly givenUp: GivenUp }> {
+    const { store, digests, guard, clock } = this.#deps;
+    const givenUp = new Map<string, number>();
+    let judged = 0;
+    for (let after: Uint8Array | undefined; guard !== undefined;) {
+      const from = after;
+      const page = await store.read((snapshot) => listUnproven(snapshot, digests, from, limits.commitWritesMax));
+      const proofs = await Promise.all(page.map(({ received }) => guard.prove(received)));
+      for (const [peer, ofPeer] of byPeer(page.filter((_, i) => proofs[i] !== 'grant unknown'))) {
+        await this.#receive(ofPeer, peer);
+        await store.transact((tx) => clearWaiting(tx, ofPeer));
+        judged += ofPeer.length;
+      }
+      const overdue = page.filter(({ sinceMs }, i) => proofs[i] === 'grant unknown' && clock.now() - sinceMs >= limits.unprovenMsMax);
+      for (const [peer, ofPeer] of byPeer(overdue)) await this.#giveUp(ofPeer, peer, givenUp);
+      after = page.at(-1)?.row;
+      if (page.length < limits.commitWritesMax) break;
+    }
+    return { judged, givenUp };
+  }
+
+  /** Where little room is left, in a granted mesh, all that waits of the peer that takes the most of it is given up: others find room. */
+  async relieve(): Promise<GivenUp> {
+    const { store, digests, guard } = this.#deps;
+    const givenUp = new Map<string, number>();
+    const peer =
+      guard === undefined
+        ? undefined
+        : await store.read(async (snapshot) => {
+            const { writes, bytes } = await readParkedCount(snapshot);
+            const isCrowded = writes >= crowdedPart * limits.parkedWritesMax || bytes >= crowdedPart * limits.parkedBytesMax;
+            return isCrowded ? heaviestPeer(snapshot) : undefined;
+          });
+    if (peer === undefined) return givenUp;
+    for (const list of [listUnproven, listParked]) {
+      for (let after: Uint8Array | undefined; ;) {
+        const from = after;
+        const page = await store.read((snapshot) => list(snapshot, digests, from, limits.commitWritesMax));
+        await this.#giveUp(page.filter((each) => each.peer === peer), peer, givenUp); // prettier-ignore
+        after = page.at(-1)?.row;
+        if (page.length < limits.commitWritesMax) break;
+      }
+    }
+    return givenUp;
+  }
+
+  /** From the same commit on nothing of the peer is joined but by an exchange. */
+  async #giveUp(waiting: readonly ParkedWrite[], peer: string, givenUp: Map<string, number>): Promise<void> {
+    const { store, clock } = this.#deps;
+    if (waiting.length === 0) return;
+    const isDone = await store.transact(async (tx) => {
+      if (!(await setLapsed(tx, peer, clock.now()))) return false;
+      await clearWaiting(tx, waiting);
+      return true;
+    });
+    if (isDone) givenUp.set(peer, (givenUp.get(peer) ?? 0) + waiting.length);
+  }
+
+  /** None where those of this peer have no room to wait for their grants: others do not wait for it. */
+  async #takeDue(due: readonly ParkedWrite[], peer: string): Promise<number> {
+    const { store, guard } = this.#deps;
+    try {
+      const results = await this.#receive(due, peer);
+      const settled = due.filter((_, i) => results[i]?.status !== 'parked'); // the wall clock may have gone back in the meantime
+      await store.transact((tx) => clearWaiting(tx, settled));
+      return settled.length;
+    } catch (error) {
+      if (guard !== undefined && hasCode(error, 'unavailable')) return 0;
+      throw error;
+    }
+  }
+
+  /** Of a peer that was removed in the meantime nothing is taken in, and nothing kept. */
+  async #receive(waiting: readonly ParkedWrite[], peer: string): Promise<readonly BatchResult[]> {
+    try {
+      return await this.#deps.receive(waiting.map(({ received }) => received), peer); // prettier-ignore
+    } catch (error) {
+      if (hasCode(error, 'must_bootstrap')) return [];
+      throw error;
+    }
+  }
+}
+
+function byPeer<T extends ParkedWrite>(waiting: readonly T[]): Map<string, T[]> {
+  const peers = new Map<string, T[]>();
+  for (const each of waiting) peers.set(each.peer, [...(peers.get(each.peer) ?? []), each]);
+  return peers;
+}
