@@ -37,6 +37,11 @@ export class Guard {
     this.#signatures = new WriteSignatures(ledger.known.meshId, signatures);
   }
 
+  /** Who must have signed what rests on a grant; undefined: the grant is not known here. */
+  signerOf(leaf: GrantId): Uint8Array | undefined {
+    return this.#ledger.known.grant(leaf)?.body.audience;
+  }
+
   /** Within the transaction that what is judged afterwards is committed by. */
   catchUp(snapshot: Snapshot): Promise<void> {
     return this.#ledger.catchUp(snapshot);
@@ -53,7 +58,7 @@ export class Guard {
   }
 
   /** Beside the event loop, and before the transaction: one check serves a batch that was signed together. */
-  async prove({ write, id }: ReceivedWrite): Promise<Proof> {
+  async prove({ write, id }: Pick<ReceivedWrite, 'write' | 'id'>): Promise<Proof> {
     const leaf = this.#ledger.known.grant(write.leaf);
     if (leaf === undefined) return 'grant unknown';
     const block = decodeSignatureBlock(write.signature);
@@ -61,7 +66,7 @@ export class Guard {
   }
 
   /** Why a write may not be taken in, by what is known now; undefined: it may. */
-  refusalOf({ write }: ReceivedWrite, proof: Proof): Refusal | undefined {
+  refusalOf({ write }: Pick<ReceivedWrite, 'write'>, proof: Proof): Refusal | undefined {
     const answer = authorise(this.#ledger.known, write.leaf, questionOf(write));
     if (answer.kind === 'refused') return answer.refusal;
     const where = { link: answer.chain.length - 1, grantId: write.leaf };

@@ -33,8 +33,10 @@ import {
   type WriteOutcome,
 } from './proposal.ts';
 import { Reader, type ListQuery, type ListResult, type ReadResult } from './read.ts';
+import { type OwnSubmission } from './results.ts';
 import { type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
+import { proveSigned, type SignedStatement } from './signed.ts';
 import { sweepEnded } from './sweep.ts';
 import { listUnproven } from './unproven.ts';
 
@@ -107,16 +109,33 @@ export class Replica {
     return this.#reader.list(query);
   }
 
+  /** Whether clients may sign their writes: in a granted mesh. */
+  get takesSigned(): boolean {
+    return this.#deps.guard !== undefined;
+  }
+
   /** All or nothing. Resolves once durable. Errors: `too_large`, `version_mismatch`, `unavailable`, `disk_full`. */
   async write(ops: readonly WriteOp[]): Promise<readonly WriteOutcome[]> {
-    if (ops.length > limits.batchOpsMax)
-      throw new GkvError('too_large', `${ops.length} operations: at most ${limits.batchOpsMax} are allowed`);
-    const submission = { kind: 'local', ops } as const;
-    const bytes = bytesOfSubmission(submission);
-    if (bytes > limits.writeBytesMax)
-      throw new GkvError('too_large', `operations of ${bytes} bytes: at most ${limits.writeBytesMax} are allowed`);
-    const results = await this.#ingest.submit(submission);
+    const results = await this.#submitOwn({ kind: 'local', ops }, ops.length);
     return results.map(({ status, stamp }) => ({ version: stamp, accepted: stamp, applied: status === 'applied' }));
+  }
+
+  /**
+   * Takes in what clients have signed: all or nothing. Resolves once durable. `applied` is false where a greater write is seen in its place, and where
+   * it was here before: then `accepted` is that of the first time. Errors: `mesh_mismatch` in an open mesh; those of `proveSigned`; `below_floor`; as of
+   * `write`.
+   */
+  async writeSigned(statements: readonly SignedStatement[]): Promise<readonly WriteOutcome[]> {
+    const { guard, digests, clock } = this.#deps;
+    if (guard === undefined)
+      throw new GkvError('mesh_mismatch', 'this mesh is open: nobody holds a grant of it, and writes are not signed. Send key and value');
+    const writes = await proveSigned(statements, guard, digests, () => clock.now());
+    const results = await this.#submitOwn({ kind: 'signed', writes }, writes.length);
+    return writes.map(({ write: { version } }, i) => {
+      const result = results[i];
+      assert(result !== undefined, 'a write has a result');
+      return { version, accepted: result.stamp, applied: result.status === 'applied' };
+    });
   }
 
   /**
@@ -134,6 +153,15 @@ export class Replica {
     }
     const parts = partsOfWrites(writes).map((part) => this.#submit({ kind: 'received', writes: part, peer, standing, asOf }));
     return Promise.all(parts).then((results) => results.flat());
+  }
+
+  #submitOwn(submission: OwnSubmission, count: number): Promise<readonly BatchResult[]> {
+    const tooLarge = (what: string, max: number): Promise<never> =>
+      Promise.reject(new GkvError('too_large', `${what}: at most ${max} are allowed`));
+    if (count > limits.batchOpsMax) return tooLarge(`${count} operations`, limits.batchOpsMax);
+    const bytes = bytesOfSubmission(submission);
+    if (bytes > limits.writeBytesMax) return tooLarge(`operations of ${bytes} bytes`, limits.writeBytesMax);
+    return this.#ingest.submit(submission);
   }
 
   /** In a granted mesh, once the signatures were looked at. */

@@ -286,6 +286,7 @@ function surroundings(url: (path: string) => string): void {
       '/data/list',
       '/data/set',
       '/livez',
+      '/mesh_id',
       '/metrics',
       '/openapi.json',
       '/peers',
