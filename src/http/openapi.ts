@@ -45,6 +45,12 @@ const operations: readonly Operation[] = [
   },
   { method: 'get', path: '/control/key', summary: 'All that is held for one key: ?key=BASE64URL', answer: schema.keyAnswer },
   {
+    method: 'get',
+    path: '/control/refused',
+    summary: 'The last 100 writes that this instance refused, the latest first',
+    answer: schema.refusedAnswer,
+  },
+  {
     method: 'post',
     path: '/control/members/add',
     summary: 'Ask who is at a mesh port, and make it a member of this mesh',

@@ -4,6 +4,9 @@ import { type Head } from '../core/entry.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
+import { type GrantId } from '../core/write.ts';
+import { type LeafChain } from '../replica/guard.ts';
+import { type RefusedWrite } from '../replica/refused.ts';
 import { type SignedStatement } from '../replica/signed.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { type ListQuery, type ListResult, type ReadResult } from '../replica/read.ts';
@@ -131,6 +134,13 @@ export interface MeshStatus {
 /** All that is held for one key. */
 export interface EntryView {
   candidates(key: Key): Promise<readonly Head[]>;
+  /** What a candidate rests on; undefined in an open mesh. */
+  chainOf(leaf: GrantId): LeafChain | undefined;
+}
+
+/** The last writes that this instance has refused, the latest first. */
+export interface RefusalsView {
+  latest(): readonly (RefusedWrite & { readonly atMs: number })[];
 }
 
 export interface PeersView {

@@ -172,6 +172,33 @@ export const keyAnswer = z.object({
       expiresAt: count.nullable(),
       bytes: count,
       feedPosition: z.string().nullable(),
+      chain: z
+        .object({
+          grants: z.array(z.object({ grant: z.string(), audience: z.string() })),
+          stands: z.boolean(),
+          code: z.string().nullable(),
+          message: z.string().nullable(),
+          link: count.nullable(),
+          endedBy: z.string().nullable(),
+        })
+        .nullable()
+        .meta({ description: 'the grants that it rests on, from the root’s to the leaf, and whether they stand; null in an open mesh' }),
+    }),
+  ),
+});
+export const refusedAnswer = z.object({
+  refused: z.array(
+    z.object({
+      at: z.string(),
+      via: z.enum(['api', 'signed', 'peer']),
+      peer: z.string().nullable(),
+      code: z.string(),
+      message: z.string(),
+      link: count.nullable(),
+      grant: z.string().nullable(),
+      endedBy: z.string().nullable(),
+      key: base64('its first 64 bytes'),
+      keyBytes: count,
     }),
   ),
 });

@@ -19,6 +19,12 @@ import { type Proof, type ReceivedWrite } from './proposal.ts';
 /** Bodies of writes that are made here, before they are signed. */
 type Unsigned = Pick<Write, 'key' | 'tombstone' | 'version'>;
 
+/** The grants from the root's to a leaf, and why they do not stand; undefined: they do. */
+export interface LeafChain {
+  readonly links: readonly Grant[];
+  readonly refusal: Refusal | undefined;
+}
+
 /** What a granted store asks of every write, and what it signs its own with. */
 export class Guard {
   readonly #ledger: Ledger;
@@ -116,6 +122,16 @@ export class Guard {
     let links = 1;
     for (let at = this.#ledger.known.grant(body.parent); at !== undefined; at = this.#ledger.known.grant(at.body.parent)) links += 1;
     return links;
+  }
+
+  /** What a grant rests on, as far as it is known, and why that does not stand. */
+  chainOf(leaf: GrantId): LeafChain {
+    const { known } = this.#ledger;
+    const answer = standing(known, leaf);
+    if (answer.kind === 'allowed') return { links: answer.chain, refusal: undefined };
+    const links: Grant[] = [];
+    for (let at = known.grant(leaf); at !== undefined; at = known.grant(at.body.parent)) links.unshift(at);
+    return { links, refusal: answer.refusal };
   }
 
   /** Whether the chain of a grant does not stand, and never will again. One that is not known yet may. */

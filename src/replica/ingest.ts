@@ -15,6 +15,7 @@ import { refusalError, type Guard } from './guard.ts';
 import { moveCursor } from './move.ts';
 import { parkRoom, parkWrites, peerRooms } from './park.ts';
 import { bytesOfSubmission, costOfSubmission, countOfSubmission, type Submission } from './proposal.ts';
+import { refusedOf, type RefusalObserver } from './refused.ts';
 import { splitResults, storedResults, type Outcome, type OwnSubmission } from './results.ts';
 import { signedFault } from './signed.ts';
 import { encodeSlot, fencedSlot, slotKey, type BatchResult } from './slot.ts';
@@ -22,7 +23,7 @@ import { type HeldSlot, type SlotSource } from './slots.ts';
 import { parkUnproven } from './unproven.ts';
 
 /** Told after each commit, for metrics. `ms` from the start of the transaction to durable. */
-export interface CommitObserver {
+export interface CommitObserver extends RefusalObserver {
   commit(ms: number, writes: number, bytes: number): void;
 }
 
@@ -173,7 +174,7 @@ export class Ingest {
   }
 
   async #commit(batch: readonly Waiting[], onVisible: () => void): Promise<void> {
-    const { store, clock, observer } = this.#deps;
+    const { store, clock, observer, guard } = this.#deps;
     this.#batch += 1;
     const number = this.#batch;
     const [slot, lease] = [this.#slot, this.#lease]; // one that is taken later must not let this batch through
@@ -186,6 +187,8 @@ export class Ingest {
       batch.forEach((waiting, index) => {
         settle(waiting, outcomes[index]);
       });
+      const refused = batch.flatMap(({ submission }, index) => refusedOf(submission, outcomes[index], guard));
+      if (refused.length > 0) observer.refused(refused);
     } catch (error) {
       await this.#failed(batch, error);
     } finally {

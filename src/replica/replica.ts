@@ -5,6 +5,7 @@ import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { makeStamp, physicalMsOf, stampZero, type InstanceId, type Stamp } from '../core/stamp.ts';
+import { type GrantId } from '../core/write.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store } from '../store/store.ts';
 import { HybridClock } from './clock.ts';
@@ -20,7 +21,7 @@ import { readFrontier } from './frontier.ts';
 import { type Follower } from './follower.ts';
 import { lineageOf, type Lineage } from './lineage.ts';
 import { Ingest, type CommitObserver } from './ingest.ts';
-import { type Guard } from './guard.ts';
+import { type Guard, type LeafChain } from './guard.ts';
 import { clearWaiting, listParked, readParkedCount } from './park.ts';
 import {
   bytesOfSubmission,
@@ -33,6 +34,7 @@ import {
   type WriteOutcome,
 } from './proposal.ts';
 import { Reader, type ListQuery, type ListResult, type ReadResult } from './read.ts';
+import { refusedByError } from './refused.ts';
 import { type OwnSubmission } from './results.ts';
 import { type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
@@ -105,6 +107,11 @@ export class Replica {
     return this.#reader.candidates(key);
   }
 
+  /** What a candidate rests on, by what is known now; undefined in an open mesh. */
+  chainOf(leaf: GrantId): LeafChain | undefined {
+    return this.#deps.guard?.chainOf(leaf);
+  }
+
   list(query: ListQuery): Promise<ListResult> {
     return this.#reader.list(query);
   }
@@ -126,10 +133,15 @@ export class Replica {
    * `write`.
    */
   async writeSigned(statements: readonly SignedStatement[]): Promise<readonly WriteOutcome[]> {
-    const { guard, digests, clock } = this.#deps;
+    const { guard, digests, clock, observer } = this.#deps;
     if (guard === undefined)
       throw new GkvError('mesh_mismatch', 'this mesh is open: nobody holds a grant of it, and writes are not signed. Send key and value');
-    const writes = await proveSigned(statements, guard, digests, () => clock.now());
+    const proving = proveSigned(statements, guard, digests, () => clock.now());
+    const writes = await proving.catch((error: unknown) => {
+      const keys = statements.map(({ body }) => body.key);
+      observer.refused(refusedByError(error, keys, 'signed'));
+      throw error;
+    });
     const results = await this.#submitOwn({ kind: 'signed', writes }, writes.length);
     return writes.map(({ write: { version } }, i) => {
       const result = results[i];

@@ -65,5 +65,9 @@ describe('gkvmesh set --sign-with', () => {
       await fails('set', '/cities/FR/1', 'v', '--sign-with', join(mesh, 'cluster.key'), ...french.slice(2), ...url),
       '1 malformed',
     );
+    assert.match(
+      await succeeds('refused', ...url),
+      /^\S+ {2}malformed {2}signed {2}\/cities\/FR\/1 {2}.*\n\S+ {2}key_denied {2}signed {2}\/cities\/DE\/1 {2}/,
+    );
   });
 });

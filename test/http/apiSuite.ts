@@ -279,6 +279,7 @@ function surroundings(url: (path: string) => string): void {
       '/control/key',
       '/control/members/add',
       '/control/members/remove',
+      '/control/refused',
       '/control/status',
       '/control/tree',
       '/data/batch',
