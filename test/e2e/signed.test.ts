@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { readKeyFile } from '../../src/cli/keyFile.ts';
+import { Client } from '../../src/client/client.ts';
+import { candidatesOf } from '../../src/client/inspect.ts';
+import { Signer } from '../../src/client/signer.ts';
 import { command } from '../region.ts';
 import { until } from '../support.ts';
 import { b64, Scene, serveArgs, type RunningServer } from './server.ts';
@@ -69,5 +73,38 @@ describe('gkvmesh set --sign-with', () => {
       await succeeds('refused', ...url),
       /^\S+ {2}malformed {2}signed {2}\/cities\/FR\/1 {2}.*\n\S+ {2}key_denied {2}signed {2}\/cities\/DE\/1 {2}/,
     );
+  });
+
+  it('K10: T43: revoke --adopt signs anew what is seen under the grant, and what another wrote or deleted stays as it is', async () => {
+    const [french, keeper] = [await writer('french', 'write,delete', '/cities/FR/**'), await writer('keeper', 'write', '/cities/**')];
+    const [, , , grant = ''] = french;
+    await using client = new Client(server.api);
+    const key = readKeyFile(keyOf('french'));
+    const signer = new Signer({ meshId: await client.meshId(), grantId: Buffer.from(grant, 'hex'), key, now: () => Date.now() });
+    const large = Buffer.alloc(1_000_000, 'x');
+    const valueOf = (i: number): Buffer => (i < 3 ? large : Buffer.from(`of ${i}`));
+    const expiresAt = Date.now() + 3_600_000;
+    const ops = Array.from({ length: 120 }, (_, i) => ({
+      kind: 'set' as const,
+      key: Buffer.from(`/cities/FR/${i}`),
+      value: valueOf(i),
+      expiresAt,
+    }));
+    for (const op of ops.slice(0, 3)) await client.batchSigned(signer.sign([op]));
+    await client.batchSigned(signer.sign(ops.slice(3)));
+    await succeeds('set', '/cities/FR/kept', 'by keeper', ...keeper, ...url);
+    await succeeds('set', '/cities/FR/gone', 'v', ...french, ...url);
+    await succeeds('delete', '/cities/FR/gone', ...french, ...url);
+    const revoke = ['revoke', grant, '--mesh', mesh, '--adopt', ...url];
+    assert.equal(await fails(...revoke), '2 bad_config');
+    assert.equal(await fails(...revoke, ...french), '2 bad_config', 'it would go with the grant');
+    assert.equal(await fails(...revoke, '--sign-with', keyOf('french'), ...keeper.slice(2)), '2 bad_config');
+    assert.equal(await fails(...revoke, ...keeper, '--key', keyOf('keeper')), '1 issuer_mismatch');
+    await succeeds(...revoke, ...keeper);
+    await until(async () => (await fails('set', '/cities/FR/1', 'v', ...french, ...url)) === '1 grant_revoked');
+    for (const [i, { key: name }] of ops.entries()) assert.equal(await read(name.toString()), valueOf(i).toString(), name.toString());
+    const [adopted, ...others] = await candidatesOf(client, Buffer.from('/cities/FR/7'));
+    assert.deepEqual([adopted?.expiresAt, others.filter(({ chain }) => chain?.stands === true)], [expiresAt, []]);
+    assert.deepEqual([await read('/cities/FR/kept'), await read('/cities/FR/gone')], ['by keeper', undefined]);
   });
 });
