@@ -1,4 +1,6 @@
 /** The library's public names. */
 export { Client, type BatchOp, type ListPage, type ListQuery, type SetAnswer, type ValueAnswer } from './client/client.ts';
+export { Signer, type SignedWrite, type SignerOptions, type StatementOp } from './client/signer.ts';
+export { SigningKey } from './crypto/ed25519.ts';
 export { type ClientTls } from './client/tls.ts';
 export { GkvError, type ErrorCode, type ErrorDetails } from './core/errors.ts';

@@ -4,8 +4,6 @@ import { GkvError } from '../core/errors.ts';
 import { parseKey, type Key } from '../core/key.ts';
 import { authorise } from '../grant/authorise.ts';
 import { type Grant } from '../grant/grant.ts';
-import { signStatement } from '../grant/record.ts';
-import { revocationLayout } from '../grant/revocation.ts';
 import { namesOf, parseRight, rightsKnown } from '../grant/rights.ts';
 import { grantLine } from './grantLines.ts';
 import { hexKey } from './grants.ts';
@@ -21,14 +19,8 @@ interface CanOptions extends InMesh {
   readonly base64?: boolean;
 }
 
-/** Adds revoke, can and whoami. */
+/** Adds can and whoami. */
 export function authorityCommands(program: Command): void {
-  withMesh(program.command('revoke <id>'))
-    .description('end a grant and all that follows from it, for good and from its beginning; prints the revocation’s id')
-    .option('--key <file>', 'private key of who gave it, holds it or holds one before it (default: the mesh directory’s root.key)')
-    .action(async (id: string, options: InMesh & { key?: string }) => {
-      print(toHex(await revoke(id, options)));
-    });
   withMesh(program.command('can <key>'))
     .description('whether a right may be used on a key now: by which chain, or which check fails')
     .option('--grant <id>', 'under this grant, by its id’s first digits')
@@ -49,19 +41,6 @@ export function authorityCommands(program: Command): void {
       const { authority } = await MeshDirectory.open(mesh);
       for (const grant of authority.grants()) if (equalBytes(grant.body.audience, publicKey)) print(grantLine(authority, grant));
     });
-}
-
-async function revoke(prefix: string, { mesh, key: file }: InMesh & { key?: string }): Promise<Uint8Array> {
-  const directory = await MeshDirectory.open(mesh);
-  const { authority } = directory;
-  const { id: target } = directory.grantOf(prefix);
-  const key = readKeyFile(file ?? directory.rootKey);
-  const roots = authority.rootsAfter(0).filter(({ body }) => body.keys.some((own) => equalBytes(own, key.publicKey)));
-  const rootVersion = roots.reduce((latest, { body }) => Math.max(latest, body.version), 0);
-  const signer = rootVersion > 0 ? new Uint8Array(32) : key.publicKey;
-  const record = signStatement(revocationLayout, authority.meshId, { target, signer, rootVersion }, [key]);
-  await directory.add({ kind: 'revocation', record });
-  return record.id;
 }
 
 async function can(key: Key, options: CanOptions): Promise<void> {

@@ -1,6 +1,7 @@
 import { type Command } from 'commander';
+import { refusedWrites } from '../client/inspect.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
-import { exitCodes, print, Progress } from './io.ts';
+import { exitCodes, print, Progress, shown } from './io.ts';
 
 interface PullOptions extends InstanceOptions {
   readonly prefix?: string;
@@ -8,7 +9,7 @@ interface PullOptions extends InstanceOptions {
   readonly json?: boolean;
 }
 
-/** Adds pull and status. */
+/** Adds pull, status and refused. */
 export function controlCommands(program: Command): void {
   withInstance(program.command('pull <peer>'))
     .description('bring this instance level with a peer, HOST:PORT of its mesh port')
@@ -26,6 +27,7 @@ export function controlCommands(program: Command): void {
       else for (const [name, value] of Object.entries(report)) print(`${name.padEnd(18)}${String(value)}`);
       if (report['converged'] !== true) process.exitCode = exitCodes.failed;
     });
+  refusedCommand(program);
   withInstance(program.command('status'))
     .description('what the instance is and holds')
     .option('--json', 'as JSON')
@@ -34,6 +36,21 @@ export function controlCommands(program: Command): void {
       const report = await client.json('/control/status');
       if (options.json === true) print(JSON.stringify(report));
       else for (const [name, value] of Object.entries(flat(report))) print(`${name.padEnd(18)}${String(value)}`);
+    });
+}
+
+function refusedCommand(program: Command): void {
+  withInstance(program.command('refused'))
+    .description('the last writes that the instance refused, the latest first: when, code, way, key, why')
+    .option('--json', 'a JSON object a line')
+    .action(async (options: InstanceOptions & { json?: boolean }) => {
+      await using client = clientOf(options);
+      for (const refused of await refusedWrites(client)) {
+        const { at, code, via, key, keyBytes, message } = refused;
+        const bytes = Buffer.from(key, 'base64');
+        const name = `${shown(bytes, {})}${keyBytes > bytes.length ? '…' : ''}`;
+        print(options.json === true ? JSON.stringify(refused) : [at, code, via, name, message].join('  '));
+      }
     });
 }
 

@@ -1,8 +1,11 @@
 import { Option, type Command } from 'commander';
 import { afterPrefix } from '../core/key.ts';
-import { type Client } from '../client/client.ts';
+import { type Client, type SetAnswer } from '../client/client.ts';
+import { type Signer, type StatementOp } from '../client/signer.ts';
+import { GkvError } from '../core/errors.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
 import { argumentBytes, exitCodes, print, printed, shown } from './io.ts';
+import { signerOf, withSigner, type Signing } from './signing.ts';
 
 interface Common extends InstanceOptions {
   readonly base64?: boolean;
@@ -26,23 +29,39 @@ export function dataCommands(program: Command): void {
       if (options.base64 === true) print(value.toString('base64'));
       else process.stdout.write(process.stdout.isTTY ? `${shown(value, {})}\n` : value);
     });
-  withInstance(program.command('set <key> <value>'))
+  withSigner(withInstance(program.command('set <key> <value>')))
     .description('set a key; prints the version')
     .addOption(base64())
-    .action(async (key: string, value: string, options: Common) => {
+    .action(async (key: string, value: string, options: Common & Signing) => {
       await using client = clientOf(options);
-      const { version } = await client.set(argumentBytes(key, options), argumentBytes(value, options));
-      print(version);
+      const op = { kind: 'set', key: argumentBytes(key, options), value: argumentBytes(value, options) } as const;
+      const signer = await signerOf(client, options);
+      told(await (signer === undefined ? client.set(op.key, op.value) : signed(client, signer, op)));
     });
-  withInstance(program.command('delete <key>'))
+  withSigner(withInstance(program.command('delete <key>')))
     .description('delete a key; prints the version')
     .addOption(base64())
-    .action(async (key: string, options: Common) => {
+    .action(async (key: string, options: Common & Signing) => {
       await using client = clientOf(options);
-      const { version } = await client.delete(argumentBytes(key, options));
-      print(version);
+      const op = { kind: 'delete', key: argumentBytes(key, options) } as const;
+      const signer = await signerOf(client, options);
+      told(await (signer === undefined ? client.delete(op.key) : signed(client, signer, op)));
     });
   listCommand(program);
+}
+
+async function signed(client: Client, signer: Signer, op: StatementOp): Promise<SetAnswer> {
+  const [write] = signer.sign([op]);
+  if (write === undefined) throw new GkvError('internal', 'what is signed is there');
+  return client.setSigned(write);
+}
+
+/** The version; and that it was of no use, where a greater one is there. */
+function told({ version, applied }: SetAnswer): void {
+  print(version);
+  if (applied) return;
+  process.stderr.write('gkvmesh: not applied: a greater version of the key is there, perhaps by a clock that is ahead of ours\n');
+  process.exitCode = exitCodes.failed;
 }
 
 interface ListOptions extends Common {

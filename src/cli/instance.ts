@@ -9,17 +9,17 @@ export interface InstanceOptions {
   readonly url: string;
   readonly ca?: string;
   readonly cert?: string;
-  readonly key?: string;
+  readonly key?: string | undefined;
   readonly tokenFile?: string;
 }
 
-/** Adds the options. */
-export function withInstance(command: Command): Command {
+/** Adds the options. `keyOption`: what names our private key in TLS, where `--key` is another. */
+export function withInstance(command: Command, keyOption: '--key' | '--tls-key' = '--key'): Command {
   return command
     .addOption(new Option('--url <url>', 'the instance').default('http://localhost:6300').env('GKVMESH_URL'))
     .addOption(new Option('--ca <file>', 'with an https URL: CAs of its certificate, PEM; the well-known ones if absent').env('GKVMESH_CA'))
     .addOption(new Option('--cert <file>', 'with an https URL: our certificate, PEM').env('GKVMESH_CERT'))
-    .addOption(new Option('--key <file>', 'with an https URL: its private key, PEM').env('GKVMESH_KEY'))
+    .addOption(new Option(`${keyOption} <file>`, 'with an https URL: its private key, PEM').env('GKVMESH_KEY'))
     .addOption(new Option('--token-file <file>', 'a bearer token that the instance takes').env('GKVMESH_TOKEN_FILE'));
 }
 

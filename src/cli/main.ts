@@ -11,6 +11,7 @@ import { initCommands } from './init.ts';
 import { exitCodes } from './io.ts';
 import { offlineCommands } from './offline.ts';
 import { memberCommands } from './members.ts';
+import { revokeCommand } from './revoke.ts';
 import { rootCommands } from './root.ts';
 import { serveCommands } from './serve.ts';
 import { tokenCommands } from './tokens.ts';
@@ -45,6 +46,7 @@ initCommands(program);
 grantCommands(program);
 rootCommands(program);
 authorityCommands(program);
+revokeCommand(program);
 tokenCommands(program);
 for (const command of program.commands) command.exitOverride();
 

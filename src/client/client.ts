@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import { Agent, errors } from 'undici';
 import { z } from 'zod';
 import { GkvError, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
+import { type SignedWrite } from './signer.ts';
 import { checkedTls, whyUnusable, type ClientTls } from './tls.ts';
 
 /** Time for one request, in ms; a pull may be silent for longer while it waits for its peer. */
@@ -40,6 +41,7 @@ export type BatchOp =
 
 const valueSchema = z.object({ value: z.string(), exists: z.boolean(), version: z.string().nullable() });
 const setSchema = z.object({ version: z.string(), accepted: z.string(), applied: z.boolean() });
+const batchSchema = z.object({ results: z.array(setSchema) });
 const listSchema = z.object({
   entries: z.array(z.object({ key: z.string(), value: z.string(), version: z.string() })),
   next: z.string().nullable(),
@@ -84,6 +86,24 @@ export class Client implements AsyncDisposable {
 
   async delete(key: Uint8Array): Promise<SetAnswer> {
     return this.#post('/data/set', { key: encode(key), delete: true }, setSchema);
+  }
+
+  /** A write that a `Signer` made. Errors: those of its authority (403), with the link, grant and revocation responsible. */
+  async setSigned(signed: SignedWrite): Promise<SetAnswer> {
+    return this.#post('/data/set', signed, setSchema);
+  }
+
+  /** All or none; at most 1,000, of different keys. Errors: as of `setSigned`, with the index of the write. */
+  async batchSigned(writes: readonly SignedWrite[]): Promise<readonly SetAnswer[]> {
+    const ops = writes.map((signed) => ({ op: 'write', ...signed }));
+    return (await this.#post('/data/batch', { ops }, batchSchema)).results;
+  }
+
+  /** 32 bytes: of the mesh that the instance belongs to. */
+  async meshId(): Promise<Uint8Array> {
+    const text = await this.text('/mesh_id');
+    if (!/^[0-9a-f]{64}$/.test(text)) throw new GkvError('unavailable', 'the answer is not gkvmesh’s; is this the API port?');
+    return Buffer.from(text, 'hex');
   }
 
   async list(query: ListQuery): Promise<ListPage> {

@@ -1,8 +1,8 @@
 import { asBuffer } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
-import { parseInstance, type InstanceId, type Stamp } from '../core/stamp.ts';
+import { instanceBytes, parseInstance, type InstanceId, type Stamp } from '../core/stamp.ts';
 import { elementSum, type Sum } from '../core/sum.ts';
-import { bodyLength, digestBytes, parseWriteId, writeBodyTo, type WriteBody, type WriteId } from '../core/write.ts';
+import { bodyLength, digestBytes, encodeBody, parseWriteId, writeBodyTo, type WriteBody, type WriteId } from '../core/write.ts';
 import { hmacSha256, sha256, sha256Text } from './digest.ts';
 
 const writeLabel = Buffer.from('gkvmesh/write/v1\0');
@@ -20,6 +20,11 @@ export const openMesh = {
   id: sha256(Buffer.from('gkvmesh/open/id/v1\0')),
   key: sha256(Buffer.from('gkvmesh/open/key/v1\0')),
 } as const;
+
+/** The id of a write, for who has no mesh key: SHA-256("gkvmesh/write/v1\0" ‖ meshId ‖ body). */
+export function writeIdOf(meshId: Uint8Array, body: WriteBody): WriteId {
+  return parseWriteId(sha256(Buffer.concat([writeLabel, meshId, encodeBody(body)])));
+}
 
 /** Whether writes carry authority: nobody needs any in an open mesh, and no write is without in a granted one. */
 export type MeshKind = 'open' | 'granted';
@@ -123,4 +128,9 @@ export function instanceOf(clusterId: Uint8Array, incarnation: number, slot: num
   instance.set(digest.subarray(0, 6));
   instance.writeUInt16BE(slot, 6);
   return parseInstance(instance);
+}
+
+/** The instance part of the versions that the holder of a key mints: the first 8 bytes of its SHA-256. */
+export function clientInstance(publicKey: Uint8Array): InstanceId {
+  return parseInstance(sha256(publicKey).subarray(0, instanceBytes));
 }

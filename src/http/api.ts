@@ -19,6 +19,7 @@ import {
   type MembersControl,
   type PeersView,
   type Puller,
+  type RefusalsView,
   type StatusView,
   type TreeView,
 } from './ports.ts';
@@ -31,6 +32,7 @@ export interface ApiDeps {
   readonly status: StatusView;
   readonly backups: Backups;
   readonly entries: EntryView;
+  readonly refusals: RefusalsView;
   readonly identity: Identity;
   readonly peers: PeersView;
   readonly members: MembersControl;

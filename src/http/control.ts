@@ -1,7 +1,7 @@
 import { PassThrough, Readable } from 'node:stream';
 import { type Context } from 'koa';
 import { type PullReport } from '../aae/driver.ts';
-import { toHex } from '../core/bytes.ts';
+import { asBuffer, toHex } from '../core/bytes.ts';
 import { encodePosition, type Head } from '../core/entry.ts';
 import { GkvError } from '../core/errors.ts';
 import { clusterPartOf, slotOf } from '../core/frontier.ts';
@@ -9,7 +9,8 @@ import { stampToHex } from '../core/stamp.ts';
 import { type BodyReader } from './body.ts';
 import { backupRequest, pullRequest } from './schema.ts';
 import { decodeAddress, decodeQueryKey, parseBody, toBackupResume, toRange } from './parse.ts';
-import { type Backups, type EntryView, type Puller, type PullRequest, type StatusView, type TreeView } from './ports.ts';
+import { type LeafChain } from '../replica/guard.ts';
+import { type Backups, type EntryView, type Puller, type PullRequest, type RefusalsView, type StatusView, type TreeView } from './ports.ts';
 import { answerJson, type Route } from './shell.ts';
 import { errorAnswer } from './status.ts';
 
@@ -19,6 +20,7 @@ export interface ControlDeps {
   readonly status: StatusView;
   readonly backups: Backups;
   readonly entries: EntryView;
+  readonly refusals: RefusalsView;
   readonly bodies: BodyReader;
   /** Ends the pulls and backups under way. */
   readonly signal: AbortSignal;
@@ -50,9 +52,13 @@ export function controlRoutes(deps: ControlDeps): Route[] {
   };
   const key = async (ctx: Context): Promise<void> => {
     const candidates = await deps.entries.candidates(decodeQueryKey(ctx.query['key']));
-    answerJson(ctx, JSON.stringify({ candidates: candidates.map(candidateJson) }));
+    answerJson(ctx, JSON.stringify({ candidates: candidates.map((head) => candidateJson(head, deps.entries.chainOf(head.leaf))) }));
+  };
+  const refused = (ctx: Context): void => {
+    answerJson(ctx, JSON.stringify({ refused: deps.refusals.latest().map(refusalJson) }));
   };
   return [
+    { method: 'GET', path: '/control/refused', handle: refused },
     { method: 'POST', path: '/control/backup', handle: backup },
     { method: 'GET', path: '/control/key', handle: key },
     { method: 'GET', path: '/control/status', handle: status },
@@ -62,7 +68,7 @@ export function controlRoutes(deps: ControlDeps): Route[] {
 }
 
 /** `origin` names the instance that took the write in: its cluster's 12 hex digits, and its slot. */
-function candidateJson(head: Head): object {
+function candidateJson(head: Head, chain: LeafChain | undefined): object {
   return {
     version: stampToHex(head.version),
     accepted: stampToHex(head.accepted),
@@ -73,7 +79,29 @@ function candidateJson(head: Head): object {
     expiresAt: head.expiresAt === 0 ? null : head.expiresAt,
     bytes: head.length,
     feedPosition: head.position === undefined ? null : toHex(encodePosition(head.position)),
+    chain: chain === undefined ? null : chainJson(chain),
   };
+}
+
+/** `grants` from the root's to the leaf, as far as they are known. */
+function chainJson({ links, refusal }: LeafChain): object {
+  const hex = (id: Uint8Array | undefined): string | null => (id === undefined ? null : toHex(id));
+  return {
+    grants: links.map(({ id, body }) => ({ grant: toHex(id), audience: toHex(body.audience) })),
+    stands: refusal === undefined,
+    code: refusal?.code ?? null,
+    message: refusal?.message ?? null,
+    link: refusal?.link ?? null,
+    endedBy: hex(refusal?.endedBy),
+  };
+}
+
+/** Of a key that is shown in a list of refusals. */
+const shownKeyBytesMax = 64;
+
+function refusalJson({ key, atMs, ...refused }: ReturnType<RefusalsView['latest']>[number]): object {
+  const shown = asBuffer(key).subarray(0, shownKeyBytesMax).toString('base64');
+  return { at: new Date(atMs).toISOString(), ...refused, key: shown, keyBytes: key.length };
 }
 
 /** Aborts when the connection ends, and also when the client closes its half: who goes away in silence is seen by that alone. */

@@ -2,15 +2,16 @@ import { type Context } from 'koa';
 import { asBuffer } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { stampToHex } from '../core/stamp.ts';
-import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
+import { type WriteOutcome } from '../replica/proposal.ts';
 import { type ListedEntry } from '../replica/read.ts';
 import { type Caller } from './access.ts';
 import { type BodyReader } from './body.ts';
 import { type CallerRoute } from './guard.ts';
-import { decodeKey, decodeStamp, parseBody, toRange, toWriteOp, toWriteOps } from './parse.ts';
+import { decodeKey, decodeStamp, parseBody, toRange } from './parse.ts';
 import { type DataStore } from './ports.ts';
-import { batchRequest, getRequest, listRequest, setRequest } from './schema.ts';
+import { getRequest, listRequest } from './schema.ts';
 import { answerJson } from './shell.ts';
+import { parseBatch, parseSet, type Writes } from './writes.ts';
 
 /**
  * The four data routes. Answers are put together as text: base64 and hex need no escaping, and this is the path that
@@ -18,7 +19,8 @@ import { answerJson } from './shell.ts';
  */
 export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSignal): CallerRoute[] {
   const waits = new Waits(store, signal);
-  const get = async (ctx: Context, caller: Caller): Promise<void> => {
+  const get = async (ctx: Context, callerOf: () => Caller): Promise<void> => {
+    const caller = callerOf();
     const { key: text, atLeast } = parseBody(getRequest, await bodies.read(ctx.req, ctx.res));
     const key = decodeKey(text, 'key');
     caller.mayUse('read', key);
@@ -27,13 +29,21 @@ export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSi
     const shown = version === null ? 'null' : `"${stampToHex(version)}"`;
     answerJson(ctx, `{"value":"${base64(value)}","exists":${exists ? 'true' : 'false'},"version":${shown}}`);
   };
-  const set = async (ctx: Context, caller: Caller): Promise<void> => {
-    const op = toWriteOp(parseBody(setRequest, await bodies.read(ctx.req, ctx.res)));
-    mayWrite(caller, op);
-    const outcomes = await store.write([op]);
+  const write = async (ctx: Context, callerOf: () => Caller, parse: (body: Buffer) => Writes): Promise<readonly WriteOutcome[]> => {
+    // A signed write says by itself who made it: who shows a token is asked for a good one, and who shows none may only send such.
+    const shown = store.takesSigned && ctx.req.headers.authorization === undefined ? undefined : callerOf();
+    const writes = parse(await bodies.read(ctx.req, ctx.res));
+    if (writes.kind === 'signed') return store.writeSigned(writes.statements);
+    const caller = shown ?? callerOf();
+    for (const { kind, key } of writes.ops) caller.mayUse(kind === 'delete' ? 'delete' : 'write', key);
+    return writes.ops.length === 0 ? [] : store.write(writes.ops);
+  };
+  const set = async (ctx: Context, callerOf: () => Caller): Promise<void> => {
+    const outcomes = await write(ctx, callerOf, parseSet);
     answerJson(ctx, outcomes.map(outcomeJson).join());
   };
-  const list = async (ctx: Context, caller: Caller): Promise<void> => {
+  const list = async (ctx: Context, callerOf: () => Caller): Promise<void> => {
+    const caller = callerOf();
     const fields = parseBody(listRequest, await bodies.read(ctx.req, ctx.res));
     const range = toRange(fields);
     caller.mayList(range);
@@ -46,10 +56,8 @@ export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSi
     });
     answerJson(ctx, `{"entries":[${entries.map(entryJson).join()}],"next":${next === null ? 'null' : `"${base64(next)}"`}}`);
   };
-  const batch = async (ctx: Context, caller: Caller): Promise<void> => {
-    const ops = toWriteOps(parseBody(batchRequest, await bodies.read(ctx.req, ctx.res)));
-    for (const op of ops) mayWrite(caller, op);
-    const outcomes = ops.length === 0 ? [] : await store.write(ops);
+  const batch = async (ctx: Context, callerOf: () => Caller): Promise<void> => {
+    const outcomes = await write(ctx, callerOf, parseBatch);
     answerJson(ctx, `{"results":[${outcomes.map(outcomeJson).join()}]}`);
   };
   return [
@@ -58,10 +66,6 @@ export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSi
     { method: 'POST', path: '/data/list', handle: list },
     { method: 'POST', path: '/data/batch', handle: batch },
   ];
-}
-
-function mayWrite(caller: Caller, { kind, key }: WriteOp): void {
-  caller.mayUse(kind === 'delete' ? 'delete' : 'write', key);
 }
 
 /** A read waits this long for what it must see, and so many wait at a time. */

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { type PullReport } from '../aae/driver.ts';
 import { type ErrorCode } from '../core/errors.ts';
 import { type Log } from '../core/ports.ts';
+import { type RefusedWrite } from '../replica/refused.ts';
 import { registerPeerGauges } from './peerMetrics.ts';
 import { type PeerStatus } from './ports.ts';
 import { type Answer } from './shell.ts';
@@ -43,6 +44,7 @@ export class Metrics {
   readonly #exchangeBytes: Counter<'direction'>;
   readonly #exchangeWrites: Counter<'direction'>;
   readonly #frames: Counter<'route' | 'code'>;
+  readonly #refused: Counter<'code' | 'via'>;
   readonly #feedWrites: Counter;
   readonly #feedLag: Histogram;
 
@@ -66,6 +68,10 @@ export class Metrics {
     this.#exchangeBytes = counter('exchange_bytes_total', 'Bytes of message bodies in exchanges', ['direction']);
     this.#exchangeWrites = counter('exchange_writes_total', 'Writes that exchanges moved', ['direction']);
     this.#frames = counter('mesh_frames_total', 'Requests to the mesh port, by the code of their refusal, or ok', ['route', 'code']);
+    this.#refused = counter('writes_refused_total', 'Writes that were not taken in, by the code of their refusal and the way they came', [
+      'code',
+      'via',
+    ]);
     this.#feedWrites = counter('feed_writes_total', 'Writes that feeds of peers brought');
     this.#feedLag = histogram(
       'feed_lag_seconds',
@@ -98,6 +104,11 @@ export class Metrics {
     this.#commits.observe(ms / 1_000);
     this.#commitWrites.observe(writes);
     this.#commitBytes.inc(bytes);
+  }
+
+  /** Codes and ways are few. */
+  refused(writes: readonly RefusedWrite[]): void {
+    for (const { code, via } of writes) this.#refused.inc({ code, via });
   }
 
   /** A page of a peer's feed was taken in. */

@@ -14,7 +14,13 @@ const flag = (name: string): z.ZodType => z.object({ [name]: z.literal(true) });
 
 const operations: readonly Operation[] = [
   { method: 'post', path: '/data/get', summary: 'Read a key', request: schema.getRequest, answer: schema.getAnswer },
-  { method: 'post', path: '/data/set', summary: 'Write or delete a key', request: schema.setRequest, answer: schema.setAnswer },
+  {
+    method: 'post',
+    path: '/data/set',
+    summary: 'Write or delete a key; in a granted mesh also by a write that the client has signed',
+    request: z.union([schema.setRequest, schema.signedRequest]),
+    answer: schema.setAnswer,
+  },
   { method: 'post', path: '/data/list', summary: 'Read a range of keys', request: schema.listRequest, answer: schema.listAnswer },
   {
     method: 'post',
@@ -39,6 +45,12 @@ const operations: readonly Operation[] = [
   },
   { method: 'get', path: '/control/key', summary: 'All that is held for one key: ?key=BASE64URL', answer: schema.keyAnswer },
   {
+    method: 'get',
+    path: '/control/refused',
+    summary: 'The last 100 writes that this instance refused, the latest first',
+    answer: schema.refusedAnswer,
+  },
+  {
     method: 'post',
     path: '/control/members/add',
     summary: 'Ask who is at a mesh port, and make it a member of this mesh',
@@ -55,6 +67,7 @@ const operations: readonly Operation[] = [
   { method: 'get', path: '/control/status', summary: 'What this instance is, holds and lacks', answer: schema.statusAnswer },
   { method: 'get', path: '/control/tree', summary: 'Sum and shape of the anti-entropy tree', answer: schema.treeAnswer },
   { method: 'get', path: '/cluster_id', summary: 'UUID of this cluster, as text', answer: undefined },
+  { method: 'get', path: '/mesh_id', summary: 'Id of its mesh, 64 hex digits, as text', answer: undefined },
   { method: 'get', path: '/peers', summary: 'Known peers', answer: schema.peersAnswer },
   { method: 'get', path: '/livez', summary: 'Is the process alive', answer: flag('live') },
   { method: 'get', path: '/readyz', summary: 'Does it take requests', answer: flag('ready') },

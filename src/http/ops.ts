@@ -30,8 +30,13 @@ export function opsRoutes({ identity, health, release }: OpsDeps): Route[] {
     ctx.set('Content-Type', 'text/plain; charset=utf-8');
     ctx.body = identity.clusterId;
   };
+  const meshId = (ctx: Context): void => {
+    ctx.set('Content-Type', 'text/plain; charset=utf-8');
+    ctx.body = identity.meshId;
+  };
   return [
     { method: 'GET', path: '/cluster_id', handle: clusterId },
+    { method: 'GET', path: '/mesh_id', handle: meshId },
     { method: 'GET', path: '/livez', handle: live },
     { method: 'GET', path: '/readyz', handle: ready },
     {

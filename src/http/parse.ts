@@ -9,17 +9,22 @@ import { limits } from '../core/limits.ts';
 import { stampFromHex, type Stamp } from '../core/stamp.ts';
 import { positionBytes } from '../replica/cursor.ts';
 import { parseUuid } from '../core/uuid.ts';
-import { type Expected, type WriteOp } from '../replica/proposal.ts';
-import { type backupRequest, type batchRequest, type setRequest } from './schema.ts';
+import { type backupRequest } from './schema.ts';
 
 /** JSON text against a schema. Errors: `malformed` and `unknown_field`, naming the field. */
 export function parseBody<Schema extends z.ZodType>(schema: Schema, bytes: Buffer): z.output<Schema> {
-  const parsed = schema.safeParse(parseJson(bytes));
+  return checkJson(schema, parseJson(bytes));
+}
+
+/** Errors: as of `parseBody`. */
+export function checkJson<Schema extends z.ZodType>(schema: Schema, json: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   throw schemaError(parsed.error);
 }
 
-function parseJson(bytes: Buffer): unknown {
+/** Error: `malformed`. */
+export function parseJson(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString());
   } catch (error) {
@@ -45,7 +50,7 @@ function fieldName(path: readonly PropertyKey[]): string {
 }
 
 /** Standard base64 with padding, and no second spelling of the same bytes. */
-function decodeBase64(text: string, field: string): Buffer {
+export function decodeBase64(text: string, field: string): Buffer {
   const bytes = Buffer.from(text, 'base64');
   if (bytes.toString('base64') !== text) {
     const shown = JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
@@ -91,56 +96,9 @@ export function decodeUuid(text: string, field: string): Uint8Array {
   throw new GkvError('malformed', `${field}: ${JSON.stringify(text.slice(0, 100))} is no UUID in lower case`, { details: { field } });
 }
 
-function inField(error: unknown, field: string): unknown {
+/** The same error, of a field. */
+export function inField(error: unknown, field: string): unknown {
   return error instanceof GkvError ? new GkvError(error.code, `${field}: ${error.message}`, { cause: error, details: { field } }) : error;
-}
-
-type SetFields = z.output<typeof setRequest>;
-type BatchFields = z.output<typeof batchRequest>;
-
-/** Errors: `malformed` unless there is exactly one of value and delete. */
-export function toWriteOp(fields: SetFields): WriteOp {
-  const key = decodeKey(fields.key, 'key');
-  const expected = toExpected(fields.ifVersion, 'ifVersion');
-  if (fields.delete !== undefined && fields.value !== undefined)
-    throw new GkvError('malformed', 'value and delete: give one of them, not both');
-  if (fields.value !== undefined)
-    return { kind: 'set', key, value: decodeValue(fields.value, 'value'), expiresInMs: fields.ttlMs, expected };
-  if (fields.delete === undefined) throw new GkvError('malformed', 'value: missing; give a value, or "delete": true');
-  if (fields.ttlMs !== undefined) throw new GkvError('malformed', 'ttlMs: a delete does not expire', { details: { field: 'ttlMs' } });
-  return { kind: 'delete', key, expected };
-}
-
-/** Errors: `malformed` for a key that is there twice, as for every field of every operation. */
-export function toWriteOps(fields: BatchFields): WriteOp[] {
-  const seen = new Map<string, number>();
-  return fields.ops.map((op, index) => {
-    const before = seen.get(op.key);
-    if (before !== undefined)
-      throw new GkvError('malformed', `ops[${index}].key: the same key as in ops[${before}]`, { details: { index } });
-    seen.set(op.key, index);
-    const key = decodeKey(op.key, `ops[${index}].key`);
-    const expected = toExpected(op.ifVersion, `ops[${index}].ifVersion`);
-    if (op.op === 'delete') return { kind: 'delete', key, expected };
-    return { kind: 'set', key, value: decodeValue(op.value, `ops[${index}].value`), expiresInMs: op.ttlMs, expected };
-  });
-}
-
-function decodeValue(text: string, field: string): Uint8Array {
-  const value = decodeBase64(text, field);
-  if (value.length <= limits.valueBytesMax) return value;
-  throw new GkvError('too_large', `${field}: has ${value.length} bytes, at most ${limits.valueBytesMax} are allowed`, {
-    details: { field },
-  });
-}
-
-const expectAny: Expected = { kind: 'any' };
-const expectAbsent: Expected = { kind: 'absent' };
-
-function toExpected(ifVersion: string | null | undefined, field: string): Expected {
-  if (ifVersion === undefined) return expectAny;
-  if (ifVersion === null) return expectAbsent;
-  return { kind: 'version', version: decodeStamp(ifVersion, field) };
 }
 
 export function decodeStamp(text: string, field: string): Stamp {

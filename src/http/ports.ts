@@ -4,6 +4,10 @@ import { type Head } from '../core/entry.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
+import { type GrantId } from '../core/write.ts';
+import { type LeafChain } from '../replica/guard.ts';
+import { type RefusedWrite } from '../replica/refused.ts';
+import { type SignedStatement } from '../replica/signed.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { type ListQuery, type ListResult, type ReadResult } from '../replica/read.ts';
 
@@ -15,6 +19,10 @@ export interface DataStore {
   list(query: ListQuery): Promise<ListResult>;
   /** All or nothing. Errors: `version_mismatch` with details {version: hex or null, index}. */
   write(ops: readonly WriteOp[]): Promise<readonly WriteOutcome[]>;
+  /** Whether clients may sign their writes: in a granted mesh. */
+  readonly takesSigned: boolean;
+  /** All or nothing. Errors: `mesh_mismatch` in an open mesh; `malformed`, `version_future`, `version_stale`, `below_floor` and those of grants, with details {index}. */
+  writeSigned(statements: readonly SignedStatement[]): Promise<readonly WriteOutcome[]>;
 }
 
 export interface PullRequest {
@@ -126,6 +134,13 @@ export interface MeshStatus {
 /** All that is held for one key. */
 export interface EntryView {
   candidates(key: Key): Promise<readonly Head[]>;
+  /** What a candidate rests on; undefined in an open mesh. */
+  chainOf(leaf: GrantId): LeafChain | undefined;
+}
+
+/** The last writes that this instance has refused, the latest first. */
+export interface RefusalsView {
+  latest(): readonly (RefusedWrite & { readonly atMs: number })[];
 }
 
 export interface PeersView {

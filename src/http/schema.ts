@@ -27,6 +27,15 @@ export const setRequest = z.strictObject({
   ttlMs,
 });
 
+const signedFields = {
+  write: base64('a write’s body: key, version, flags, expiry, leaf grant, and length and SHA-256 of the value'),
+  value: base64('the value that the body names; empty for a tombstone'),
+  signature: base64('signature block of who holds the leaf grant'),
+};
+
+/** In a granted mesh, a write that the client has signed. */
+export const signedRequest = z.strictObject(signedFields);
+
 export const listRequest = z.strictObject({
   ...range,
   limit: z.int().min(1).max(limits.listLimitMax).default(limits.listLimitDefault),
@@ -41,6 +50,7 @@ export const batchRequest = z.strictObject({
       z.discriminatedUnion('op', [
         z.strictObject({ op: z.literal('set'), key, value, ifVersion, ttlMs }),
         z.strictObject({ op: z.literal('delete'), key, ifVersion }),
+        z.strictObject({ op: z.literal('write'), ...signedFields }).meta({ description: 'signed by the client; then all operations are' }),
       ]),
     )
     .max(limits.batchOpsMax),
@@ -162,6 +172,33 @@ export const keyAnswer = z.object({
       expiresAt: count.nullable(),
       bytes: count,
       feedPosition: z.string().nullable(),
+      chain: z
+        .object({
+          grants: z.array(z.object({ grant: z.string(), audience: z.string() })),
+          stands: z.boolean(),
+          code: z.string().nullable(),
+          message: z.string().nullable(),
+          link: count.nullable(),
+          endedBy: z.string().nullable(),
+        })
+        .nullable()
+        .meta({ description: 'the grants that it rests on, from the root’s to the leaf, and whether they stand; null in an open mesh' }),
+    }),
+  ),
+});
+export const refusedAnswer = z.object({
+  refused: z.array(
+    z.object({
+      at: z.string(),
+      via: z.enum(['api', 'signed', 'peer']),
+      peer: z.string().nullable(),
+      code: z.string(),
+      message: z.string(),
+      link: count.nullable(),
+      grant: z.string().nullable(),
+      endedBy: z.string().nullable(),
+      key: base64('its first 64 bytes'),
+      keyBytes: count,
     }),
   ),
 });

@@ -3,7 +3,7 @@ import { assert, GkvError } from '../core/errors.ts';
 import { decodeEntry, visibleHead, type Entry, type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
-import { compareStamps, physicalMsOf, stampToHex, type Stamp } from '../core/stamp.ts';
+import { compareStamps, physicalMsOf, stampToHex, stampZero, type Stamp } from '../core/stamp.ts';
 import { grantZero, signatureEmpty, type Write, type WriteBody } from '../core/write.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
@@ -22,10 +22,12 @@ import {
   keysOfSubmission,
   type Proof,
   type ReceivedWrite,
+  type ClientWrite,
   type Standing,
   type Submission,
   type WriteOp,
 } from './proposal.ts';
+import { belowFloor, clockFault, isOf, storedOf } from './signed.ts';
 import { type BatchResult } from './slot.ts';
 import { inlineRecord, valueRecord } from './value.ts';
 
@@ -134,8 +136,12 @@ class Batch {
       if (waiting > this.#peerRoom(submission.peer)) return peerParkingFull(submission.peer);
       return submission.writes.map((received, i) => this.#takeReceived(received, fates[i] ?? 'denied', submission));
     }
-    const { ops } = submission;
     const { guard } = this.#deps;
+    if (submission.kind === 'signed') {
+      assert(guard !== undefined, 'what is signed is taken in a granted mesh alone');
+      return this.#takeSigned(submission.writes, guard);
+    }
+    const { ops } = submission;
     const mismatch = this.#mismatch(ops);
     if (mismatch !== undefined) return mismatch;
     return guard === undefined ? ops.map((op) => this.#takeLocal(op)) : this.#takeGranted(ops, guard);
@@ -218,6 +224,39 @@ class Batch {
       this.#unsigned.push({ state, write, head });
       return { status: 'applied', stamp: write.version };
     });
+  }
+
+  /** All or none. What is here already, and what loses to a greater write, changes nothing that is seen, and is no refusal. */
+  #takeSigned(writes: readonly ClientWrite[], guard: Guard): BatchResult[] | GkvError {
+    const { hlc, nowMs } = this.#deps;
+    const judged: { readonly signed: ClientWrite; readonly stored: Head | undefined; readonly minted: Stamp }[] = [];
+    for (const [index, signed] of writes.entries()) {
+      const { write, proof } = signed;
+      const state = this.#state(write.key);
+      const minted = hlc.next();
+      const fault = clockFault(write.version, { nowMs, acceptedMs: physicalMsOf(minted) }, index);
+      if (fault !== undefined) return fault;
+      const stored = storedOf(state.entry, signed, guard);
+      judged.push({ signed, stored, minted });
+      if (stored !== undefined) continue;
+      const refusal = guard.refusalOf(signed, proof);
+      if (refusal !== undefined) return refusalError(refusal, index);
+      const below = this.#statusBelowFloor(state, headOf(write, signed.id, minted), 'plain', stampZero);
+      if (below === 'below_floor') return belowFloor(write.version, index);
+    }
+    return judged.map(({ signed, stored, minted }) =>
+      stored === undefined ? this.#takeProven(signed, minted, guard) : { status: 'duplicate', stamp: stored.accepted },
+    );
+  }
+
+  /** Accepted above its version, as what is made here is; only what has authority moves our clock. */
+  #takeProven({ write, id }: ClientWrite, minted: Stamp, guard: Guard): BatchResult {
+    const { hlc } = this.#deps;
+    const stamp = compareStamps(minted, write.version) > 0 ? minted : hlc.nextAbove(write.version);
+    const state = this.#state(write.key);
+    this.#merge(state, write, headOf(write, id, stamp));
+    const isSeen = isOf(standingOf(state.entry, guard)?.[0], id);
+    return { status: isSeen ? 'applied' : 'dominated', stamp };
   }
 
   #make(op: WriteOp): Write {

@@ -19,6 +19,12 @@ import { type Proof, type ReceivedWrite } from './proposal.ts';
 /** Bodies of writes that are made here, before they are signed. */
 type Unsigned = Pick<Write, 'key' | 'tombstone' | 'version'>;
 
+/** The grants from the root's to a leaf, and why they do not stand; undefined: they do. */
+export interface LeafChain {
+  readonly links: readonly Grant[];
+  readonly refusal: Refusal | undefined;
+}
+
 /** What a granted store asks of every write, and what it signs its own with. */
 export class Guard {
   readonly #ledger: Ledger;
@@ -37,6 +43,11 @@ export class Guard {
     this.#signatures = new WriteSignatures(ledger.known.meshId, signatures);
   }
 
+  /** Who must have signed what rests on a grant; undefined: the grant is not known here. */
+  signerOf(leaf: GrantId): Uint8Array | undefined {
+    return this.#ledger.known.grant(leaf)?.body.audience;
+  }
+
   /** Within the transaction that what is judged afterwards is committed by. */
   catchUp(snapshot: Snapshot): Promise<void> {
     return this.#ledger.catchUp(snapshot);
@@ -53,7 +64,7 @@ export class Guard {
   }
 
   /** Beside the event loop, and before the transaction: one check serves a batch that was signed together. */
-  async prove({ write, id }: ReceivedWrite): Promise<Proof> {
+  async prove({ write, id }: Pick<ReceivedWrite, 'write' | 'id'>): Promise<Proof> {
     const leaf = this.#ledger.known.grant(write.leaf);
     if (leaf === undefined) return 'grant unknown';
     const block = decodeSignatureBlock(write.signature);
@@ -61,7 +72,7 @@ export class Guard {
   }
 
   /** Why a write may not be taken in, by what is known now; undefined: it may. */
-  refusalOf({ write }: ReceivedWrite, proof: Proof): Refusal | undefined {
+  refusalOf({ write }: Pick<ReceivedWrite, 'write'>, proof: Proof): Refusal | undefined {
     const answer = authorise(this.#ledger.known, write.leaf, questionOf(write));
     if (answer.kind === 'refused') return answer.refusal;
     const where = { link: answer.chain.length - 1, grantId: write.leaf };
@@ -121,6 +132,16 @@ export class Guard {
     if (equalBytes(over, under)) return true;
     for (const { id } of this.#upwards(under)) if (equalBytes(id, over)) return true;
     return false;
+  }
+
+  /** What a grant rests on, as far as it is known, and why that does not stand. */
+  chainOf(leaf: GrantId): LeafChain {
+    const { known } = this.#ledger;
+    const answer = standing(known, leaf);
+    if (answer.kind === 'allowed') return { links: answer.chain, refusal: undefined };
+    const links: Grant[] = [];
+    for (let at = known.grant(leaf); at !== undefined; at = known.grant(at.body.parent)) links.unshift(at);
+    return { links, refusal: answer.refusal };
   }
 
   /** Whether the chain of a grant does not stand, and never will again. One that is not known yet may. */

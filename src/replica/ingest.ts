@@ -2,7 +2,7 @@ import { GkvError, hasCode } from '../core/errors.ts';
 import { type ClusterPart } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
-import { stampZero, type InstanceId } from '../core/stamp.ts';
+import { physicalMsOf, stampZero, type InstanceId } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store, type Transaction } from '../store/store.ts';
 import { decideBatch, readEntries } from './batch.ts';
@@ -15,14 +15,16 @@ import { refusalError, type Guard } from './guard.ts';
 import { lapsedOf, setLapsed } from './lapsed.ts';
 import { moveCursor } from './move.ts';
 import { parkRoom, parkWrites, peerRooms } from './park.ts';
-import { bytesOfSubmission, costOfSubmission, countOfSubmission, type Submission, type WriteOp } from './proposal.ts';
-import { splitResults, storedResults, type Outcome } from './results.ts';
+import { bytesOfSubmission, costOfSubmission, countOfSubmission, type Submission } from './proposal.ts';
+import { refusedOf, type RefusalObserver } from './refused.ts';
+import { splitResults, storedResults, type Outcome, type OwnSubmission } from './results.ts';
+import { signedFault } from './signed.ts';
 import { encodeSlot, fencedSlot, slotKey, type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
 import { parkUnproven } from './unproven.ts';
 
 /** Told after each commit, for metrics. `ms` from the start of the transaction to durable. */
-export interface CommitObserver {
+export interface CommitObserver extends RefusalObserver {
   commit(ms: number, writes: number, bytes: number): void;
 }
 
@@ -173,7 +175,7 @@ export class Ingest {
   }
 
   async #commit(batch: readonly Waiting[], onVisible: () => void): Promise<void> {
-    const { store, clock, observer } = this.#deps;
+    const { store, clock, observer, guard } = this.#deps;
     this.#batch += 1;
     const number = this.#batch;
     const [slot, lease] = [this.#slot, this.#lease]; // one that is taken later must not let this batch through
@@ -186,6 +188,8 @@ export class Ingest {
       batch.forEach((waiting, index) => {
         settle(waiting, outcomes[index]);
       });
+      const refused = batch.flatMap(({ submission }, index) => refusedOf(submission, outcomes[index], guard));
+      if (refused.length > 0) observer.refused(refused);
     } catch (error) {
       if (batch.length === 1 || !hasCode(error, 'transaction_too_large')) await this.#failed(batch, error);
       // The entries that they write to are large: each has a commit of its own.
@@ -203,12 +207,14 @@ export class Ingest {
     const { digests, hlc, clock, followers, guard } = this.#deps;
     const [record, states] = await Promise.all([fencedSlot(tx, slot, lease), readEntries(tx, submissions)]);
     // An earlier run of this very batch was committed although its answer was lost: its results stand.
-    if (record.batch === number) return splitResults(submissions, record.results, (op, index) => this.#deniedAgain(op, index));
+    if (record.batch === number) return splitResults(submissions, record.results, (of, index) => this.#deniedAgain(of, index));
     if (guard !== undefined) await guard.catchUp(tx);
+    const isBounded = submissions.some(({ kind }) => kind === 'received' || kind === 'signed');
     const peers = submissions.flatMap((submission) => (submission.kind === 'received' ? [submission.peer] : []));
     const none = [0, stampZero, new Set<string>(), new Set<string>()] as const;
-    const [room, floor, ended, lapsed] =
-      peers.length > 0 ? await Promise.all([parkRoom(tx), readFloor(tx), endedOf(tx, peers), lapsedOf(tx, peers)]) : none;
+    const [room, floor, ended, lapsed] = isBounded
+      ? await Promise.all([parkRoom(tx), readFloor(tx), endedOf(tx, peers), lapsedOf(tx, peers)])
+      : none;
     const nowMs = clock.now();
     const peerRoom = guard === undefined ? new Map<string, number>() : await peerRooms(tx, peers);
     const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, peerRoom, floor, ended, lapsed, guard });
@@ -224,10 +230,18 @@ export class Ingest {
   }
 
   /** Why an operation is refused that was refused before the answer was lost. */
-  #deniedAgain({ key, kind }: WriteOp, index: number): GkvError {
-    const { guard, hlc } = this.#deps;
-    const answer = guard?.leafFor({ key, tombstone: kind === 'delete', version: hlc.last });
-    if (answer?.kind === 'refused') return refusalError(answer.refusal, index);
+  #deniedAgain(submission: OwnSubmission, index: number): GkvError {
+    const { guard, hlc, clock } = this.#deps;
+    const signed = submission.kind === 'signed' ? submission.writes[index] : undefined;
+    const op = submission.kind === 'local' ? submission.ops[index] : undefined;
+    if (guard !== undefined && signed !== undefined) {
+      const fault = signedFault(signed, guard, { nowMs: clock.now(), acceptedMs: physicalMsOf(hlc.last) }, index);
+      if (fault !== undefined) return fault;
+    }
+    if (guard !== undefined && op !== undefined) {
+      const answer = guard.leafFor({ key: op.key, tombstone: op.kind === 'delete', version: hlc.last });
+      if (answer.kind === 'refused') return refusalError(answer.refusal, index);
+    }
     return new GkvError('unavailable', `operation ${index} had no authority, and has it now: try again`);
   }
 

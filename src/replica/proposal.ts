@@ -32,6 +32,13 @@ export interface ReceivedWrite {
 /** Whether the holder of a write's leaf grant signed it: for good, but where that grant is not known yet. */
 export type Proof = 'held' | 'false' | 'grant unknown';
 
+/** A write that a client made and signed; nobody has accepted it yet. */
+export interface ClientWrite {
+  readonly write: Write;
+  readonly id: WriteId;
+  readonly proof: Proof;
+}
+
 /** A received write and the cluster that sent it, in hex. */
 export interface FromPeer {
   readonly received: ReceivedWrite;
@@ -48,6 +55,7 @@ export type Standing = 'repairs' | 'plain';
 /** What asks to be taken in; each submission of them is taken in whole or not at all. */
 export type Submission =
   | { readonly kind: 'local'; readonly ops: readonly WriteOp[] }
+  | { readonly kind: 'signed'; readonly writes: readonly ClientWrite[] }
   | {
       readonly kind: 'received';
       readonly writes: readonly ReceivedWrite[];
@@ -86,6 +94,8 @@ export function countOfSubmission(submission: Submission): number {
   switch (submission.kind) {
     case 'local':
       return submission.ops.length;
+    case 'signed':
+      return submission.writes.length;
     case 'received':
       return submission.writes.length + (submission.move === undefined ? 0 : 1);
     case 'closing':
@@ -98,6 +108,7 @@ export function keysOfSubmission(submission: Submission): readonly Key[] {
   switch (submission.kind) {
     case 'local':
       return submission.ops.map(({ key }) => key);
+    case 'signed':
     case 'received':
       return submission.writes.map(({ write }) => write.key);
     case 'closing':
@@ -152,7 +163,7 @@ export function bytesOfSubmission(submission: Submission): number {
   let bytes = 0;
   if (submission.kind === 'local') {
     for (const op of submission.ops) bytes += op.key.length + (op.kind === 'set' ? op.value.length : 0);
-  } else if (submission.kind === 'received') {
+  } else if (submission.kind !== 'closing') {
     for (const { write } of submission.writes) bytes += write.key.length + write.value.length;
   }
   return bytes;

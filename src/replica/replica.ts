@@ -5,6 +5,7 @@ import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { makeStamp, stampZero, type InstanceId, type Stamp } from '../core/stamp.ts';
+import { type GrantId } from '../core/write.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store } from '../store/store.ts';
 import { HybridClock } from './clock.ts';
@@ -20,7 +21,7 @@ import { readFrontier } from './frontier.ts';
 import { type Follower } from './follower.ts';
 import { lineageOf, type Lineage } from './lineage.ts';
 import { Ingest, type CommitObserver } from './ingest.ts';
-import { type Guard } from './guard.ts';
+import { type Guard, type LeafChain } from './guard.ts';
 import { countLapsed, readLapse } from './lapsed.ts';
 import { readParkedCount } from './park.ts';
 import {
@@ -34,8 +35,11 @@ import {
   type WriteOutcome,
 } from './proposal.ts';
 import { Reader, type ListQuery, type ListResult, type ReadResult } from './read.ts';
+import { refusedByError } from './refused.ts';
+import { type OwnSubmission } from './results.ts';
 import { type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
+import { proveSigned, type SignedStatement } from './signed.ts';
 import { sweepEnded } from './sweep.ts';
 import { WaitingWrites, type GivenUp } from './waiting.ts';
 
@@ -113,20 +117,47 @@ export class Replica {
     return this.#reader.candidates(key);
   }
 
+  /** What a candidate rests on, by what is known now; undefined in an open mesh. */
+  chainOf(leaf: GrantId): LeafChain | undefined {
+    return this.#deps.guard?.chainOf(leaf);
+  }
+
   list(query: ListQuery): Promise<ListResult> {
     return this.#reader.list(query);
   }
 
+  /** Whether clients may sign their writes: in a granted mesh. */
+  get takesSigned(): boolean {
+    return this.#deps.guard !== undefined;
+  }
+
   /** All or nothing. Resolves once durable. Errors: `too_large`, `version_mismatch`, `unavailable`, `disk_full`. */
   async write(ops: readonly WriteOp[]): Promise<readonly WriteOutcome[]> {
-    if (ops.length > limits.batchOpsMax)
-      throw new GkvError('too_large', `${ops.length} operations: at most ${limits.batchOpsMax} are allowed`);
-    const submission = { kind: 'local', ops } as const;
-    const bytes = bytesOfSubmission(submission);
-    if (bytes > limits.writeBytesMax)
-      throw new GkvError('too_large', `operations of ${bytes} bytes: at most ${limits.writeBytesMax} are allowed`);
-    const results = await this.#ingest.submit(submission);
+    const results = await this.#submitOwn({ kind: 'local', ops }, ops.length);
     return results.map(({ status, stamp }) => ({ version: stamp, accepted: stamp, applied: status === 'applied' }));
+  }
+
+  /**
+   * Takes in what clients have signed: all or nothing. Resolves once durable. `applied` is false where a greater write is seen in its place, and where
+   * it was here before: then `accepted` is that of the first time. Errors: `mesh_mismatch` in an open mesh; those of `proveSigned`; `below_floor`; as of
+   * `write`.
+   */
+  async writeSigned(statements: readonly SignedStatement[]): Promise<readonly WriteOutcome[]> {
+    const { guard, digests, clock, observer } = this.#deps;
+    if (guard === undefined)
+      throw new GkvError('mesh_mismatch', 'this mesh is open: nobody holds a grant of it, and writes are not signed. Send key and value');
+    const proving = proveSigned(statements, guard, digests, () => clock.now());
+    const writes = await proving.catch((error: unknown) => {
+      const keys = statements.map(({ body }) => body.key);
+      observer.refused(refusedByError(error, keys, 'signed'));
+      throw error;
+    });
+    const results = await this.#submitOwn({ kind: 'signed', writes }, writes.length);
+    return writes.map(({ write: { version } }, i) => {
+      const result = results[i];
+      assert(result !== undefined, 'a write has a result');
+      return { version, accepted: result.stamp, applied: result.status === 'applied' };
+    });
   }
 
   /**
@@ -144,6 +175,15 @@ export class Replica {
     }
     const parts = partsOfWrites(writes).map((part) => this.#submit({ kind: 'received', writes: part, peer, standing, asOf }));
     return Promise.all(parts).then((results) => results.flat());
+  }
+
+  #submitOwn(submission: OwnSubmission, count: number): Promise<readonly BatchResult[]> {
+    const tooLarge = (what: string, max: number): Promise<never> =>
+      Promise.reject(new GkvError('too_large', `${what}: at most ${max} are allowed`));
+    if (count > limits.batchOpsMax) return tooLarge(`${count} operations`, limits.batchOpsMax);
+    const bytes = bytesOfSubmission(submission);
+    if (bytes > limits.writeBytesMax) return tooLarge(`operations of ${bytes} bytes`, limits.writeBytesMax);
+    return this.#ingest.submit(submission);
   }
 
   /** In a granted mesh, once the signatures were looked at. What is too large for one commit, as its keys have large entries, goes in halves. */

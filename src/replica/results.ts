@@ -20,21 +20,23 @@ export function storedResults(outcome: Outcome): readonly BatchResult[] {
   return [found, { status: 'refused', stamp: at }];
 }
 
+/** What callers of ours ask for, which may be refused for one of its operations. */
+export type OwnSubmission = Extract<Submission, { kind: 'local' | 'signed' }>;
+
 const noInstance = parseInstance(new Uint8Array(instanceBytes));
 
 /** The stored results, given back to the submissions that they answer. */
 export function splitResults(
   submissions: readonly Submission[],
   results: readonly BatchResult[],
-  denied: (op: WriteOp, index: number) => GkvError,
+  denied: (submission: OwnSubmission, index: number) => GkvError,
 ): Outcome[] {
   let at = 0;
   return submissions.map((submission) => {
     const [found, refused] = results.slice(at, at + 2);
-    if (submission.kind === 'local' && found?.status === 'denied') {
+    if ((submission.kind === 'local' || submission.kind === 'signed') && found?.status === 'denied') {
       at += 1;
-      const index = physicalMsOf(found.stamp);
-      return denied(opAt(submission.ops, index), index);
+      return denied(submission, physicalMsOf(found.stamp));
     }
     if (found?.status === 'refused') {
       at += submission.kind === 'local' ? 2 : 1;

@@ -8,7 +8,7 @@ import { createApi } from '../http/api.ts';
 import { type HostRule } from '../http/gate.ts';
 import { createMeshApp } from '../http/mesh.ts';
 import { type Metrics } from '../http/metrics.ts';
-import { type Identity } from '../http/ports.ts';
+import { type Identity, type RefusalsView } from '../http/ports.ts';
 import { type Transport } from '../mesh/transport.ts';
 import { type Replica } from '../replica/replica.ts';
 import { createBackups } from './backups.ts';
@@ -30,6 +30,7 @@ export interface AppsDeps extends OpenedMesh {
   readonly own: ClusterIdentity & { readonly meshKey: Uint8Array };
   readonly digests: MeshDigests;
   readonly replica: Replica;
+  readonly refusals: RefusalsView;
   readonly transport: Transport;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -64,6 +65,7 @@ export function createApps(deps: AppsDeps): Apps {
     ...common,
     store: replica,
     entries: replica,
+    refusals: deps.refusals,
     puller: createPuller({ ...shared, random: realRandom }, transport, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,

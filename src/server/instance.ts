@@ -63,7 +63,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     },
     log,
   );
-  const { leases, replica } = await openReplica(opened, { own, digests, tree, observer: metrics, log, guard: authority?.guard });
+  const { leases, replica, refusals } = await openReplica(opened, { own, digests, tree, observer: metrics, log, guard: authority?.guard });
   const transport = new Transport(undefined, tls.mesh?.material);
   tls.mesh?.onChange((material) => {
     transport.renew(material);
@@ -83,7 +83,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     if (stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
   };
-  const shared = { opened, config, own, digests, replica, transport, metrics, log, tokens, unready };
+  const shared = { opened, config, own, digests, replica, refusals, transport, metrics, log, tokens, unready };
   const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });
   const jobDeps = { store, leases, clock: realClock, log };
   const jobs = [runJobs([...jobsOf(digests, replica, log), ...(authority?.jobs(replica) ?? []), ...mesh.jobs], jobDeps)];

@@ -4,6 +4,7 @@ import { instanceOf, type MeshDigests } from '../crypto/mesh.ts';
 import { type Guard } from '../replica/guard.ts';
 import { type CommitObserver } from '../replica/ingest.ts';
 import { Leases } from '../replica/lease.ts';
+import { LastRefusals } from '../replica/refused.ts';
 import { Replica } from '../replica/replica.ts';
 import { fenceSlot, fixedSlot, LeasedSlots } from '../replica/slots.ts';
 import { type ClusterIdentity } from './identity.ts';
@@ -24,15 +25,16 @@ export interface OpenReplicaDeps {
   readonly guard?: Guard | undefined;
 }
 
-/** The replica under a slot of its own, and the leases that this process takes part in where it shares the store. */
+/** The replica under a slot of its own, what it refused last, and the leases that this process takes part in where it shares the store. */
 export async function openReplica(
   opened: OpenStore,
   { own, digests, tree, observer, log, guard }: OpenReplicaDeps,
-): Promise<{ leases: Leases | undefined; replica: Replica }> {
+): Promise<{ leases: Leases | undefined; replica: Replica; refusals: LastRefusals }> {
   const { store, isShared, feedPartitions } = opened;
   const leases = isShared
     ? new Leases({ store, clock: realClock, log, holder: realRandom.bytes(holderBytes), onExpired: fenceSlot })
     : undefined;
+  const refusals = new LastRefusals(realClock);
   try {
     const replica = await Replica.open({
       store,
@@ -43,13 +45,21 @@ export async function openReplica(
       log,
       followers: [tree],
       feedPartitions,
-      observer,
+      observer: {
+        commit: (ms, writes, bytes) => {
+          observer.commit(ms, writes, bytes);
+        },
+        refused: (writes) => {
+          observer.refused(writes);
+          refusals.refused(writes);
+        },
+      },
       guard,
     });
     opened.listen(() => {
       replica.refuseWaiting();
     });
-    return { leases, replica };
+    return { leases, replica, refusals };
   } catch (error) {
     await leases?.[Symbol.asyncDispose]();
     throw error;

@@ -114,7 +114,7 @@ async function openReplica(
     log: silentLog,
     followers: [await Tree.open(store, digests)],
     feedPartitions,
-    observer: { commit: () => undefined },
+    observer: { commit: () => undefined, refused: () => undefined },
     guard,
   });
 }

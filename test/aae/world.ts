@@ -11,6 +11,7 @@ import { Driver, type ExchangeOptions, type PullReport } from '../../src/aae/dri
 import { Responder } from '../../src/aae/responder.ts';
 import { Tree } from '../../src/aae/tree.ts';
 import { allKeys } from '../../src/core/key.ts';
+import { type RefusalObserver } from '../../src/replica/refused.ts';
 import { Replica } from '../../src/replica/replica.ts';
 import { fixedSlot, type SlotSource } from '../../src/replica/slots.ts';
 import { type WriteOp } from '../../src/replica/proposal.ts';
@@ -81,6 +82,7 @@ export interface InstanceOptions {
   readonly faults?: MemoryFaults;
   readonly incarnation?: number;
   readonly feedPartitions?: 1 | 16;
+  readonly refusals?: RefusalObserver;
 }
 
 /** Databases in memory that some handle fails on purpose: FoundationDB cannot stand in for those. */
@@ -114,7 +116,7 @@ export async function openInstance(options: InstanceOptions = {}): Promise<Insta
     log: silentLog,
     followers: [tree],
     feedPartitions,
-    observer: { commit: () => undefined },
+    observer: { commit: () => undefined, refused: (writes) => options.refusals?.refused(writes) },
     guard: ledger === undefined ? undefined : new Guard(ledger, inlineSignatures(), granted?.signer),
   });
   const responder = new Responder({ store, digests, clusterId, sink: { receive: (writes, peer) => replica.receive(writes, peer) }, clock });

@@ -79,6 +79,7 @@ async function ingest(): Promise<Figures> {
     commit: (): void => {
       commits += 1;
     },
+    refused: (): void => undefined,
   };
   const tree = await Tree.open(store, digests);
   const { leases, replica } = await openReplica(opened, { own, digests, tree, observer, log: silentLog });

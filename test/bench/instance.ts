@@ -45,7 +45,7 @@ export async function openInstance({ dir, cluster, tree }: InstanceOptions): Pro
     log: silentLog,
     followers: tree === 'kept' ? [await Tree.open(store, digests)] : [],
     feedPartitions: 1,
-    observer: { commit: () => undefined },
+    observer: { commit: () => undefined, refused: () => undefined },
   });
   const stopping = new AbortController();
   const keeper = tree === 'kept' ? keep(store, digests, stopping.signal) : Promise.resolve();

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { parseWriteId } from '../../src/core/write.ts';
+import { Signer } from '../../src/client/signer.ts';
+import { decodeBody, parseWriteId } from '../../src/core/write.ts';
 import { SigningKey } from '../../src/crypto/ed25519.ts';
+import { clientInstance, MeshDigests, writeIdOf } from '../../src/crypto/mesh.ts';
 import { grantLayout } from '../../src/grant/grant.ts';
 import { decodeRecord, encodeRecord, signStatement, statementId, type Layout, type Signed } from '../../src/grant/record.ts';
 import { revocationLayout } from '../../src/grant/revocation.ts';
@@ -78,5 +80,17 @@ describe('vectors of grants', () => {
       writer,
     ).map(hexOf);
     assert.deepEqual([blocks[0], blocks[3], blocks[4]], [vectors['firstOfBatch'], vectors['fourthOfBatch'], vectors['fifthOfBatch']]);
+  });
+
+  it('T40: a write as a client makes and signs it', () => {
+    const signer = new Signer({ meshId, grantId: bytesOf('delegatedId'), key: writer, now: () => 1_700_000_000_123 });
+    const value = Buffer.from('Paris');
+    const [signed] = signer.sign([{ kind: 'set', key: Buffer.from('/cities/FR/1'), value, expiresAt: 1_800_000_000_000 }]);
+    const inBase64 = (name: string): string => bytesOf(name).toString('base64');
+    assert.deepEqual(signed, { write: inBase64('clientBody'), value: inBase64('clientValue'), signature: inBase64('clientBlock') });
+    const body = decodeBody(bytesOf('clientBody'));
+    assert.equal(hexOf(writeIdOf(meshId, body)), vectors['clientWriteId']);
+    assert.equal(hexOf(new MeshDigests({ id: meshId, key: Buffer.alloc(32) }).writeId(body)), vectors['clientWriteId']);
+    assert.deepEqual(Buffer.from(body.version.subarray(8)), Buffer.from(clientInstance(writer.publicKey)));
   });
 });

@@ -4,6 +4,7 @@ import { makeToken, TokenTable, type Token, type TokenRight } from '../../src/gr
 import { TokenAccess } from '../../src/http/access.ts';
 import { seededRandom } from '../support.ts';
 import { b64, codeOf, post, send, startApi, type TestApi } from './harness.ts';
+import { fieldsOf, one, openRegion } from './signing.ts';
 
 const random = seededRandom(7);
 const tokens: Token[] = [];
@@ -105,9 +106,33 @@ describe('HTTP API with bearer tokens', () => {
     for (const path of paths) {
       assert.deepEqual([await status(path), await status(path, all), await status(path, operator)], [401, 403, 200], path);
     }
-    for (const path of ['/livez', '/readyz', '/openapi.json', '/cluster_id']) assert.equal(await status(path), 200, path);
+    for (const path of ['/livez', '/readyz', '/openapi.json', '/cluster_id', '/mesh_id']) assert.equal(await status(path), 200, path);
     assert.equal(await asks(all, '/control/members/remove', { clusterId: '00000000-0000-4000-8000-000000000001' }), '403 right_denied');
     assert.equal(await asks(all, '/control/aae/pull', { peer: 'localhost:1' }), '403 right_denied');
     assert.equal(await asks(all, '/control/backup', {}), '403 right_denied');
+  });
+
+  it('T40, Li12: what a client has signed needs no token, but none that is wrong; all else does, and nothing of it is read in an open mesh', async () => {
+    const region = await openRegion();
+    await using granted = await startApi({ store: region.replica, access: new TokenAccess(() => new TokenTable(tokens)) });
+    const asksGranted = async (path: string, body: object, token?: string): Promise<string> => {
+      const { status, json } = await post(`${granted.url}${path}`, body, token === undefined ? {} : { authorization: `Bearer ${token}` });
+      return `${status} ${String(codeOf(json))}`;
+    };
+    const signed = fieldsOf(one());
+    assert.equal(await asksGranted('/data/set', signed), '200 undefined');
+    assert.equal(await asksGranted('/data/batch', { ops: [{ op: 'write', ...fieldsOf(one({ key: '/cities/FR/2' })) }] }), '200 undefined');
+    assert.equal(await asksGranted('/data/set', fieldsOf(one({ key: '/cities/DE/1' })), all), '403 key_denied');
+    assert.equal(await asksGranted('/data/set', signed, operator), '200 undefined', 'rights of a token are not asked');
+    assert.equal(await asksGranted('/data/set', signed, 'gkv_0'), '401 unauthenticated');
+    const own = { key: b64('/cities/FR/3'), value: b64('1') };
+    assert.equal(await asksGranted('/data/set', own), '401 unauthenticated');
+    assert.equal(await asksGranted('/data/batch', { ops: [{ op: 'set', ...own }] }), '401 unauthenticated');
+    assert.equal(await asksGranted('/data/batch', { ops: [] }), '401 unauthenticated');
+    assert.equal(await asksGranted('/data/set', own, france), '200 undefined');
+    assert.equal(await asksGranted('/data/get', { key: own.key }), '401 unauthenticated');
+    const { status, json } = await post(`${api.url}/data/set`, signed);
+    assert.deepEqual([status, codeOf(json)], [401, 'unauthenticated']);
+    assert.equal(await asks(all, '/data/set', signed), '409 mesh_mismatch');
   });
 });

@@ -5,7 +5,7 @@ import { hostPortText } from '../../src/core/hostPort.ts';
 import { silentLog, type Log } from '../../src/core/ports.ts';
 import { openAccess } from '../../src/http/access.ts';
 import { createApi, type ApiDeps } from '../../src/http/api.ts';
-import { Metrics } from '../../src/http/metrics.ts';
+import { Metrics, type Readings } from '../../src/http/metrics.ts';
 import { listen, type Listener, type ListenTimes } from '../../src/server/listen.ts';
 import { realClock } from '../../src/server/real.ts';
 import { StubStore } from './stubStore.ts';
@@ -64,22 +64,23 @@ const peer = {
   fault: null,
 };
 
+export const readingsOf = (store: StubStore): Readings => ({
+  entries: () => Promise.resolve({ entries: store.held.size, bytes: 7 }),
+  parked: () => Promise.resolve({ writes: 2, bytes: 3 }),
+  clockAheadMs: () => 1_500,
+  storeAvailable: () => true,
+  lapsed: () => Promise.resolve(0),
+  storeRetries: () => 0,
+  faults: () => 0,
+  peers: () => Promise.resolve([peer]),
+  tlsEndsInMs: () => [{ port: 'mesh', ms: 2_500 }],
+});
+
 /** The API over a stub store, on a free port of loopback. */
 export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTimes): Promise<TestApi> {
   const store = new StubStore();
   const lines: TestApi['lines'] = [];
   const log = recordingLog(lines);
-  const readings = {
-    entries: () => Promise.resolve({ entries: store.held.size, bytes: 7 }),
-    parked: () => Promise.resolve({ writes: 2, bytes: 3 }),
-    clockAheadMs: () => 1_500,
-    storeAvailable: () => true,
-    lapsed: () => Promise.resolve(0),
-    storeRetries: () => 0,
-    faults: () => 0,
-    peers: () => Promise.resolve([peer]),
-    tlsEndsInMs: () => [{ port: 'mesh', ms: 2_500 }],
-  };
   const identity = { clusterId: '6f1c1f2e-58d5-4d0e-9d7b-0f6f3a1e2b3c', meshId: '00'.repeat(32), region: 'test' };
   const app = createApi({
     store,
@@ -103,7 +104,8 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     backups: { open: noBackup },
     identity,
     peers: { peers: () => [] },
-    entries: { candidates: () => Promise.resolve([]) },
+    entries: { candidates: () => Promise.resolve([]), chainOf: () => undefined },
+    refusals: { latest: () => [] },
     members: {
       add: (address, regionName) =>
         Promise.resolve({ clusterId: identity.clusterId, address: hostPortText(address), regionName: regionName ?? 'its own' }),
@@ -111,7 +113,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     },
     access: openAccess,
     health: { live: () => true, unready: () => undefined },
-    metrics: new Metrics(readings, log),
+    metrics: new Metrics(readingsOf(store), log),
     hosts: { kind: 'loopback', names: [] },
     clock: realClock,
     log,

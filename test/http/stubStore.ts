@@ -20,6 +20,7 @@ export class StubStore implements DataStore {
   /** Awaited before every write, for requests that are under way. */
   gate: Promise<void> = Promise.resolve();
   writes = 0;
+  readonly takesSigned = false;
   readonly #instance = parseInstance(new Uint8Array(8));
 
   waitFor(accepted: Stamp): Promise<boolean> {
@@ -52,6 +53,10 @@ export class StubStore implements DataStore {
     if (this.failure !== undefined) throw this.failure;
     for (const [index, op] of ops.entries()) this.#check(op, index);
     return ops.map((op) => this.#apply(op));
+  }
+
+  writeSigned(): Promise<never> {
+    return Promise.reject(new GkvError('mesh_mismatch', 'this mesh is open'));
   }
 
   #check({ key, expected }: WriteOp, index: number): void {

@@ -1,7 +1,7 @@
 /** Vectors of what gives and ends authority, and of signatures on writes. Signed with node:crypto, put together by hand. */
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
-import { cat, hex, sha256, text, u16, u32, u64, u8 } from './bytes.ts';
-import { statements, writeIdOf } from './samples.ts';
+import { be, cat, hex, sha256, text, u16, u32, u64, u8 } from './bytes.ts';
+import { bodyOf, expiresAt, statements, writeIdOf } from './samples.ts';
 
 const zero32 = Buffer.alloc(32);
 
@@ -111,6 +111,17 @@ function batch(): Record<string, Buffer> {
 
 export const batchIds = Array.from({ length: 5 }, (_, i) => sha256(text(`write ${i}`)));
 
+/** Of a client that mints its versions by its own key, under the delegated grant, at 1,700,000,000,123 ms. */
+function clientWrite(): Record<string, Buffer> {
+  const instance = sha256(writer.publicKey).subarray(0, 8);
+  const value = text('Paris');
+  const version = cat(be(1_700_000_000_123, 6), u16(0), instance);
+  const statement = { ...statements.set, key: text('/cities/FR/1'), version, value, expiresAt, leaf: grantId(frenchBody) };
+  const body = bodyOf(statement);
+  const id = sha256(text('gkvmesh/write/v1\0'), meshId, body);
+  return { clientBody: body, clientValue: value, clientWriteId: id, clientBlock: block(0, [], leaf(id)) };
+}
+
 export function grantVectors(): Record<string, string> {
   const single = writeIdOf(statements.set);
   const named = {
@@ -128,6 +139,7 @@ export function grantVectors(): Record<string, string> {
     rootRevocationId: revocationId(byRootBody),
     writeId: single,
     singleBlock: block(0, [], leaf(single)),
+    ...clientWrite(),
     ...Object.fromEntries(Object.entries(batch()).map(([name, bytes]) => [`${name}OfBatch`, bytes])),
   };
   return Object.fromEntries(Object.entries(named).map(([name, bytes]) => [name, bytes.toString('hex')]));

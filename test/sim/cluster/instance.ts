@@ -89,7 +89,7 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
     log,
     followers: [plant.follower?.(tree) ?? tree],
     feedPartitions: settings.feedPartitions,
-    observer: { commit: () => undefined },
+    observer: { commit: () => undefined, refused: () => undefined },
   });
   const stopping = new AbortController();
   const mesh = openMesh({ ...deps, store }, own, replica, stopping.signal);

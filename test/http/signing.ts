@@ -1,0 +1,81 @@
+import { parseKey } from '../../src/core/key.ts';
+import { makeStamp, type Stamp } from '../../src/core/stamp.ts';
+import { encodeBody, parseGrantId, type WriteBody } from '../../src/core/write.ts';
+import { sha256 } from '../../src/crypto/digest.ts';
+import { clientInstance, writeIdOf } from '../../src/crypto/mesh.ts';
+import { type Grant } from '../../src/grant/grant.ts';
+import { signWrites } from '../../src/grant/signatureBlock.ts';
+import { openInstance, type Instance, type InstanceOptions } from '../aae/world.ts';
+import { anyOf, Mesh, patternsOf, person } from '../grant/world.ts';
+import { FakeClock } from '../support.ts';
+
+const always = { notBeforeMs: 0, expiresMs: 2 ** 48 };
+export const mesh = new Mesh();
+/** Of the region's own key, "a". */
+export const held = mesh.grant('a', always);
+/** Of the client, "writer". */
+export const french = mesh.given(held, 'a', 'writer', { patterns: patternsOf('/cities/FR/**') });
+export const nowMs = new FakeClock().now();
+
+/** A region of a granted mesh, whose key holds `held`. */
+export function openRegion(more: Partial<InstanceOptions> = {}, grants: readonly Grant[] = [held, french]): Promise<Instance> {
+  const records = [mesh.root, ...grants].map(anyOf);
+  return openInstance({ granted: { meshId: mesh.id, records, signer: person('a') }, clock: new FakeClock(), ...more });
+}
+
+/** A version that the holder of the key of this name mints, so many ms from now. */
+export function versionOf(name: string, aheadMs = 0, logical = 0): Stamp {
+  return makeStamp(nowMs + aheadMs, logical, clientInstance(person(name).publicKey));
+}
+
+export interface Sent {
+  readonly write: Buffer;
+  readonly value: Buffer;
+  readonly signature: Buffer;
+}
+
+export interface Shape extends Partial<Omit<WriteBody, 'key'>> {
+  readonly key?: string;
+
+  readonly value?: string;
+  /** Whose key signs; "writer" if left out. */
+  readonly by?: string;
+  readonly meshId?: Uint8Array;
+}
+
+/** Writes that a client sends, under one signature; each is right but for what its shape says. */
+export function sent(...shapes: readonly Shape[]): Sent[] {
+  const [{ by = 'writer', meshId = mesh.id } = {}] = shapes;
+  const parts = shapes.map(({ key: name = '/cities/FR/1', value: content = 'Paris', ...shape }) => {
+    const value = Buffer.from(shape.tombstone === true ? '' : content);
+    const body: WriteBody = {
+      key: parseKey(Buffer.from(name)),
+      version: versionOf(by),
+      tombstone: false,
+      expiresAt: 0,
+      leaf: parseGrantId(french.id),
+      valueLength: value.length,
+      valueDigest: sha256(value),
+      ...shape,
+    };
+    return { value, body, write: Buffer.from(encodeBody(body)), id: writeIdOf(meshId, body) };
+  });
+  const blocks = signWrites(
+    meshId,
+    parts.map(({ id }) => id),
+    person(by),
+  );
+  return parts.map(({ value, write }, i) => ({ write, value, signature: Buffer.from(blocks[i] ?? []) }));
+}
+
+/** One of them. */
+export function one(shape: Shape = {}): Sent {
+  const [only] = sent(shape);
+  if (only === undefined) throw new Error('a shape is a write');
+  return only;
+}
+
+/** As JSON. */
+export function fieldsOf({ write, value, signature }: Sent): { write: string; value: string; signature: string } {
+  return { write: write.toString('base64'), value: value.toString('base64'), signature: signature.toString('base64') };
+}
