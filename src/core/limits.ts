@@ -37,6 +37,8 @@ export const limits = {
   /** Of one peer, in a granted mesh, that wait for the clock or for their grants: another's must find room. */
   parkedOfPeerMax: 1_000,
   ttlMsMax: 315_360_000_000,
+  /** Requests with writes that clients signed, whose signatures are looked at at a time; more are refused with `unavailable`. */
+  provingMax: 1_000,
   /** Clusters of one mesh. */
   membersMax: 1_000,
 } as const;
