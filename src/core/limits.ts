@@ -45,6 +45,8 @@ export const limits = {
   /** Peers of whose waiting writes some were given up. */
   lapsedPeersMax: 2_000,
   ttlMsMax: 315_360_000_000,
+  /** Requests with writes that clients signed, whose signatures are looked at at a time; more are refused with `unavailable`. */
+  provingMax: 1_000,
   /** Clusters of one mesh. */
   membersMax: 1_000,
 } as const;

@@ -209,12 +209,11 @@ export class Ingest {
     // An earlier run of this very batch was committed although its answer was lost: its results stand.
     if (record.batch === number) return splitResults(submissions, record.results, (of, index) => this.#deniedAgain(of, index));
     if (guard !== undefined) await guard.catchUp(tx);
-    const isBounded = submissions.some(({ kind }) => kind === 'received' || kind === 'signed');
     const peers = submissions.flatMap((submission) => (submission.kind === 'received' ? [submission.peer] : []));
     const none = [0, stampZero, new Set<string>(), new Set<string>()] as const;
-    const [room, floor, ended, lapsed] = isBounded
-      ? await Promise.all([parkRoom(tx), readFloor(tx), endedOf(tx, peers), lapsedOf(tx, peers)])
-      : none;
+    const [room, floorForPeers, ended, lapsed] =
+      peers.length > 0 ? await Promise.all([parkRoom(tx), readFloor(tx), endedOf(tx, peers), lapsedOf(tx, peers)]) : none;
+    const floor = submissions.some(({ kind }) => kind === 'signed') ? await readFloor(tx) : floorForPeers;
     const nowMs = clock.now();
     const peerRoom = guard === undefined ? new Map<string, number>() : await peerRooms(tx, peers);
     const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, peerRoom, floor, ended, lapsed, guard });

@@ -68,7 +68,7 @@ export class Reader {
   candidates(key: Key): Promise<readonly Head[]> {
     return this.#store.read(async (snapshot) => {
       const bytes = await snapshot.get(headKey(key));
-      await this.#guard?.catchUp(snapshot); // who asks what they rest on is told all that is known
+      if (this.#guard !== undefined) await this.#guard.catchUp(snapshot); // who asks what they rest on is told all that is known
       return bytes === undefined ? [] : decodeEntry(bytes);
     });
   }

@@ -39,7 +39,7 @@ import { refusedByError } from './refused.ts';
 import { type OwnSubmission } from './results.ts';
 import { type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
-import { proveSigned, type SignedStatement } from './signed.ts';
+import { Prover, type SignedStatement } from './signed.ts';
 import { sweepEnded } from './sweep.ts';
 import { WaitingWrites, type GivenUp } from './waiting.ts';
 
@@ -76,6 +76,8 @@ export class Replica {
   readonly #own: ClusterPart;
   readonly #waiting: WaitingWrites;
   readonly #followers: readonly Follower[];
+  /** Of a granted mesh. */
+  readonly #prover: Prover | undefined;
 
   private constructor(deps: ReplicaDeps, hlc: HybridClock, followers: readonly Follower[], held: HeldSlot) {
     const { store, digests, clock, log, observer, slots, instanceOf, guard } = deps;
@@ -83,6 +85,7 @@ export class Replica {
     this.#deps = deps;
     this.hlc = hlc;
     this.#followers = followers;
+    this.#prover = guard === undefined ? undefined : new Prover(guard, digests, clock);
     this.#reader = new Reader(store, clock, guard);
     this.#coverWaits = new CoverWaits({ store, clock, frontier: () => this.frontier() });
     this.#own = clusterPartOf(makeStamp(0, 0, instanceOf(held.slot)));
@@ -139,17 +142,15 @@ export class Replica {
 
   /**
    * Takes in what clients have signed: all or nothing. Resolves once durable. `applied` is false where a greater write is seen in its place, and where
-   * it was here before: then `accepted` is that of the first time. Errors: `mesh_mismatch` in an open mesh; those of `proveSigned`; `below_floor`; as of
+   * it was here before: then `accepted` is that of the first time. Errors: `mesh_mismatch` in an open mesh; those of `Prover`; `below_floor`; as of
    * `write`.
    */
   async writeSigned(statements: readonly SignedStatement[]): Promise<readonly WriteOutcome[]> {
-    const { guard, digests, clock, observer } = this.#deps;
-    if (guard === undefined)
+    if (this.#prover === undefined)
       throw new GkvError('mesh_mismatch', 'this mesh is open: nobody holds a grant of it, and writes are not signed. Send key and value');
-    const proving = proveSigned(statements, guard, digests, () => clock.now());
-    const writes = await proving.catch((error: unknown) => {
+    const writes = await this.#prover.prove(statements).catch((error: unknown) => {
       const keys = statements.map(({ body }) => body.key);
-      observer.refused(refusedByError(error, keys, 'signed'));
+      this.#deps.observer.refused(refusedByError(error, keys, 'signed'));
       throw error;
     });
     const results = await this.#submitOwn({ kind: 'signed', writes }, writes.length);

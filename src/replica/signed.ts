@@ -2,6 +2,7 @@ import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Entry, type Head } from '../core/entry.ts';
 import { limits } from '../core/limits.ts';
+import { type Clock } from '../core/ports.ts';
 import { instanceBytes, physicalMsOf, stampBytes, stampToHex, type Stamp } from '../core/stamp.ts';
 import { type WriteBody, type WriteId } from '../core/write.ts';
 import { sha256 } from '../crypto/digest.ts';
@@ -16,25 +17,49 @@ export interface SignedStatement {
   readonly signature: Uint8Array;
 }
 
-/**
- * The writes of statements, with their signatures looked at. What is refused for its signature is refused here, so that only who holds a grant takes a
- * place in a commit. Errors: `malformed`, and those of `signedFault`; the first of them.
- */
-export async function proveSigned(
-  statements: readonly SignedStatement[],
-  guard: Guard,
-  digests: MeshDigests,
-  nowMs: () => number,
-): Promise<ClientWrite[]> {
-  const writes = statements.map((statement, index) => writeOf(statement, digests, index));
-  if (writes.some(({ write }) => guard.signerOf(write.leaf) === undefined)) await guard.refresh(); // another instance may have taken it in
-  for (const [index, { write }] of writes.entries()) checkInstance(write.version, guard.signerOf(write.leaf), index);
-  const proven = await Promise.all(writes.map(async (unproven) => ({ ...unproven, proof: await guard.prove(unproven) })));
-  for (const [index, signed] of proven.entries()) {
-    const fault = signed.proof === 'held' ? undefined : signedFault(signed, guard, { nowMs: nowMs(), acceptedMs: nowMs() }, index);
-    if (fault !== undefined) throw fault;
+/** Looks at the signatures of what clients send, so that only who holds a grant takes a place in a commit. */
+export class Prover {
+  readonly #guard: Guard;
+  readonly #digests: MeshDigests;
+  readonly #clock: Clock;
+  #underWay = 0;
+
+  constructor(guard: Guard, digests: MeshDigests, clock: Clock) {
+    this.#guard = guard;
+    this.#digests = digests;
+    this.#clock = clock;
   }
-  return proven;
+
+  /**
+   * The writes of statements, up to the first that is refused for its clock, its chain or its signature: whoever signs nothing costs one check. Errors:
+   * `malformed`; those of `signedFault`; `unavailable` where too many are looked at.
+   */
+  async prove(statements: readonly SignedStatement[]): Promise<ClientWrite[]> {
+    if (this.#underWay >= limits.provingMax)
+      throw new GkvError('unavailable', `the signatures of ${this.#underWay} requests are being looked at: try again later`);
+    this.#underWay += 1;
+    try {
+      return await this.#proveAll(statements);
+    } finally {
+      this.#underWay -= 1;
+    }
+  }
+
+  async #proveAll(statements: readonly SignedStatement[]): Promise<ClientWrite[]> {
+    const guard = this.#guard;
+    const writes = statements.map((statement, index) => writeOf(statement, this.#digests, index));
+    if (writes.some(({ write }) => guard.signerOf(write.leaf) === undefined)) await guard.refresh(); // another instance may have taken it in
+    for (const [index, { write }] of writes.entries()) checkInstance(write.version, guard.signerOf(write.leaf), index);
+    const proven: ClientWrite[] = [];
+    for (const [index, unproven] of writes.entries()) {
+      const signed = { ...unproven, proof: await guard.prove(unproven) };
+      const nowMs = this.#clock.now();
+      const fault = signed.proof === 'held' ? undefined : signedFault(signed, guard, { nowMs, acceptedMs: nowMs }, index);
+      if (fault !== undefined) throw fault;
+      proven.push(signed);
+    }
+    return proven;
+  }
 }
 
 /** Why a write may not be taken in now. Codes: `version_future`, `version_stale`, and those of grants, in this order. */

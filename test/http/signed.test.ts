@@ -1,15 +1,21 @@
 import assert from 'node:assert/strict';
 import { toHex } from '../../src/core/bytes.ts';
+import { hasCode } from '../../src/core/errors.ts';
 import { makeStamp, stampToHex } from '../../src/core/stamp.ts';
 import { grantZero, parseGrantId } from '../../src/core/write.ts';
+import { inlineSignatures, type Signatures } from '../../src/crypto/ed25519.ts';
 import { clientInstance } from '../../src/crypto/mesh.ts';
+import { Ledger } from '../../src/grant/ledger.ts';
 import { encodeSignatureBlock } from '../../src/grant/signatureBlock.ts';
 import { type Grant } from '../../src/grant/grant.ts';
+import { parseBatch } from '../../src/http/writes.ts';
+import { Guard } from '../../src/replica/guard.ts';
+import { Prover, type SignedStatement } from '../../src/replica/signed.ts';
 import { type MemoryFaults } from '../../src/store/memory/faults.ts';
 import { assertTree } from '../aae/oracle.ts';
 import { key, openInstance, set, type Instance } from '../aae/world.ts';
 import { anyOf, patternsOf } from '../grant/world.ts';
-import { FakeClock } from '../support.ts';
+import { FakeClock, until } from '../support.ts';
 import { b64, codeOf, errorOf, post, startApi, type Answer, type TestApi } from './harness.ts';
 import { fieldsOf, french, held, mesh, nowMs, one, openRegion, sent, versionOf, type Sent, type Shape } from './signing.ts';
 
@@ -383,6 +389,28 @@ describe('writes that clients sign', () => {
   it('I4: T40: keys are bytes: NUL matches and is signed as it stands', async () => {
     assert.equal(said(await sets(one({ key: '/cities/FR/\0' }))), '200');
     await refuses(one({ key: '/cities\0/FR/1' }), '403 key_denied');
+  });
+
+  it('I9: T40: of a batch that is not signed one signature is looked at, and of so many requests at a time: more are unavailable', async () => {
+    let asked = 0;
+    let answer = (): void => undefined;
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    const slow: Signatures = { isKey: () => true, verify: () => ((asked += 1), answered.then(() => false)) };
+    const ledger = await Ledger.open(region.store, mesh.id, inlineSignatures());
+    const prover = new Prover(new Guard(ledger, slow, undefined), region.digests, clock);
+    const statements = (from: number, count: number): readonly SignedStatement[] => {
+      const ops = sent(...Array.from({ length: count }, (_, i) => ({ key: `/cities/FR/${from + i}` })));
+      const parsed = parseBatch(Buffer.from(JSON.stringify({ ops: ops.map((op) => ({ op: 'write', ...fieldsOf(op) })) })));
+      return parsed.kind === 'signed' ? parsed.statements : [];
+    };
+    const waiting = [prover.prove(statements(0, 256))];
+    await until(() => asked === 1);
+    for (let i = 0; i < 999; i += 1) waiting.push(prover.prove(statements(i, 1)));
+    await assert.rejects(prover.prove(statements(0, 1)), { code: 'unavailable' });
+    answer();
+    for (const each of await Promise.allSettled(waiting)) assert.ok(each.status === 'rejected' && hasCode(each.reason, 'bad_signature'));
+    assert.equal(asked, 1_000);
+    await assert.rejects(prover.prove(statements(0, 1)), { code: 'bad_signature' });
   });
 
   it('I9: T40: what is not signed by who holds a grant takes no place in a commit', async () => {
