@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'right_denied'
   | 'key_denied'
   | 'grant_time'
+  | 'grant_limit'
   // what a peer is or did
   | 'mesh_mismatch'
   | 'peer_unreachable'

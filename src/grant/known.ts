@@ -34,6 +34,7 @@ export type RefusalCode = Extract<
   | 'right_denied'
   | 'key_denied'
   | 'grant_time'
+  | 'grant_limit'
   | 'bad_signature'
 >;
 

@@ -1,12 +1,14 @@
-import { asBuffer, equalBytes, writeU64 } from '../core/bytes.ts';
+import { asBuffer, equalBytes, toHex, writeU64 } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Signatures } from '../crypto/ed25519.ts';
 import { storeKey, tableKeys, tables } from '../store/keyspace.ts';
 import { versionstampBytes, type Snapshot, type Store, type Transaction } from '../store/store.ts';
 import { decodeAny, encodeAny, knownAs, take, type AnyRecord } from './anyRecord.ts';
 import { Authority } from './authority.ts';
-import { isFinal, type Refusal } from './known.ts';
+import { isZero } from './grant.ts';
+import { isFinal, refusal as refusalBy, shortId, type Known, type Refusal } from './known.ts';
 import { grantLimits } from './limits.ts';
+import { ledgerBounds, Places, type LedgerBounds, type Source } from './places.ts';
 
 /** Rows that are read at a time, records that one transaction adds, and those of a page. */
 export const recordsPageMax = 200;
@@ -24,15 +26,21 @@ export class Ledger {
   #number = 0;
   #lastEnding = 0;
   #turn: Promise<unknown> = Promise.resolve();
+  readonly #bounds: LedgerBounds;
+  readonly #places: Places;
+  /** Ids, in hex, of grants that there was no room for, the latest; what rests on them is passed over too. */
+  readonly #passedOver = new Set<string>();
 
-  private constructor(store: Store, authority: Authority) {
+  private constructor(store: Store, authority: Authority, bounds: LedgerBounds) {
     this.#store = store;
     this.#authority = authority;
+    this.#bounds = bounds;
+    this.#places = new Places(bounds);
   }
 
   /** Verifies all that is stored. Error: `corrupt` where something does not hold. */
-  static async open(store: Store, meshId: Uint8Array, signatures: Signatures): Promise<Ledger> {
-    const ledger = new Ledger(store, new Authority(meshId, signatures));
+  static async open(store: Store, meshId: Uint8Array, signatures: Signatures, bounds = ledgerBounds): Promise<Ledger> {
+    const ledger = new Ledger(store, new Authority(meshId, signatures), bounds);
     await ledger.refresh();
     return ledger;
   }
@@ -52,6 +60,11 @@ export class Ledger {
     return this.#lastEnding;
   }
 
+  /** How many grants there was no room for, as far as is remembered. */
+  get passedOver(): number {
+    return this.#passedOver.size;
+  }
+
   /** Reads what others have added to the store. */
   async refresh(): Promise<void> {
     await this.#store.read((snapshot) => this.catchUp(snapshot));
@@ -68,19 +81,19 @@ export class Ledger {
 
   /**
    * Takes records in, each on those before it, and resolves once they are durable: for each why it was refused, or undefined. Those that are known
-   * already change nothing. Error: `too_large` where there would be too many.
+   * already, and further revocations of one grant, change nothing. What there is no room for is refused with `grant_limit`, and may be taken in later.
    */
-  take(records: readonly AnyRecord[]): Promise<readonly (Refusal | undefined)[]> {
-    const taking = this.#turn.then(() => this.#takeInParts(records));
+  take(records: readonly AnyRecord[], source: Source = 'peer'): Promise<readonly (Refusal | undefined)[]> {
+    const taking = this.#turn.then(() => this.#takeInParts(records, source));
     this.#turn = taking.catch(() => undefined);
     return taking;
   }
 
   /** As `take`, in whatever order they are given. Resolves with those that were refused. */
-  async takeAll(records: readonly AnyRecord[]): Promise<{ readonly any: AnyRecord; readonly refusal: Refusal }[]> {
+  async takeAll(records: readonly AnyRecord[], source: Source = 'peer'): Promise<{ readonly any: AnyRecord; readonly refusal: Refusal }[]> {
     const final: { any: AnyRecord; refusal: Refusal }[] = [];
     for (let waiting = records; ;) {
-      const refusals = await this.take(waiting);
+      const refusals = await this.take(waiting, source);
       const refused = waiting.flatMap((any, i) => (refusals[i] === undefined ? [] : [{ any, refusal: refusals[i] }]));
       final.push(...refused.filter(({ refusal }) => isFinal(refusal)));
       const open = refused.filter(({ refusal }) => !isFinal(refusal));
@@ -89,23 +102,63 @@ export class Ledger {
     }
   }
 
-  async #takeInParts(records: readonly AnyRecord[]): Promise<(Refusal | undefined)[]> {
+  async #takeInParts(records: readonly AnyRecord[], source: Source): Promise<(Refusal | undefined)[]> {
     const refusals: (Refusal | undefined)[] = [];
     for (let at = 0; at < records.length; at += recordsPageMax)
-      refusals.push(...(await this.#take(records.slice(at, at + recordsPageMax))));
+      refusals.push(...(await this.#take(records.slice(at, at + recordsPageMax), source)));
     return refusals;
   }
 
   /** Judges on a copy, and adds what held; again where another instance has added something meanwhile. */
-  async #take(records: readonly AnyRecord[]): Promise<(Refusal | undefined)[]> {
+  async #take(records: readonly AnyRecord[], source: Source): Promise<(Refusal | undefined)[]> {
     for (;;) {
       await this.refresh();
       const number = this.#number;
-      const { refusals, fresh } = await judgeAll(this.#authority, records);
-      if (fresh.length > 0 && !(await this.#store.transact((tx) => append(tx, number, fresh)))) continue;
+      const { refusals, fresh } = await this.#judge(records, source);
+      if (fresh.length > 0 && !(await this.#store.transact((tx) => append(tx, number, fresh, this.#bounds)))) continue;
       await this.refresh();
       return refusals;
     }
+  }
+
+  /** Each on those before it. `fresh`: what there is to add. */
+  async #judge(records: readonly AnyRecord[], source: Source): Promise<{ refusals: (Refusal | undefined)[]; fresh: Uint8Array[] }> {
+    const refusals: (Refusal | undefined)[] = [];
+    const fresh: Uint8Array[] = [];
+    let trial: { readonly authority: Authority; readonly places: Places } | undefined;
+    for (const any of records) {
+      const before = knownBytes(trial?.authority ?? this.#authority, any);
+      if (before !== undefined && equalBytes(before, encodeAny(any))) {
+        refusals.push(undefined); // as most that peers send again
+        continue;
+      }
+      trial ??= { authority: this.#authority.copy(), places: this.#places.copy() };
+      const { authority, places } = trial;
+      const refusal = (isMore(any, before) ? this.#noRoom(any, authority, places, source) : undefined) ?? (await take(authority, any));
+      refusals.push(refusal);
+      if (refusal?.code === 'grant_limit') this.#passOver(any);
+      const after = refusal === undefined ? knownBytes(authority, any) : undefined;
+      if (after === undefined || (before !== undefined && equalBytes(before, after))) continue;
+      fresh.push(after);
+      places.take(authority, any);
+    }
+    return { refusals, fresh };
+  }
+
+  /** What rests on a grant that was passed over is passed over. */
+  #noRoom(any: AnyRecord, known: Known, places: Places, source: Source): Refusal | undefined {
+    if (any.kind === 'root') return undefined;
+    const rests = any.kind === 'grant' ? any.record.body.parent : any.record.body.target;
+    if (known.grant(rests) === undefined && this.#passedOver.has(toHex(rests)))
+      return refusalBy('grant_limit', `there was no room for grant ${shortId(rests)}, which it rests on`, { grantId: rests });
+    return any.kind === 'grant' ? places.refusalOf(known, any.record, source) : undefined;
+  }
+
+  #passOver({ kind, record }: AnyRecord): void {
+    if (kind !== 'grant') return;
+    this.#passedOver.add(toHex(record.id));
+    const [oldest] = this.#passedOver;
+    if (this.#passedOver.size > grantLimits.passedOverMax && oldest !== undefined) this.#passedOver.delete(oldest);
   }
 
   async #load(snapshot: Snapshot, after: number): Promise<void> {
@@ -116,33 +169,18 @@ export class Ledger {
       const refusal = await take(this.#authority, any);
       if (refusal !== undefined)
         throw new GkvError('corrupt', `record ${after + 1 + i} does not hold: ${refusal.code}: ${refusal.message}`);
-      if (any.kind !== 'grant') this.#lastEnding = Math.max(this.#lastEnding, after + 1 + i);
+      if (after + 1 + i <= this.#number) continue; // somebody else was faster
+      this.#number = after + 1 + i;
+      this.#places.take(this.#authority, any);
+      this.#passedOver.delete(toHex(any.record.id));
+      if (any.kind !== 'grant') this.#lastEnding = after + 1 + i;
     }
-    this.#number = Math.max(this.#number, after + rows.length);
   }
 }
 
-/** Each on those before it. `fresh`: what there is to add. */
-async function judgeAll(
-  authority: Authority,
-  records: readonly AnyRecord[],
-): Promise<{ refusals: (Refusal | undefined)[]; fresh: Uint8Array[] }> {
-  const refusals: (Refusal | undefined)[] = [];
-  const fresh: Uint8Array[] = [];
-  let trial: Authority | undefined;
-  for (const any of records) {
-    const before = knownBytes(trial ?? authority, any);
-    if (before !== undefined && equalBytes(before, encodeAny(any))) {
-      refusals.push(undefined); // as most that peers send again
-      continue;
-    }
-    trial ??= authority.copy();
-    const refusal = await take(trial, any);
-    refusals.push(refusal);
-    const after = refusal === undefined ? knownBytes(trial, any) : undefined;
-    if (after !== undefined && (before === undefined || !equalBytes(before, after))) fresh.push(after);
-  }
-  return { refusals, fresh };
+/** Whether it may need a row: it is not known, or may come with more signatures. */
+function isMore({ kind, record }: AnyRecord, before: Uint8Array | undefined): boolean {
+  return before === undefined || (kind === 'grant' && isZero(record.body.parent));
 }
 
 /** With the signatures that are known. */
@@ -191,11 +229,9 @@ async function readTail(snapshot: Snapshot): Promise<number> {
 }
 
 /** False, and nothing added, where there are more than `number` by now. Who follows our feed is woken. */
-async function append(tx: Transaction, number: number, records: readonly Uint8Array[]): Promise<boolean> {
+async function append(tx: Transaction, number: number, records: readonly Uint8Array[], { rowsMax }: LedgerBounds): Promise<boolean> {
   if ((await readTail(tx)) !== number) return false;
-  if (number + records.length > grantLimits.recordRowsMax) {
-    throw new GkvError('too_large', `more than ${grantLimits.recordRowsMax} records of one mesh's authority`);
-  }
+  if (number + records.length > rowsMax) throw new GkvError('too_large', `more than ${rowsMax} records of one mesh's authority`);
   for (const [i, bytes] of records.entries()) tx.set(storeKey(tables.record, u64(number + 1 + i)), bytes);
   tx.set(tailKey, u64(number + records.length));
   tx.setVersionstampedValue(feedTailKey, new Uint8Array(versionstampBytes), 0);

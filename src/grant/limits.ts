@@ -18,8 +18,8 @@ export const grantLimits = {
   pathMax: 8,
   /** Grants and revocations that one process keeps in memory. */
   recordsMax: 65_536,
-  /** Records that a store keeps, one more for each that came again with more signatures. */
-  recordRowsMax: 65_536,
+  /** Grants that a ledger had no room for, of which it remembers that. */
+  passedOverMax: 65_536,
   /** Bearer tokens that one server knows. */
   tokensMax: 10_000,
   /** Grants that were refused for good, and of which it is remembered why. */

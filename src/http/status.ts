@@ -28,6 +28,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   right_denied: 403,
   key_denied: 403,
   grant_time: 403,
+  grant_limit: 403,
   mesh_mismatch: 409,
   peer_unreachable: 502,
   peer_timeout: 504,

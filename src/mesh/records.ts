@@ -5,7 +5,7 @@ import { hasCode } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { decodeAny, type AnyRecord } from '../grant/anyRecord.ts';
 import { type Ledger, type RecordsPage } from '../grant/ledger.ts';
-import { grantLimits } from '../grant/limits.ts';
+import { ledgerBounds } from '../grant/places.ts';
 
 /** How far we have a peer's ledger. */
 export interface RecordCursor {
@@ -37,7 +37,7 @@ export function writeRecords(out: ByteWriter, { number, records }: RecordsPage):
 
 export function readRecords(reader: ByteReader): RecordsPage {
   const number = reader.u64();
-  if (number > grantLimits.recordRowsMax) throw reader.fail(`record ${number}: at most ${grantLimits.recordRowsMax} are allowed`);
+  if (number > ledgerBounds.rowsMax) throw reader.fail(`record ${number}: at most ${ledgerBounds.rowsMax} are allowed`);
   return { number, records: Array.from({ length: reader.u16() }, () => reader.bytes(reader.u32())) };
 }
 
@@ -56,12 +56,12 @@ export class RecordIntake {
   }
 
   /**
-   * A peer's ledger stands in an order in which each could be taken in: who sends what is refused is not to be believed. Errors: `peer_protocol`;
-   * `too_large` where there is no room here.
+   * A peer's ledger stands in an order in which each could be taken in: who sends what is refused is not to be believed, but where it is for lack of
+   * room, which a peer may have had. Error: `peer_protocol`.
    */
   async take(peerId: Uint8Array, incarnation: number, { number, records }: RecordsPage): Promise<void> {
     const refusals = await this.#ledger.take(records.map((bytes) => decodeSent(bytes, this.#ledger.known.meshId)));
-    const refused = refusals.find((refusal) => refusal !== undefined);
+    const refused = refusals.find((refusal) => refusal !== undefined && refusal.code !== 'grant_limit');
     if (refused !== undefined) throw protocolError(`a record of authority that is refused: ${refused.code}: ${refused.message}`);
     if (this.#cursors.size >= limits.membersMax) this.#cursors.clear();
     this.#cursors.set(toHex(peerId), { incarnation, number });

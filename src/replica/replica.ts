@@ -40,7 +40,7 @@ import { type OwnSubmission } from './results.ts';
 import { type BatchResult } from './slot.ts';
 import { type HeldSlot, type SlotSource } from './slots.ts';
 import { Prover, type SignedStatement } from './signed.ts';
-import { sweepEnded } from './sweep.ts';
+import { Sweeper } from './sweep.ts';
 import { WaitingWrites, type GivenUp } from './waiting.ts';
 
 export interface ReplicaDeps {
@@ -75,6 +75,7 @@ export class Replica {
   readonly #coverWaits: CoverWaits;
   readonly #own: ClusterPart;
   readonly #waiting: WaitingWrites;
+  readonly #sweeper: Sweeper;
   readonly #followers: readonly Follower[];
   /** Of a granted mesh. */
   readonly #prover: Prover | undefined;
@@ -90,6 +91,7 @@ export class Replica {
     this.#coverWaits = new CoverWaits({ store, clock, frontier: () => this.frontier() });
     this.#own = clusterPartOf(makeStamp(0, 0, instanceOf(held.slot)));
     this.#ingest = new Ingest({ store, slots, instanceOf, own: this.#own, digests, hlc, clock, log, followers, observer, guard }, held);
+    this.#sweeper = new Sweeper({ store, guard, followers, clock });
     this.#waiting = new WaitingWrites({ store, clock, digests, guard, receive: (writes, peer) => this.receive(writes, peer) });
   }
 
@@ -283,12 +285,12 @@ export class Replica {
    * what lost its authority is taken away.
    */
   async settleAuthority(signal: AbortSignal): Promise<Settled> {
-    const { store, guard } = this.#deps;
+    const { guard } = this.#deps;
     if (guard === undefined) return { judged: 0, swept: 0, givenUp: new Map() };
     await guard.refresh();
     const relieved = await this.#waiting.relieve();
     const { judged, givenUp } = await this.#waiting.retryUnproven();
-    return { judged, givenUp: new Map([...relieved, ...givenUp]), swept: await sweepEnded(store, guard, this.#followers, signal) };
+    return { judged, givenUp: new Map([...relieved, ...givenUp]), swept: await this.#sweeper.run(signal) };
   }
 
   /** Takes in the writes whose authority is known by now, or finally refuses them. Returns how many. */

@@ -2,6 +2,7 @@ import { asBuffer, writeU64 } from '../core/bytes.ts';
 import { decodeEntry } from '../core/entry.ts';
 import { parseKey, successorKey } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
+import { type Clock } from '../core/ports.ts';
 import { keyWithin, storeKey, tableRange, tables } from '../store/keyspace.ts';
 import { type Range, type Snapshot, type Store, type Transaction } from '../store/store.ts';
 import { applyChanges, headKey } from './change.ts';
@@ -14,6 +15,37 @@ const sliceRows = 200;
 
 /** swept → u64: the record up to which whatever lost its authority was taken away. */
 const sweptKey = storeKey(tables.swept);
+
+export interface SweepDeps {
+  readonly store: Store;
+  readonly guard: Guard | undefined;
+  readonly followers: readonly Follower[];
+  readonly clock: Pick<Clock, 'monotonic'>;
+}
+
+/** Between two scans lies this many times what the last one took: who ends one grant after another does not keep a store busy. */
+const restFactor = 4;
+
+/** Sweeps once for all that ended meanwhile. */
+export class Sweeper {
+  readonly #deps: SweepDeps;
+  #restUntilMs = -Infinity;
+
+  constructor(deps: SweepDeps) {
+    this.#deps = deps;
+  }
+
+  /** Returns how many keys it changed; none where it rests. What has ended is seen by nobody meanwhile. */
+  async run(signal: AbortSignal): Promise<number> {
+    const { store, guard, followers, clock } = this.#deps;
+    const startedMs = clock.monotonic();
+    if (guard === undefined || startedMs < this.#restUntilMs) return 0;
+    const changed = await sweepEnded(store, guard, followers, signal);
+    const endedMs = clock.monotonic();
+    this.#restUntilMs = endedMs + restFactor * (endedMs - startedMs);
+    return changed;
+  }
+}
 
 /** Takes away all candidates whose chain no longer stands, where a grant may have ended since the last time. Returns how many keys it changed. */
 export async function sweepEnded(store: Store, guard: Guard, followers: readonly Follower[], signal: AbortSignal): Promise<number> {

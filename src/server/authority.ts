@@ -21,6 +21,7 @@ export class StoreAuthority {
   readonly #log: Log;
   /** Records of the directory that wait for others. */
   #waiting: readonly AnyRecord[] = [];
+  #toldPassedOver = 0;
 
   private constructor(ledger: Ledger, guard: Guard, news: GrantedStart['news'], log: Log) {
     this.ledger = ledger;
@@ -62,12 +63,19 @@ export class StoreAuthority {
   /** An operator's revocation counts from here on, and goes to every region. */
   async #readDirectory(): Promise<void> {
     this.#waiting = [...this.#waiting, ...this.#news()]; // they are read once: nothing of them is lost where they cannot be taken in now
-    const refused = await this.ledger.takeAll(this.#waiting);
+    const refused = await this.ledger.takeAll(this.#waiting, 'ours');
     this.#waiting = refused.filter(({ refusal }) => !isFinal(refusal)).map(({ any }) => any);
     for (const { any, refusal } of refused) {
       if (isFinal(refusal))
         this.#log.warn({ record: toHex(any.record.id), kind: any.kind, code: refusal.code }, 'a record of the mesh directory is refused');
     }
     await this.ledger.refresh();
+    const { passedOver } = this.ledger;
+    if (passedOver > this.#toldPassedOver)
+      this.#log.error(
+        { passedOver },
+        'there is no room for grants: who gave too many should be revoked; what is written under those waits, and holds up who sends it',
+      );
+    this.#toldPassedOver = passedOver;
   }
 }
