@@ -31,8 +31,11 @@ export type ErrorCode =
   | 'right_denied'
   | 'key_denied'
   | 'grant_time'
+  | 'replicate_narrow'
   // what a peer is or did
   | 'mesh_mismatch'
+  | 'peer_unproven'
+  | 'session_unknown'
   | 'peer_unreachable'
   | 'peer_timeout'
   | 'peer_protocol'

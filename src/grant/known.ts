@@ -34,6 +34,7 @@ export type RefusalCode = Extract<
   | 'right_denied'
   | 'key_denied'
   | 'grant_time'
+  | 'replicate_narrow'
   | 'bad_signature'
 >;
 

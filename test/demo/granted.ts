@@ -35,17 +35,20 @@ export async function grantedMesh(): Promise<void> {
     await copyOf(home, stranger);
     const c = await world.start('stranger', undefined, ['--mesh', stranger]);
     say(`  one who has the mesh's key and no grant writes: ${await set(c, '/cities/FR/2988507')}`);
+    say(`  and pulls from home: ${await pull(c, a)}`);
   } finally {
     await world.close();
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
-/** A directory for another region, whose key is given what the patterns say. Returns the grant's id. */
+/** A directory for another region, whose key is given what the patterns say, and may replicate. Returns the first grant's id. */
 async function delegate(from: string, to: string, ...patterns: string[]): Promise<string> {
   const key = await copyOf(from, to);
-  const rights = ['--rights', 'read,write,delete,replicate', '--pattern', ...patterns];
-  const grant = await gkvmesh('grant', 'create', '--mesh', from, '--to', key, ...rights);
+  const give = (rights: string, ...on: string[]): Promise<string> =>
+    gkvmesh('grant', 'create', '--mesh', from, '--to', key, '--rights', rights, '--pattern', ...on);
+  const grant = await give('read,write,delete', ...patterns);
+  await give('replicate', '**');
   cpSync(join(from, 'records'), join(to, 'records'), { recursive: true });
   return grant;
 }
@@ -73,6 +76,12 @@ async function set({ api }: Region, key: string): Promise<string> {
   });
   const { error } = answerSchema.parse(await body.json());
   return error === undefined ? 'done' : `${statusCode} ${error.code}: ${error.message}`;
+}
+
+async function pull({ api }: Region, { mesh }: Region): Promise<string> {
+  const { statusCode, body } = await request(`${api}/control/aae/pull`, { method: 'POST', body: JSON.stringify({ peer: mesh }) });
+  const { error } = answerSchema.parse(await body.json());
+  return error === undefined ? 'done' : `${statusCode} ${error.code}`;
 }
 
 async function has({ api }: Region, key: string): Promise<boolean> {
