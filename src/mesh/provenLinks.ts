@@ -4,31 +4,36 @@ import { equalBytes } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
 import { limits } from '../core/limits.ts';
+import { OpenedSessions } from './openedSessions.ts';
 import { openSession } from './openSession.ts';
 import { type Links } from './ports.ts';
 import { proofCodes } from './proofCodes.ts';
 import { type Prover } from './prover.ts';
-import { sessionMsMax, type Session } from './session.ts';
+import { type Session } from './session.ts';
 
 /** Of each member, one for each of two services. */
-const sessionsMax = 2 * limits.membersMax;
+const placesMax = 2 * limits.membersMax;
+/** Sessions that one request may begin: where the first is not known any more a moment later, a process has begun anew, or another one answers. */
+const openingsMax = 2;
 
-/** A session, or one that is being opened. */
-interface Opened {
-  readonly session: Promise<Session>;
-  /** By the monotonic clock. */
-  readonly beganMs: number;
+/** Where something is asked, and of which service. */
+interface Place {
+  readonly service: FrameService;
+  readonly link: PeerLink;
+  /** Over which sessions are opened. */
+  readonly opening: PeerLink;
+  readonly sessions: OpenedSessions;
 }
 
 /**
  * Links of a granted mesh: what is asked goes under a session, in which both sides have proved themselves, and nothing is asked, and no answer taken, without.
- * Where a peer does not know the session any more, as after a restart, another one is begun, once for a request.
+ * Where a peer does not know the session any more, as after a restart, another one is begun.
  */
 export class ProvenLinks implements Links {
   readonly #links: Links;
   readonly #prover: Prover;
   /** By address and service, the oldest first. */
-  readonly #opened = new Map<string, Opened>();
+  readonly #opened = new Map<string, OpenedSessions>();
 
   constructor(links: Links, prover: Prover) {
     this.#links = links;
@@ -39,54 +44,53 @@ export class ProvenLinks implements Links {
   link(address: HostPort, service: FrameService): PeerLink {
     const link = this.#links.link(address, service);
     if (service === 'identity' || service === 'session') return link;
+    const place = { service, link, opening: this.#links.link(address, 'session') };
     const name = `${hostPortText(address)} ${service}`;
-    const opening = this.#links.link(address, 'session');
-    const ask: PeerLink['ask'] = async (frame, signal) => {
-      const opened = this.#openedAt(name, opening, signal);
+    return { ask: (frame, signal) => this.#ask({ ...place, sessions: this.#openedAt(name) }, frame, signal) };
+  }
+
+  async #ask(place: Place, frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    const { sessions, opening } = place;
+    const tried = new Set<Session>();
+    for (let openings = 0; ;) {
       try {
-        return await this.#askUnder(await opened.session, link, service, frame, signal);
+        const kept = sessions.next(tried, this.#prover.deps.clock.monotonic());
+        if (kept === undefined) openings += 1;
+        const session = kept ?? (await sessions.open(() => openSession(opening, this.#prover, signal)));
+        tried.add(session);
+        return await this.#askUnder(session, place, frame, signal);
       } catch (error) {
-        if (hasCode(error, ...proofCodes) && this.#opened.get(name) === opened) this.#opened.delete(name);
-        throw error;
+        if (openings === openingsMax || !hasCode(error, 'session_unknown')) throw error;
       }
-    };
-    return {
-      ask: async (frame, signal) => {
-        try {
-          return await ask(frame, signal);
-        } catch (error) {
-          if (!hasCode(error, 'session_unknown')) throw error;
-          return ask(frame, signal);
-        }
-      },
-    };
+    }
   }
 
-  async #askUnder(session: Session, link: PeerLink, service: FrameService, frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  async #askUnder(session: Session, { service, link, sessions }: Place, frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const { terms } = session;
-    await this.#prover.confirm(terms);
-    const { bytes, counter } = session.seal(service, frame);
-    const answer = session.openAnswer(service, counter, await link.ask(bytes, signal));
-    const answerer = answererOf(answer);
-    if (answerer === undefined || !equalBytes(answerer, terms.peer.clusterId))
-      throw new GkvError('peer_unproven', 'another cluster answers than the one that the session was begun with');
-    await this.#prover.confirm(terms);
-    return answer;
+    try {
+      await this.#prover.confirm(terms);
+      const { bytes, counter } = session.seal(service, frame);
+      const answer = session.openAnswer(service, counter, await link.ask(bytes, signal));
+      const answerer = answererOf(answer);
+      if (answerer === undefined || !equalBytes(answerer, terms.peer.clusterId))
+        throw new GkvError('peer_unproven', 'another cluster answers than the one that the session was begun with');
+      await this.#prover.confirm(terms);
+      sessions.served(session);
+      return answer;
+    } catch (error) {
+      if (hasCode(error, 'session_unknown')) sessions.missed(session);
+      else if (hasCode(error, ...proofCodes)) sessions.forget(session);
+      throw error;
+    }
   }
 
-  /** Who needs one while it is being opened waits for the same. */
-  #openedAt(name: string, opening: PeerLink, signal: AbortSignal): Opened {
-    const nowMs = this.#prover.deps.clock.monotonic();
+  #openedAt(name: string): OpenedSessions {
     const before = this.#opened.get(name);
-    if (before !== undefined && nowMs - before.beganMs < sessionMsMax.asking) return before;
-    const opened = { session: openSession(opening, this.#prover, signal), beganMs: nowMs };
-    this.#opened.delete(name);
+    if (before !== undefined) return before;
+    const opened = new OpenedSessions();
     this.#opened.set(name, opened);
-    opened.session.catch(() => {
-      if (this.#opened.get(name) === opened) this.#opened.delete(name);
-    });
     const [oldest] = this.#opened.keys();
-    if (this.#opened.size > sessionsMax && oldest !== undefined) this.#opened.delete(oldest);
+    if (this.#opened.size > placesMax && oldest !== undefined) this.#opened.delete(oldest);
     return opened;
   }
 }

@@ -108,10 +108,14 @@ describe('gkvmesh serve --mesh', () => {
     cpSync(meshA, office, { recursive: true });
     const { replicate } = await region(office, meshB, '**');
     const a = await serve(meshA);
-    assert.equal((await write(a, 'k', 'of a')).status, 200);
+    for (const [key, value] of [
+      ['k', 'of a'],
+      ['large', 'x'.repeat(1_048_576)],
+    ] as const)
+      assert.equal((await write(a, key, value)).status, 200);
     const data = scene.dir();
     const b = await scene.wrapped(process.execPath, [command, ...argsOf(meshB, data), '--join', a.mesh], data);
-    assert.equal(await read(b, 'k'), 'of a');
+    assert.deepEqual([await read(b, 'k'), (await read(b, 'large'))?.length], ['of a', 1_048_576]);
     assert.equal((await write(b, 'k', 'of b')).status, 200);
     await until(async () => (await read(a, 'k')) === 'of b');
     await succeeds('revoke', replicate, '--mesh', office);
@@ -130,7 +134,7 @@ describe('gkvmesh serve --mesh', () => {
     assert.deepEqual([await read(a, 'later'), await read(b, 'later')], ['later, of a', 'later, of b']);
   });
 
-  it('M33: whoever has the mesh key alone, or may replicate a part alone, gets nothing', async () => {
+  it('M33: K20: whoever has the mesh key alone, or may replicate a part alone, gets nothing', async () => {
     const meshA = join(dir, 'a');
     const a = await serve(meshA);
     assert.equal((await write(a, 'k', 'v')).status, 200);

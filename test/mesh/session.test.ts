@@ -135,6 +135,32 @@ describe('M35: sessions', () => {
     assert.equal(await wire.ask('ab'), 'ba');
   });
 
+  it('of several instances that answer at one address each has its own, and none is begun again when connections lead to another', async () => {
+    const { a, b } = await pair();
+    const other = await side(2, 'b', [mesh.root, grants.a, grants.b]);
+    other.restart(); // what it draws is not what the first has drawn
+    let at = b;
+    const wire = new Wire(a, { ...b, answer: (service, frame) => at.answer(service, frame) });
+    for (let i = 0; i < 20; i += 1) {
+      at = i % 2 === 0 ? b : other;
+      assert.equal(await wire.ask('ab'), 'ba');
+    }
+    assert.equal(wire.asked.filter((service) => service === 'session').length, 4);
+    assert.deepEqual([b.let.length, other.let.length, wire.asked.length], [10, 10, 4 + 20 + 19]);
+  });
+
+  it('one that is unknown three times in a row is given up, and the asking side keeps four of one place', async () => {
+    const { b, wire } = await pair();
+    for (let i = 0; i < 10; i += 1) {
+      await wire.ask('x');
+      b.restart();
+    }
+    const before = wire.asked.length;
+    await wire.ask('x');
+    const tried = wire.asked.slice(before).filter((service) => service === 'feed').length;
+    assert.ok(tried <= 4, `${tried} requests`);
+  });
+
   it('an opening for another process begins another one, once', async () => {
     const { b, wire } = await pair();
     let openings = 0;
