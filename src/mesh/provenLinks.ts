@@ -45,8 +45,16 @@ export class ProvenLinks implements Links {
     const link = this.#links.link(address, service);
     if (service === 'identity' || service === 'session') return link;
     const place = { service, link, opening: this.#links.link(address, 'session') };
-    const name = `${hostPortText(address)} ${service}`;
+    const name = placeOf(address, service);
     return { ask: (frame, signal) => this.#ask({ ...place, sessions: this.#openedAt(name) }, frame, signal) };
+  }
+
+  /** Has who answers there prove itself; its cluster id. Errors: those of `openSession`. */
+  async prove(address: HostPort, signal: AbortSignal): Promise<Uint8Array> {
+    const opening = this.#links.link(address, 'session');
+    const sessions = this.#openedAt(placeOf(address, 'feed')); // the first that is asked there next
+    const { terms } = await sessions.open(() => openSession(opening, this.#prover, signal));
+    return terms.peer.clusterId;
   }
 
   async #ask(place: Place, frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
@@ -93,4 +101,8 @@ export class ProvenLinks implements Links {
     if (this.#opened.size > placesMax && oldest !== undefined) this.#opened.delete(oldest);
     return opened;
   }
+}
+
+function placeOf(address: HostPort, service: FrameService): string {
+  return `${hostPortText(address)} ${service}`;
 }

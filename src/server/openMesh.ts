@@ -49,7 +49,8 @@ export interface OpenedMesh {
 export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
   const { own, digests, replica, transport, metrics, log, dayMs, authority, signal } = deps;
   const prover = authority && new Prover({ ...authority, own, digests, clock: realClock, random: realRandom });
-  const links = prover === undefined ? transport : new ProvenLinks(transport, prover);
+  const proven = prover && new ProvenLinks(transport, prover);
+  const links = proven ?? transport;
   const self = { clusterId: own.clusterId, regionName: deps.regionName };
   const mesh = new Mesh({
     store: opened.store,
@@ -73,6 +74,7 @@ export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
     digests,
     random: realRandom,
     own: self,
+    prove: proven && ((address, until) => proven.prove(address, until)),
     incarnationOf: (clusterId) => mesh.incarnationOf(clusterId),
     advertised: deps.advertised,
     changed: () => mesh.readMembers(),

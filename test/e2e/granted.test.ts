@@ -149,8 +149,10 @@ describe('gkvmesh serve --mesh', () => {
       const server = await serve(mesh);
       assert.equal(errorIn(await server.post('/control/aae/pull', { peer: a.mesh })).code, code);
       assert.equal(errorIn(await a.post('/control/aae/pull', { peer: server.mesh })).code, code);
+      assert.equal(errorIn(await a.post('/control/members/add', { peer: server.mesh })).code, code);
       assert.equal(await read(server, 'k'), undefined);
     }
+    assert.deepEqual(((await a.get('/peers')).json as { peers: unknown[] }).peers, []); // as the schema says
   });
 
   it('T16: T18: a directory that is none, a key that others may read, and a key without a grant', async () => {

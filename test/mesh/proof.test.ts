@@ -30,6 +30,15 @@ describe('M33: proofs between peers', () => {
     assert.deepEqual(b.let, ['first', 'second', 'other']);
   });
 
+  it('who is added proves itself first, and what follows goes under the same session', async () => {
+    const { b, wire } = await pair();
+    assert.deepEqual(await wire.prove(), b.deps.own.clusterId);
+    await wire.ask('x');
+    assert.deepEqual(wire.asked, ['session', 'session', 'feed']);
+    const stranger = await pair(undefined, [mesh.root]);
+    await assert.rejects(stranger.wire.prove(), is('grant_unknown'));
+  });
+
   it('those that ask while a session begins wait for the same', async () => {
     const { wire } = await pair();
     await Promise.all(['1', '2', '3'].map((text) => wire.ask(text)));

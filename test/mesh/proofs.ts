@@ -128,6 +128,11 @@ export class Wire {
     return Buffer.from(decodeAnswer(answer, frame, digests, service).body).toString();
   }
 
+  /** The cluster id of who answers, proved. */
+  prove(): Promise<Uint8Array> {
+    return this.#links.prove(address, signal);
+  }
+
   /** The last that was sent on a service. */
   last(service: FrameService): Uint8Array {
     return this.sent.findLast((each) => each.service === service)?.bytes ?? new Uint8Array(0);
