@@ -12,7 +12,7 @@ export const nonceBytes = 16;
 
 const macBytes = 16;
 /** What a frame is for: one of another service is not authentic. */
-export type FrameService = 'exchange' | 'feed' | 'identity';
+export type FrameService = 'exchange' | 'feed' | 'identity' | 'session';
 
 const requestLabels = labels('request');
 const answerLabels = labels('answer');
@@ -81,9 +81,30 @@ export function decodeAnswer(frame: Uint8Array, request: Uint8Array, digests: Me
   return { clusterId: bytesField(clusterId, 'cluster id', 16), body: bytesField(body, 'body') };
 }
 
+/** Who asks with a frame, or nobody where that does not stand at its place: `decodeRequest` refuses such a frame. Nothing is checked here. */
+export function askerOf(frame: Uint8Array): Uint8Array | undefined {
+  return clusterIdAt(frame, 36);
+}
+
+/** Who answers with a frame, as `askerOf`. */
+export function answererOf(frame: Uint8Array): Uint8Array | undefined {
+  return clusterIdAt(frame, 2);
+}
+
+/** Whether the bytes begin as a request of this mesh does. */
+export function isRequest(bytes: Uint8Array, { meshId }: MeshDigests): boolean {
+  return equalBytes(bytes.subarray(macBytes + 4, macBytes + 36), meshId);
+}
+
+/** `at`: in the payload, of CBOR's first byte of 16 bytes. */
+function clusterIdAt(frame: Uint8Array, at: number): Uint8Array | undefined {
+  const start = macBytes + at;
+  return frame[start] === 0x50 && frame.length > start + 16 ? frame.subarray(start + 1, start + 17) : undefined;
+}
+
 function labels(direction: 'request' | 'answer'): Readonly<Record<FrameService, Uint8Array>> {
   const label = (service: FrameService): Uint8Array => Buffer.from(`gkvmesh/${service}/${direction}/v1\0`);
-  return { exchange: label('exchange'), feed: label('feed'), identity: label('identity') };
+  return { exchange: label('exchange'), feed: label('feed'), identity: label('identity'), session: label('session') };
 }
 
 /** CBOR's first byte of an array of so many. */

@@ -32,8 +32,11 @@ export type ErrorCode =
   | 'key_denied'
   | 'grant_time'
   | 'grant_limit'
+  | 'replicate_narrow'
   // what a peer is or did
   | 'mesh_mismatch'
+  | 'peer_unproven'
+  | 'session_unknown'
   | 'peer_unreachable'
   | 'peer_timeout'
   | 'peer_protocol'

@@ -1,4 +1,4 @@
-import { createHmac, hash } from 'node:crypto';
+import { createHmac, hash, timingSafeEqual } from 'node:crypto';
 
 /** SHA-256, 32 bytes. */
 export function sha256(bytes: Uint8Array): Buffer {
@@ -15,4 +15,9 @@ export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Bu
   const mac = createHmac('sha256', key);
   for (const part of parts) mac.update(part);
   return mac.digest();
+}
+
+/** Whether both are the same bytes; of the same length, in a time that does not tell where they differ. */
+export function isSameSecret(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
 }

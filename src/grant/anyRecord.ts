@@ -2,7 +2,7 @@ import { equalBytes } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Authority } from './authority.ts';
 import { grantLayout, type Grant } from './grant.ts';
-import { isFinal, type Refusal } from './known.ts';
+import { isFinal, type Known, type Refusal } from './known.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
 import { revocationLayout, type Revocation } from './revocation.ts';
 import { rootLayout, type RootDocument } from './root.ts';
@@ -90,7 +90,7 @@ export function take(authority: Authority, any: AnyRecord): Promise<Refusal | un
 }
 
 /** What is known under the id of a record, with the signatures that are known of it. */
-export function knownAs(authority: Authority, { kind, record }: AnyRecord): AnyRecord | undefined {
+export function knownAs(authority: Pick<Known, 'rootsOf' | 'grant' | 'revocationsOf'>, { kind, record }: AnyRecord): AnyRecord | undefined {
   const isSame = ({ id }: { readonly id: Uint8Array }): boolean => equalBytes(id, record.id);
   switch (kind) {
     case 'root': {

@@ -21,14 +21,7 @@ export type Answer = { readonly kind: 'allowed'; readonly chain: Chain } | { rea
 export function authorise(known: Known, leafId: Uint8Array, question: Question): Answer {
   const answer = standing(known, leafId);
   if (answer.kind === 'refused') return answer;
-  const { chain } = answer;
-  for (const { code, fault } of checks) {
-    for (const [link, { id, body }] of chain.entries()) {
-      const message = fault(body, question);
-      if (message !== undefined) return refused(refusal(code, message, { link, grantId: id }));
-    }
-  }
-  return answer;
+  return checked(answer.chain, [gives(question.right), matches(question.key), isAt(question.atMs)]);
 }
 
 /** Whether the chain of a grant stands, for whatever it allows. Codes as of `authorise`, up to `grant_revoked`. */
@@ -45,26 +38,45 @@ function refused(why: Refusal): Answer {
   return { kind: 'refused', refusal: why };
 }
 
-interface Check {
+/** What every link of a chain must say. */
+export interface Check {
   readonly code: Refusal['code'];
-  readonly fault: (grant: GrantBody, question: Question) => string | undefined;
+  /** Why a grant does not. */
+  readonly fault: (grant: GrantBody) => string | undefined;
 }
 
-/** In this order, each over all links. */
-const checks: readonly Check[] = [
-  {
+/** Each check goes over all links, from the root, before the next one does. */
+export function checked(chain: Chain, checks: readonly Check[]): Answer {
+  for (const { code, fault } of checks) {
+    for (const [link, { id, body }] of chain.entries()) {
+      const message = fault(body);
+      if (message !== undefined) return refused(refusal(code, message, { link, grantId: id }));
+    }
+  }
+  return { kind: 'allowed', chain };
+}
+
+export function gives(right: Right): Check {
+  return {
     code: 'right_denied',
-    fault: ({ rights }, { right }) => (hasRight(rights, right) ? undefined : `gives ${namesOf(rights).join(', ')}, not ${right}`),
-  },
-  {
+    fault: ({ rights }) => (hasRight(rights, right) ? undefined : `gives ${namesOf(rights).join(', ')}, not ${right}`),
+  };
+}
+
+function matches(key: Key): Check {
+  return {
     code: 'key_denied',
-    fault: ({ patterns }, { key }) => (patterns.some((pattern) => pattern.matches(key)) ? undefined : 'no pattern of it matches the key'),
-  },
-  {
+    fault: ({ patterns }) => (patterns.some((pattern) => pattern.matches(key)) ? undefined : 'no pattern of it matches the key'),
+  };
+}
+
+/** ms since the epoch. */
+export function isAt(atMs: number): Check {
+  return {
     code: 'grant_time',
-    fault: ({ notBeforeMs, expiresMs }, { atMs }) => {
+    fault: ({ notBeforeMs, expiresMs }) => {
       if (atMs >= notBeforeMs && atMs < expiresMs) return undefined;
       return `is for ${notBeforeMs} ms up to before ${expiresMs} ms since 1970, not for ${atMs} ms`;
     },
-  },
-];
+  };
+}

@@ -4,6 +4,7 @@ import { frameBytesMax } from '../aae/frame.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { asBuffer } from '../core/bytes.ts';
+import { envelopeBytes } from '../mesh/session.ts';
 import { BodyReader } from './body.ts';
 import { type HostRule } from './gate.ts';
 import { type FrameResponder } from './ports.ts';
@@ -14,6 +15,8 @@ export interface MeshDeps {
   readonly responder: FrameResponder;
   readonly feed: FrameResponder;
   readonly identity: FrameResponder;
+  /** Of proofs between peers; undefined in an open mesh, which has none. */
+  readonly session?: FrameResponder | undefined;
   readonly hosts: HostRule;
   readonly clock: Clock;
   readonly log: Log;
@@ -36,7 +39,8 @@ function meshHosts(hosts: HostRule): HostRule {
 
 /** The mesh port: peers post frames, and nobody else anything. */
 export function createMeshApp(deps: MeshDeps): Koa {
-  const bodies = new BodyReader({ bytesMax: frameBytesMax, arrivalMsMax: deps.bodyArrivalMsMax }, deps.clock, deps.signal);
+  const bytesMax = frameBytesMax + (deps.session === undefined ? 0 : envelopeBytes);
+  const bodies = new BodyReader({ bytesMax, arrivalMsMax: deps.bodyArrivalMsMax }, deps.clock, deps.signal);
   const answer =
     (responder: FrameResponder) =>
     async (ctx: Context): Promise<void> => {
@@ -51,5 +55,6 @@ export function createMeshApp(deps: MeshDeps): Koa {
     { method: 'POST', path: '/exchange', handle: answer(deps.responder) },
     { method: 'POST', path: '/feed', handle: answer(deps.feed) },
     { method: 'POST', path: '/identity', handle: answer(deps.identity) },
+    ...(deps.session === undefined ? [] : [{ method: 'POST', path: '/session', handle: answer(deps.session) } as const]),
   ]);
 }

@@ -1,5 +1,6 @@
 import { Agent } from 'undici';
 import { frameBytesMax } from '../aae/frame.ts';
+import { envelopeBytes } from './session.ts';
 
 const connectMsMax = 5_000;
 
@@ -62,7 +63,7 @@ function createPool(answerMsMax: number, tls: PeerTls | undefined): Pool {
     bodyTimeout: answerMsMax,
     connections: 4,
     pipelining: 1,
-    maxResponseSize: frameBytesMax,
+    maxResponseSize: frameBytesMax + envelopeBytes,
   });
   return { agent, underWay: 0 };
 }

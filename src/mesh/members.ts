@@ -19,6 +19,8 @@ export interface MembersDeps extends Omit<UpstreamDeps, 'clusterId'> {
   readonly incarnationOf: (clusterId: string) => number;
   /** Where others reach us; undefined: nowhere that we know. */
   readonly advertised: () => HostPort | undefined;
+  /** In a granted mesh: has who answers there prove that it may replicate; its cluster id. */
+  readonly prove?: ((address: HostPort, signal: AbortSignal) => Promise<Uint8Array>) | undefined;
   /** Has the members read anew. */
   readonly changed: () => Promise<void>;
 }
@@ -35,7 +37,8 @@ export class Members {
 
   /**
    * Asks the mesh port who it is, and writes its record, and ours where there is none. `regionName`: another than the one that it calls itself by.
-   * Errors: those of the link; `mesh_mismatch`; `malformed` for our own address; `not_advertised`; `must_bootstrap` for one that was removed.
+   * Errors: those of the link; `mesh_mismatch`; `malformed` for our own address; `not_advertised`; `must_bootstrap` for one that was removed; in
+   * a granted mesh those of `ProvenLinks.prove`.
    */
   async add(address: HostPort, regionName: string | undefined, signal: AbortSignal): Promise<PeerRecord> {
     const { links, digests, random, own, replica } = this.#deps;
@@ -44,6 +47,9 @@ export class Members {
       throw new GkvError('malformed', `peer: ${hostPortText(address)} is this cluster itself; name another one`, {
         details: { field: 'peer' },
       });
+    const proven = await this.#deps.prove?.(address, signal);
+    if (proven !== undefined && !equalBytes(proven, found.clusterId))
+      throw new GkvError('wrong_peer', `peer: another cluster than ${uuidText(found.clusterId)} proves itself at ${hostPortText(address)}`);
     const before = await replica.get(peerKey(found.clusterId));
     if (before.exists && isRemoved(found.clusterId, before.value)) throw peerEnded(uuidText(found.clusterId));
     const record = { clusterId: found.clusterId, address, upstreams: undefined, regionName: regionName ?? found.regionName };

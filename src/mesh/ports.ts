@@ -8,6 +8,11 @@ export interface Links {
   link(address: HostPort, service: FrameService): PeerLink;
 }
 
+/** The answering side of one service's frames. */
+export interface FrameAnswering {
+  answer(frame: Uint8Array): Promise<Uint8Array>;
+}
+
 /** Who this cluster is. */
 export interface OwnCluster {
   /** A UUID's 16 bytes. */

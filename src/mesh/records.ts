@@ -68,7 +68,7 @@ export class RecordIntake {
   }
 }
 
-function decodeSent(bytes: Uint8Array, meshId: Uint8Array): AnyRecord {
+export function decodeSent(bytes: Uint8Array, meshId: Uint8Array): AnyRecord {
   try {
     return decodeAny(bytes, meshId);
   } catch (error) {

@@ -4,6 +4,7 @@ import { frameBytesMax, type FrameService } from '../aae/frame.ts';
 import { type PeerLink } from '../aae/checkedPeer.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
 import { type Links } from './ports.ts';
+import { proofCodes } from './proofCodes.ts';
 import { Connections, type PeerTls } from './connections.ts';
 import { tlsError } from './tlsError.ts';
 
@@ -60,14 +61,14 @@ export class Transport implements AsyncDisposable, Links {
   }
 }
 
-/** What a peer says of us, and no other try changes. */
-const finalCodes = ['mesh_mismatch', 'rollback_detected', 'must_bootstrap'] as const;
+/** What a peer says of us, and of what we have proved to it. */
+const toldCodes = ['mesh_mismatch', 'rollback_detected', 'must_bootstrap', ...proofCodes] as const;
 
 /** What a peer's own error tells us: what it says of us is told on, all else is its trouble or its protocol. */
 function refusal(origin: string, status: number, bytes: Uint8Array): GkvError {
   const { code, message } = parseError(bytes);
-  const final = finalCodes.find((each) => each === code);
-  const ours: ErrorCode = final ?? (status === 503 || status === 507 ? 'peer_unreachable' : 'peer_protocol');
+  const told = toldCodes.find((each) => each === code);
+  const ours: ErrorCode = told ?? (status === 503 || status === 507 ? 'peer_unreachable' : 'peer_protocol');
   return new GkvError(ours, `peer ${origin} answered ${status} ${code}: ${message}`);
 }
 

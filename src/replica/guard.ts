@@ -10,7 +10,7 @@ import { type Grant } from '../grant/grant.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { isFinal, refusal, type Refusal } from '../grant/known.ts';
 import { grantLimits } from '../grant/limits.ts';
-import { type Right } from '../grant/rights.ts';
+import { hasRight, type Right } from '../grant/rights.ts';
 import { decodeSignatureBlock, signWrites } from '../grant/signatureBlock.ts';
 import { WriteSignatures } from '../grant/writeSignatures.ts';
 import { type Snapshot } from '../store/store.ts';
@@ -86,11 +86,18 @@ export class Guard {
     }
   }
 
-  /** The grant under which our own key may make this write. Of several refusals, one by the last check that any came to. */
+  /**
+   * The grant under which our own key may make this write. Of several refusals, one by the last check that any came to; where some of our grants give the
+   * right, of these.
+   */
   leafFor(write: Unsigned): { readonly kind: 'leaf'; readonly leaf: GrantId } | { readonly kind: 'refused'; readonly refusal: Refusal } {
     let last = refusal('grant_unknown', 'this cluster’s key holds no grant that is known here');
-    for (const { id } of this.#ownGrants()) {
-      const answer: Answer = authorise(this.#ledger.known, id, questionOf(write));
+    const question = questionOf(write);
+    const own = this.#ownGrants();
+    const givesRight = own.some(({ body }) => hasRight(body.rights, question.right));
+    for (const { id, body } of own) {
+      if (givesRight && !hasRight(body.rights, question.right)) continue;
+      const answer: Answer = authorise(this.#ledger.known, id, question);
       if (answer.kind === 'allowed') return { kind: 'leaf', leaf: parseGrantId(id) };
       if (checks.indexOf(answer.refusal.code) >= checks.indexOf(last.code)) last = answer.refusal;
     }

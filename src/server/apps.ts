@@ -9,7 +9,6 @@ import { type HostRule } from '../http/gate.ts';
 import { createMeshApp } from '../http/mesh.ts';
 import { type Metrics } from '../http/metrics.ts';
 import { type Identity, type RefusalsView } from '../http/ports.ts';
-import { type Transport } from '../mesh/transport.ts';
 import { type Replica } from '../replica/replica.ts';
 import { createBackups } from './backups.ts';
 import { isLoopback, type HostPort, type ServerConfig } from './config.ts';
@@ -31,7 +30,6 @@ export interface AppsDeps extends OpenedMesh {
   readonly digests: MeshDigests;
   readonly replica: Replica;
   readonly refusals: RefusalsView;
-  readonly transport: Transport;
   readonly metrics: Metrics;
   readonly log: Log;
   /** Undefined: nobody needs one. */
@@ -50,7 +48,7 @@ export interface Apps {
 }
 
 export function createApps(deps: AppsDeps): Apps {
-  const { opened, config, own, digests, replica, transport, metrics, log, unready, signal, mesh, members, sink, tokens } = deps;
+  const { opened, config, own, digests, replica, links, metrics, log, unready, signal, mesh, members, sink, tokens, sessions } = deps;
   const { store } = opened;
   const shared = { store, digests, clusterId: own.clusterId, sink, clock: realClock };
   const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
@@ -66,7 +64,7 @@ export function createApps(deps: AppsDeps): Apps {
     store: replica,
     entries: replica,
     refusals: deps.refusals,
-    puller: createPuller({ ...shared, random: realRandom }, transport, metrics, log),
+    puller: createPuller({ ...shared, random: realRandom }, links, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
     backups: createBackups(own, replica, mesh),
@@ -82,12 +80,14 @@ export function createApps(deps: AppsDeps): Apps {
     hosts: hostRule(config.listen, config.hostNames),
     release,
   });
+  const responder = new Responder({ ...shared, refusalOf: (peer) => mesh.refusalOf(peer) });
   const meshApp = createMeshApp({
     ...common,
     hosts: hostRule(config.meshListen, []),
-    responder: new Responder({ ...shared, refusalOf: (peer) => mesh.refusalOf(peer) }),
-    feed: mesh.feedServer,
+    responder: sessions?.guarded('exchange', responder) ?? responder,
+    feed: sessions?.guarded('feed', mesh.feedServer) ?? mesh.feedServer,
     identity: deps.identity,
+    session: sessions,
     observe: (answer) => {
       metrics.frame(answer);
     },

@@ -1,6 +1,6 @@
 import { toHex } from '../core/bytes.ts';
 import { type Log } from '../core/ports.ts';
-import { nativeSignatures } from '../crypto/ed25519.ts';
+import { nativeSignatures, type Signatures, type SigningKey } from '../crypto/ed25519.ts';
 import { type AnyRecord } from '../grant/anyRecord.ts';
 import { isFinal } from '../grant/known.ts';
 import { Ledger } from '../grant/ledger.ts';
@@ -17,24 +17,29 @@ const lookMs = 2_000;
 export class StoreAuthority {
   readonly ledger: Ledger;
   readonly guard: Guard;
+  /** The cluster's key. */
+  readonly signer: SigningKey;
+  readonly signatures: Signatures;
   readonly #news: () => readonly AnyRecord[];
   readonly #log: Log;
   /** Records of the directory that wait for others. */
   #waiting: readonly AnyRecord[] = [];
   #toldPassedOver = 0;
 
-  private constructor(ledger: Ledger, guard: Guard, news: GrantedStart['news'], log: Log) {
+  private constructor(ledger: Ledger, { signer, news }: GrantedStart, signatures: Signatures, log: Log) {
     this.ledger = ledger;
-    this.guard = guard;
+    this.guard = new Guard(ledger, signatures, signer);
+    this.signer = signer;
+    this.signatures = signatures;
     this.#news = news;
     this.#log = log;
   }
 
   /** With all that the directory holds. Errors: those of its files, and of the ledger. */
-  static async open(store: Store, { meshId, signer, news }: GrantedStart, log: Log): Promise<StoreAuthority> {
+  static async open(store: Store, granted: GrantedStart, log: Log): Promise<StoreAuthority> {
     const signatures = nativeSignatures();
-    const ledger = await Ledger.open(store, meshId, signatures);
-    const authority = new StoreAuthority(ledger, new Guard(ledger, signatures, signer), news, log);
+    const ledger = await Ledger.open(store, granted.meshId, signatures);
+    const authority = new StoreAuthority(ledger, granted, signatures, log);
     await authority.#readDirectory();
     return authority;
   }

@@ -74,7 +74,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     ...{ own, digests, replica, transport, metrics, log, advertised },
     regionName: config.region,
     dayMs: config.dayMs,
-    ledger: authority?.ledger,
+    authority,
     signal: leaving.signal,
   });
   const { mesh } = inMesh;
@@ -83,7 +83,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     if (stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
   };
-  const shared = { opened, config, own, digests, replica, refusals, transport, metrics, log, tokens, unready };
+  const shared = { opened, config, own, digests, replica, refusals, metrics, log, tokens, unready };
   const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });
   const jobDeps = { store, leases, clock: realClock, log };
   const jobs = [runJobs([...jobsOf(digests, replica, log), ...(authority?.jobs(replica) ?? []), ...mesh.jobs], jobDeps)];

@@ -6,7 +6,10 @@ import { type Ledger } from '../grant/ledger.ts';
 import { answerIdentity } from '../mesh/identity.ts';
 import { Members } from '../mesh/members.ts';
 import { Mesh, type MeshObserver, meshTimes } from '../mesh/mesh.ts';
-import { type Links } from '../mesh/ports.ts';
+import { type FrameAnswering, type Links } from '../mesh/ports.ts';
+import { ProvenLinks } from '../mesh/provenLinks.ts';
+import { Prover, type ProverDeps } from '../mesh/prover.ts';
+import { SessionServer } from '../mesh/sessionServer.ts';
 import { type Replica } from '../replica/replica.ts';
 import { type ClusterIdentity } from './identity.ts';
 import { type OpenStore } from './openStore.ts';
@@ -25,7 +28,7 @@ export interface OpenMeshDeps {
   /** The mesh's day. */
   readonly dayMs: number;
   /** Of a granted mesh. */
-  readonly ledger: Ledger | undefined;
+  readonly authority: (Pick<ProverDeps, 'signer' | 'signatures'> & { readonly ledger: Ledger }) | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -35,12 +38,19 @@ export interface OpenedMesh {
   /** Where writes go that exchanges bring: members may repair what is below the floor. */
   readonly sink: WriteSink;
   /** Says who we are. */
-  readonly identity: { answer(frame: Uint8Array): Promise<Uint8Array> };
+  readonly identity: FrameAnswering;
+  /** To peers; in a granted mesh, what goes over them is proved. */
+  readonly links: Links;
+  /** The answering side of that; undefined in an open mesh. */
+  readonly sessions: SessionServer | undefined;
 }
 
 /** This instance's part in the mesh. */
 export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
-  const { own, digests, replica, transport, metrics, log, dayMs, ledger, signal } = deps;
+  const { own, digests, replica, transport, metrics, log, dayMs, authority, signal } = deps;
+  const prover = authority && new Prover({ ...authority, own, digests, clock: realClock, random: realRandom });
+  const proven = prover && new ProvenLinks(transport, prover);
+  const links = proven ?? transport;
   const self = { clusterId: own.clusterId, regionName: deps.regionName };
   const mesh = new Mesh({
     store: opened.store,
@@ -48,26 +58,27 @@ export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
     digests,
     own,
     replica,
-    links: transport,
+    links,
     clock: realClock,
     random: realRandom,
     log,
     observer: metrics,
     times: { ...meshTimes, dayMs },
-    ledger,
+    ledger: authority?.ledger,
     signal,
   });
   const sink: WriteSink = { receive: (writes, peer, asOf) => replica.receive(writes, peer, mesh.standing(peer), asOf) };
   const members = new Members({
     replica,
-    links: transport,
+    links,
     digests,
     random: realRandom,
     own: self,
+    prove: proven && ((address, until) => proven.prove(address, until)),
     incarnationOf: (clusterId) => mesh.incarnationOf(clusterId),
     advertised: deps.advertised,
     changed: () => mesh.readMembers(),
   });
   const answer = (frame: Uint8Array): Promise<Uint8Array> => Promise.resolve().then(() => answerIdentity(frame, self, digests));
-  return { mesh, members, sink, identity: { answer } };
+  return { mesh, members, sink, identity: { answer }, links, sessions: prover && new SessionServer(prover) };
 }

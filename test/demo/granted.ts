@@ -14,7 +14,7 @@ import { hears, say, seconds, until, World } from './world.ts';
 
 const answerSchema = z.object({ error: z.object({ code: z.string(), message: z.string() }).optional() });
 const valueSchema = z.object({ exists: z.boolean(), value: z.string() });
-const statusSchema = z.object({ mesh: z.object({ peers: z.array(z.object({ lastError: z.string().nullable() })) }) });
+const refusedSchema = z.object({ refused: z.array(z.object({ via: z.string(), code: z.string(), key: z.string() })) });
 
 const cityValue = 'a city';
 
@@ -43,6 +43,7 @@ export async function grantedMesh(): Promise<void> {
     await copyOf(home, stranger);
     const c = await world.start('stranger', undefined, ['--mesh', stranger]);
     say(`  one who has the mesh's key and no grant writes: ${await set(c, '/cities/FR/2988507')}`);
+    say(`  and pulls from home: ${await pull(c, a)}`);
   } finally {
     await world.close();
     rmSync(dir, { recursive: true, force: true });
@@ -57,9 +58,13 @@ async function tamper(world: World, home: Region, fr: Region): Promise<Region> {
   const again = await world.restart(fr, (data) => alter(data, '/cities/FR/2996944', 'a ruin'));
   say(`  cut off, fr writes two cities; somebody alters one in its store, and fr shows it: ${await valueOf(again, '/cities/FR/2996944')}`);
   world.wires(again, 'open');
-  const code = await until(async () => (await has(home, '/cities/FR/2995469')) && /signatures/.test(await complaints(home)));
+  const ms = await until(
+    async () => (await has(home, '/cities/FR/2995469')) && (await refusedFor(home, '/cities/FR/2996944')) !== undefined,
+  );
   const taken = (await has(home, '/cities/FR/2996944')) ? 'has it' : 'has nothing there';
-  say(`  healed: after ${seconds(code)} home has the other, refuses what is forged, and backs off: ${await complaints(home)}; it ${taken}`);
+  say(
+    `  healed: after ${seconds(ms)} home has the other, refuses what is forged (${String(await refusedFor(home, '/cities/FR/2996944'))}), and ${taken}`,
+  );
   await set(home, '/cities/FR/2996944');
   await until(async () => (await valueOf(again, '/cities/FR/2996944')) === cityValue);
   say('  home writes the city anew, and fr has it');
@@ -79,17 +84,19 @@ async function alter(data: string, name: string, value: string): Promise<void> {
   });
 }
 
-/** What a region says that is wrong with its peers. */
-async function complaints({ api }: Region): Promise<string> {
-  const { mesh } = statusSchema.parse(await (await request(`${api}/control/status`)).body.json());
-  return mesh.peers.flatMap(({ lastError }) => lastError ?? []).join('; ');
+/** Why a write to this key was refused that a peer had sent. */
+async function refusedFor({ api }: Region, key: string): Promise<string | undefined> {
+  const { refused } = refusedSchema.parse(await (await request(`${api}/control/refused`)).body.json());
+  return refused.find((write) => write.via === 'peer' && write.key === base64(key))?.code;
 }
 
-/** A directory for another region, whose key is given what the patterns say. Returns the grant's id. */
+/** A directory for another region, whose key is given what the patterns say, and may replicate. Returns the first grant's id. */
 async function delegate(from: string, to: string, ...patterns: string[]): Promise<string> {
   const key = await copyOf(from, to);
-  const rights = ['--rights', 'read,write,delete,replicate', '--pattern', ...patterns];
-  const grant = await gkvmesh('grant', 'create', '--mesh', from, '--to', key, ...rights);
+  const give = (rights: string, ...on: string[]): Promise<string> =>
+    gkvmesh('grant', 'create', '--mesh', from, '--to', key, '--rights', rights, '--pattern', ...on);
+  const grant = await give('read,write,delete', ...patterns);
+  await give('replicate', '**');
   cpSync(join(from, 'records'), join(to, 'records'), { recursive: true });
   return grant;
 }
@@ -117,6 +124,12 @@ async function set({ api }: Region, key: string): Promise<string> {
   });
   const { error } = answerSchema.parse(await body.json());
   return error === undefined ? 'done' : `${statusCode} ${error.code}: ${error.message}`;
+}
+
+async function pull({ api }: Region, { mesh }: Region): Promise<string> {
+  const { statusCode, body } = await request(`${api}/control/aae/pull`, { method: 'POST', body: JSON.stringify({ peer: mesh }) });
+  const { error } = answerSchema.parse(await body.json());
+  return error === undefined ? 'done' : `${statusCode} ${error.code}`;
 }
 
 async function has(region: Region, key: string): Promise<boolean> {

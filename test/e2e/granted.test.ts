@@ -31,25 +31,24 @@ describe('gkvmesh serve --mesh', () => {
     return exists ? Buffer.from(value, 'base64').toString() : undefined;
   }
 
-  /** The directory of another region: with a key of its own, which is given what the patterns say. Returns the grant's id. */
-  async function region(from: string, to: string, ...patterns: string[]): Promise<string> {
+  const granted = (from: string, to: string, rights: string, ...patterns: string[]): Promise<string> =>
+    succeeds('grant', 'create', '--mesh', from, '--to', to, '--rights', rights, '--pattern', ...patterns);
+
+  /** A directory with the mesh's id, its key and all records, and with a key of its own, which is returned. */
+  async function copyOf(from: string, to: string): Promise<string> {
     mkdirSync(to, { mode: 0o700 });
     for (const name of ['mesh-id', 'mesh-key']) cpSync(join(from, name), join(to, name));
-    const key = await succeeds('keygen', join(to, 'cluster.key'));
-    const grant = await succeeds(
-      'grant',
-      'create',
-      '--mesh',
-      from,
-      '--to',
-      key,
-      '--rights',
-      'read,write,delete,replicate',
-      '--pattern',
-      ...patterns,
-    );
     cpSync(join(from, 'records'), join(to, 'records'), { recursive: true });
-    return grant;
+    return succeeds('keygen', join(to, 'cluster.key'));
+  }
+
+  /** The directory of another region, which may replicate, and may write what the patterns say. Returns the ids of both grants. */
+  async function region(from: string, to: string, ...patterns: string[]): Promise<{ grant: string; replicate: string }> {
+    const key = await copyOf(from, to);
+    const grant = await granted(from, key, 'read,write,delete', ...patterns);
+    const replicate = await granted(from, key, 'replicate', '**');
+    cpSync(join(from, 'records'), join(to, 'records'), { recursive: true });
+    return { grant, replicate };
   }
 
   beforeEach(async () => {
@@ -78,7 +77,7 @@ describe('gkvmesh serve --mesh', () => {
 
   it('K10: K11: K20: a region confined to /cities/FR/** is refused elsewhere, and once revoked its writes go everywhere', async () => {
     const [meshA, meshB] = [join(dir, 'a'), join(dir, 'b')];
-    const grant = await region(meshA, meshB, '/cities/FR/**', '@system/**');
+    const { grant } = await region(meshA, meshB, '/cities/FR/**', '@system/**');
     const a = await serve(meshA);
     const b = await serve(meshB);
     assert.equal((await a.post('/control/members/add', { peer: b.mesh })).status, 200);
@@ -94,6 +93,66 @@ describe('gkvmesh serve --mesh', () => {
     assert.deepEqual([ended.code, ended['grant'], ended['endedBy']], ['grant_revoked', grant, revocation]);
     assert.equal((await write(a, '/cities/FR/2', 'Lyon')).status, 200);
     await until(async () => (await read(b, '/cities/FR/2')) === 'Lyon');
+  });
+
+  /** Requests that were refused on the mesh port, by route and code. */
+  async function refusals(server: RunningServer): Promise<string[]> {
+    const text = (await server.get('/metrics')).text;
+    return [...text.matchAll(/mesh_frames_total\{route="([^"]+)",code="(?!ok")([^"]+)"\}/g)].map(
+      ([, route, code]) => `${route ?? ''} ${code ?? ''}`,
+    );
+  }
+
+  it('M33: K10: a region joins with a chain that its donor has never seen; once it may not replicate, it gets nothing and gives nothing', async () => {
+    const [meshA, office, meshB] = [join(dir, 'a'), join(dir, 'office'), join(dir, 'b')];
+    cpSync(meshA, office, { recursive: true });
+    const { replicate } = await region(office, meshB, '**');
+    const a = await serve(meshA);
+    for (const [key, value] of [
+      ['k', 'of a'],
+      ['large', 'x'.repeat(1_048_576)],
+    ] as const)
+      assert.equal((await write(a, key, value)).status, 200);
+    const data = scene.dir();
+    const b = await scene.wrapped(process.execPath, [command, ...argsOf(meshB, data), '--join', a.mesh], data);
+    assert.deepEqual([await read(b, 'k'), (await read(b, 'large'))?.length], ['of a', 1_048_576]);
+    assert.equal((await write(b, 'k', 'of b')).status, 200);
+    await until(async () => (await read(a, 'k')) === 'of b');
+    await succeeds('revoke', replicate, '--mesh', office);
+    cpSync(join(office, 'records'), join(meshA, 'records'), { recursive: true });
+    await until(async () => (await refusals(a)).some((refused) => refused.endsWith(' grant_revoked')));
+    for (const [server, value] of [
+      [a, 'later, of a'],
+      [b, 'later, of b'],
+    ] as const)
+      assert.equal((await write(server, 'later', value)).status, 200);
+    for (const [server, peer] of [
+      [a, b],
+      [b, a],
+    ] as const)
+      assert.equal(errorIn(await server.post('/control/aae/pull', { peer: peer.mesh })).code, 'grant_revoked');
+    assert.deepEqual([await read(a, 'later'), await read(b, 'later')], ['later, of a', 'later, of b']);
+  });
+
+  it('M33: K20: whoever has the mesh key alone, or may replicate a part alone, gets nothing', async () => {
+    const meshA = join(dir, 'a');
+    const a = await serve(meshA);
+    assert.equal((await write(a, 'k', 'v')).status, 200);
+    for (const [name, code, patterns] of [
+      ['stranger', 'grant_unknown', []],
+      ['confined', 'replicate_narrow', ['/cities/FR/**']],
+    ] as const) {
+      const mesh = join(dir, name);
+      const key = await copyOf(meshA, mesh);
+      if (patterns.length > 0) await granted(meshA, key, 'read,write,replicate', ...patterns);
+      cpSync(join(meshA, 'records'), join(mesh, 'records'), { recursive: true });
+      const server = await serve(mesh);
+      assert.equal(errorIn(await server.post('/control/aae/pull', { peer: a.mesh })).code, code);
+      assert.equal(errorIn(await a.post('/control/aae/pull', { peer: server.mesh })).code, code);
+      assert.equal(errorIn(await a.post('/control/members/add', { peer: server.mesh })).code, code);
+      assert.equal(await read(server, 'k'), undefined);
+    }
+    assert.deepEqual(((await a.get('/peers')).json as { peers: unknown[] }).peers, []); // as the schema says
   });
 
   it('T16: T18: a directory that is none, a key that others may read, and a key without a grant', async () => {

@@ -8,6 +8,7 @@ import { type HostRule } from '../../src/http/gate.ts';
 import { createMeshApp } from '../../src/http/mesh.ts';
 import { type Answer } from '../../src/http/shell.ts';
 import { type FrameResponder } from '../../src/http/ports.ts';
+import { envelopeBytes } from '../../src/mesh/session.ts';
 import { listen, type Listener } from '../../src/server/listen.ts';
 import { realClock } from '../../src/server/real.ts';
 
@@ -17,10 +18,11 @@ function startMesh(
   responder: FrameResponder,
   kind: HostRule['kind'] = 'loopback',
   observe: (answer: Answer) => void = () => undefined,
+  session?: FrameResponder,
 ): Promise<Listener> {
   const { signal } = new AbortController();
   const rest = { clock: realClock, log: silentLog, requestIdPrefix: 'm', bodyArrivalMsMax: 5_000, signal };
-  const app = createMeshApp({ responder, feed: echo, identity: echo, hosts: { kind, names: [] }, observe, ...rest });
+  const app = createMeshApp({ responder, feed: echo, identity: echo, session, hosts: { kind, names: [] }, observe, ...rest });
   return listen(app.callback(), { host: '127.0.0.1', port: 0 });
 }
 
@@ -46,6 +48,16 @@ describe('mesh port', () => {
     await using mesh = await startMesh(echo);
     assert.equal((await exchange(mesh, Buffer.alloc(frameBytesMax))).status, 200);
     assert.equal((await exchange(mesh, Buffer.alloc(frameBytesMax + 1))).status, 413);
+  });
+
+  it('M33: proofs have a path in a granted mesh alone, where frames take what goes under a session too', async () => {
+    await using open = await startMesh(echo);
+    await using granted = await startMesh(echo, 'loopback', undefined, echo);
+    const session = ({ address }: Listener): Promise<{ statusCode: number }> =>
+      request(`http://${address}/session`, { method: 'POST', body: Buffer.from('x'), headers: octets });
+    assert.deepEqual([(await session(open)).statusCode, (await session(granted)).statusCode], [404, 200]);
+    assert.equal((await exchange(granted, Buffer.alloc(frameBytesMax + envelopeBytes))).status, 200);
+    assert.equal((await exchange(granted, Buffer.alloc(frameBytesMax + envelopeBytes + 1))).status, 413);
   });
 
   it('answers a failure with its status and code', async () => {

@@ -4,6 +4,7 @@ import { decodeEntry, encodeEntry } from '../../src/core/entry.ts';
 import { hasCode } from '../../src/core/errors.ts';
 import { type Grant } from '../../src/grant/grant.ts';
 import { type Revocation } from '../../src/grant/revocation.ts';
+import { rightsOf } from '../../src/grant/rights.ts';
 import { headKey } from '../../src/replica/change.ts';
 import { assertTree } from '../aae/oracle.ts';
 import { key, remove, set, type InstanceOptions } from '../aae/world.ts';
@@ -12,7 +13,11 @@ import { until } from '../support.ts';
 import { memberOp, Network, openCluster, untilEqual, type Cluster } from './world.ts';
 
 const mesh = new Mesh();
-const held = mesh.grant('a', { notBeforeMs: 0, expiresMs: 2 ** 48 });
+const forEver = { notBeforeMs: 0, expiresMs: 2 ** 48 };
+const held = mesh.grant('a', forEver);
+/** Beside what each may write: that it may send and be sent everything. */
+const replicates = (name: string): Grant => mesh.grant(name, { ...forEver, rights: rightsOf(['replicate']), depth: 0 });
+const [replicatesA, replicatesB] = [replicates('a'), replicates('writer')];
 const french = mesh.given(held, 'a', 'writer', { patterns: patternsOf('/cities/FR/**', '@system/**') });
 
 interface GrantedWorld extends AsyncDisposable {
@@ -24,7 +29,7 @@ interface GrantedWorld extends AsyncDisposable {
 /** Region a, which may do everything, and b, whose key is confined. Only a is told of grants, but for the root and b's own chain. */
 async function openTwo(more: Partial<InstanceOptions> = {}): Promise<GrantedWorld> {
   const network = new Network();
-  const records = [mesh.root, held, french].map(anyOf);
+  const records = [mesh.root, held, french, replicatesA, replicatesB].map(anyOf);
   const open = (n: number, signer: string): Promise<Cluster> =>
     openCluster(network, n, { jobs: 'run', granted: { meshId: mesh.id, records, signer: person(signer) }, ...more });
   const [a, b] = [await open(1, 'a'), await open(2, 'writer')];
@@ -118,6 +123,41 @@ describe('a granted mesh', () => {
     network.closed.clear();
     await until(async () => (await read(a, '/anywhere')) === 'b');
     await until(async () => (await a.replica.parkedCount()).writes === 0);
+    await untilEqual([a, b]);
+  });
+
+  it('M33: K10: a region that may replicate no more gets nothing, gives nothing, and is backed off from', async () => {
+    await using world = await openTwo();
+    const { network, a, b } = world;
+    await a.replica.write([set('/cities/FR/1', 'before')]);
+    await until(async () => (await read(b, '/cities/FR/1')) === 'before');
+    await untilEqual([a, b]);
+    await learn(a, mesh.revocationByRoot(replicatesB));
+    const codeAt = async ({ mesh: view }: Cluster): Promise<string | undefined> => (await view.view()).members[0]?.health?.lastError?.code;
+    for (const each of [a, b]) await until(async () => (await codeAt(each)) === 'grant_revoked');
+    await a.replica.write([set('/cities/FR/1', 'of a, after')]);
+    await b.replica.write([set('/cities/FR/2', 'of b, after')]);
+    const asked = network.asked.length;
+    await until(() => network.asked.length > asked + 3);
+    assert.equal(await read(b, '/cities/FR/1'), 'before');
+    assert.equal(await read(a, '/cities/FR/2'), undefined);
+    const again = mesh.grant('writer', { ...forEver, notBeforeMs: 1, rights: rightsOf(['replicate']), depth: 0 });
+    await learn(b, again);
+    await until(async () => (await read(a, '/cities/FR/2')) === 'of b, after' && (await read(b, '/cities/FR/1')) === 'of a, after');
+    await untilEqual([a, b]);
+  });
+
+  it('M33: M17: whoever joins brings what its writes rest on, so that its donor takes in its record, and follows it', async () => {
+    const network = new Network();
+    const open = (n: number, signer: string, ...records: readonly Grant[]): Promise<Cluster> =>
+      openCluster(network, n, {
+        jobs: 'run',
+        granted: { meshId: mesh.id, records: [mesh.root, ...records].map(anyOf), signer: person(signer) },
+      });
+    await using a = await open(1, 'a', held, replicatesA);
+    await using b = await open(2, 'writer', held, french, replicatesB);
+    await b.replica.write([memberOp(a), memberOp(b), set('/cities/FR/1', 'of b')]);
+    await until(async () => (await read(a, '/cities/FR/1')) === 'of b');
     await untilEqual([a, b]);
   });
 

@@ -8,8 +8,12 @@ import { GkvError } from '../../src/core/errors.ts';
 import { type HostPort } from '../../src/core/hostPort.ts';
 import { silentLog, type Log } from '../../src/core/ports.ts';
 import { uuidText } from '../../src/core/uuid.ts';
+import { inlineSignatures } from '../../src/crypto/ed25519.ts';
 import { Mesh, meshTimes, type MeshTimes } from '../../src/mesh/mesh.ts';
 import { type Links } from '../../src/mesh/ports.ts';
+import { ProvenLinks } from '../../src/mesh/provenLinks.ts';
+import { Prover } from '../../src/mesh/prover.ts';
+import { SessionServer } from '../../src/mesh/sessionServer.ts';
 import { runJobs, type Job } from '../../src/replica/jobs.ts';
 import { noteOpening, openingIdBytes } from '../../src/replica/lineage.ts';
 import { type ReceivedWrite } from '../../src/replica/proposal.ts';
@@ -133,9 +137,14 @@ export async function openCluster(network: Network, cluster: number, options: Cl
   const log = recordingLog(lines);
   const own = { clusterId, incarnation };
   const shared = { store, digests, own, replica, clock, random, log, isShared: false, ledger: instance.ledger };
+  const { ledger } = instance;
+  const prover =
+    ledger && options.granted && new Prover({ ...shared, ledger, signer: options.granted.signer, signatures: inlineSignatures() });
+  const sessions = prover && new SessionServer(prover);
+  const links = network.linksOf(address);
   const mesh = new Mesh({
     ...shared,
-    links: network.linksOf(address),
+    links: prover === undefined ? links : new ProvenLinks(links, prover),
     observer: { page: () => undefined },
     times: { ...quick, ...times },
     signal: stop.signal,
@@ -144,7 +153,13 @@ export async function openCluster(network: Network, cluster: number, options: Cl
     receive: (writes: readonly ReceivedWrite[], peer: string, asOf: Stamp) => replica.receive(writes, peer, mesh.standing(peer), asOf),
   };
   const responder = new Responder({ store, digests, clusterId, sink, clock, refusalOf: (peer) => mesh.refusalOf(peer) });
-  network.serve(address, { feed: (frame) => mesh.feedServer.answer(frame), exchange: (frame) => responder.answer(frame) });
+  const feed = sessions?.guarded('feed', mesh.feedServer) ?? mesh.feedServer;
+  const exchange = sessions?.guarded('exchange', responder) ?? responder;
+  network.serve(address, {
+    feed: (frame) => feed.answer(frame),
+    exchange: (frame) => exchange.answer(frame),
+    ...(sessions && { session: (frame: Uint8Array) => sessions.answer(frame) }),
+  });
   const parked = { name: 'parked', runsOn: 'one', pauseMs: () => 20, work: () => replica.retryParked().then(() => undefined) } as const;
   const settleAuthority: Job['work'] = (_store, signal) => replica.settleAuthority(signal).then(() => undefined);
   const authority: Job = { name: 'authority', runsOn: 'one', pauseMs: () => 20, work: settleAuthority };

@@ -1,0 +1,52 @@
+import { equalBytes } from '../core/bytes.ts';
+import { checked, gives, isAt, standing, type Answer, type Check } from './authorise.ts';
+import { type Chain } from './chain.ts';
+import { refusal, type Known, type Refusal } from './known.ts';
+import { type Grant } from './grant.ts';
+
+/** Feeds and exchanges are over all keys: who may replicate some alone may not take part yet. */
+const overAll: Check = {
+  code: 'replicate_narrow',
+  fault: ({ patterns }) => {
+    if (patterns.some(({ literalPrefix }) => literalPrefix?.length === 0)) return undefined;
+    const texts = patterns.map(({ bytes }) => Buffer.from(bytes).toString()).join(' ');
+    return `replicate on ${JSON.stringify(texts)}: it must be on **, parts of a mesh are not replicated yet`;
+  },
+};
+
+/**
+ * Whether a cluster that has proved this key may send and be sent everything, by this grant, at a time (ms since the epoch). Codes: `grant_unknown`,
+ * `root_unknown`, those for which a grant is refused, `grant_revoked`, `bad_signature` where another key holds it, `right_denied`, `replicate_narrow`, `grant_time`.
+ */
+export function mayReplicate(known: Known, leafId: Uint8Array, holder: Uint8Array, atMs: number): Answer {
+  const answer = standing(known, leafId);
+  if (answer.kind === 'refused') return answer;
+  const leaf = answer.chain.at(-1);
+  if (leaf === undefined || !equalBytes(leaf.body.audience, holder)) {
+    const where = { link: answer.chain.length - 1, grantId: leafId };
+    return { kind: 'refused', refusal: refusal('bad_signature', 'another key holds it', where) };
+  }
+  return checked(answer.chain, [gives('replicate'), overAll, isAt(atMs)]);
+}
+
+/** By which grant the holder of a key may: of several, that which begins last. Else the refusal of one that got as far as any. */
+export function replicatingLeaf(known: Known & { grants(): readonly Grant[] }, holder: Uint8Array, atMs: number): Answer {
+  const held = known.grants().filter(({ body }) => equalBytes(body.audience, holder));
+  let best: Answer = { kind: 'refused', refusal: refusal('grant_unknown', 'its key holds no grant that is known here') };
+  for (const { id } of held) {
+    const answer = mayReplicate(known, id, holder, atMs);
+    if (isBetter(answer, best)) best = answer;
+  }
+  return best;
+}
+
+const order: readonly Refusal['code'][] = ['grant_unknown', 'grant_revoked', 'right_denied', 'replicate_narrow', 'grant_time'];
+
+function isBetter(answer: Answer, than: Answer): boolean {
+  if (answer.kind === 'allowed') return than.kind === 'refused' || beginOf(answer.chain) > beginOf(than.chain);
+  return than.kind === 'refused' && order.indexOf(answer.refusal.code) >= order.indexOf(than.refusal.code);
+}
+
+function beginOf(chain: Chain): number {
+  return chain.at(-1)?.body.notBeforeMs ?? 0;
+}

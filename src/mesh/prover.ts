@@ -1,0 +1,113 @@
+import { toHex } from '../core/bytes.ts';
+import { GkvError } from '../core/errors.ts';
+import { type Clock, type Random } from '../core/ports.ts';
+import { uuidText } from '../core/uuid.ts';
+import { type Signatures, type SigningKey } from '../crypto/ed25519.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { type Answer } from '../grant/authorise.ts';
+import { isFinal, type Refusal } from '../grant/known.ts';
+import { type Ledger } from '../grant/ledger.ts';
+import { mayReplicate, replicatingLeaf } from '../grant/replicate.ts';
+import { type Credentials, type Party } from './handshake.ts';
+import { type OwnCluster } from './ports.ts';
+import { type SessionTerms } from './session.ts';
+import { shownRecords, unknownOf } from './shownRecords.ts';
+
+export interface ProverDeps {
+  readonly own: OwnCluster;
+  readonly digests: MeshDigests;
+  readonly ledger: Pick<Ledger, 'known' | 'refresh' | 'takeAll'>;
+  /** Our cluster's key. */
+  readonly signer: SigningKey;
+  readonly signatures: Signatures;
+  readonly clock: Pick<Clock, 'now' | 'monotonic'>;
+  readonly random: Pick<Random, 'bytes'>;
+}
+
+type Holder = Omit<Credentials, 'agreement'>;
+type Peer = Party & Holder;
+
+/** What a cluster of a granted mesh shows of itself, and asks of others, before anything goes between them: a key, and that it may replicate. */
+export class Prover {
+  readonly deps: ProverDeps;
+
+  constructor(deps: ProverDeps) {
+    this.deps = deps;
+  }
+
+  /** Our key and grant, and what shows that they stand. Errors: the codes of `mayReplicate`. */
+  async credentials(): Promise<Holder & { readonly records: readonly Uint8Array[] }> {
+    const { ledger, signer, clock } = this.deps;
+    await ledger.refresh();
+    const answer = replicatingLeaf(ledger.known, signer.publicKey, clock.now());
+    if (answer.kind === 'refused') throw this.#ours(answer.refusal);
+    const leaf = answer.chain.at(-1);
+    if (leaf === undefined) throw new GkvError('internal', 'a chain without a link');
+    return { key: signer.publicKey, leaf: leaf.id, records: shownRecords(ledger.known, answer.chain, signer.publicKey) };
+  }
+
+  sign(message: Uint8Array): Uint8Array {
+    return this.deps.signer.sign(message);
+  }
+
+  /** Errors: `bad_public_key`, `bad_signature`. */
+  async verify({ clusterId, key }: Peer, message: Uint8Array, signature: Uint8Array): Promise<void> {
+    const { signatures } = this.deps;
+    if (!signatures.isKey(key)) throw new GkvError('bad_public_key', `${named(clusterId)} shows ${toHex(key)}, which is no key`);
+    if (!(await signatures.verify(key, message, signature)))
+      throw new GkvError('bad_signature', `${named(clusterId)} does not prove that it has key ${toHex(key)}`);
+  }
+
+  /**
+   * Takes in what a peer, whose key is proved, shows of its authority, where that is not known here. Errors: the codes of `mayReplicate`;
+   * `peer_protocol` for what is no record; `too_large`.
+   */
+  async admit(peer: Peer, records: readonly Uint8Array[]): Promise<void> {
+    const { ledger } = this.deps;
+    await ledger.refresh();
+    const before = this.#judge(peer);
+    if (before.kind === 'refused' && isFinal(before.refusal)) throw this.#theirs(peer, before.refusal);
+    const unknown = unknownOf(ledger.known, records);
+    const [refused] = unknown.length === 0 ? [] : await ledger.takeAll(unknown);
+    const after = this.#judge(peer);
+    if (after.kind === 'allowed') return;
+    throw this.#theirs(peer, after.refusal.code === 'grant_unknown' && refused !== undefined ? refused.refusal : after.refusal);
+  }
+
+  /** That both may replicate now, by all that is known here. Errors: the codes of `mayReplicate`. */
+  async confirm({ peer, ownLeaf }: SessionTerms): Promise<void> {
+    const { ledger, signer, clock } = this.deps;
+    await ledger.refresh();
+    const theirs = this.#judge(peer);
+    if (theirs.kind === 'refused') throw this.#theirs(peer, theirs.refusal);
+    const ours = mayReplicate(ledger.known, ownLeaf, signer.publicKey, clock.now());
+    if (ours.kind === 'refused') throw this.#ours(ours.refusal);
+  }
+
+  #judge({ leaf, key }: Holder): Answer {
+    const { ledger, clock } = this.deps;
+    return mayReplicate(ledger.known, leaf, key, clock.now());
+  }
+
+  #theirs({ clusterId }: Party, why: Refusal): GkvError {
+    return mayNot(named(clusterId), why);
+  }
+
+  #ours(why: Refusal): GkvError {
+    return mayNot(`by its own word, ${named(this.deps.own.clusterId)}`, why);
+  }
+}
+
+function named(clusterId: Uint8Array): string {
+  return `cluster ${uuidText(clusterId)}`;
+}
+
+function mayNot(who: string, { code, message, link, grantId, endedBy }: Refusal): GkvError {
+  const details = {
+    link: link ?? null,
+    grant: grantId === undefined ? null : toHex(grantId),
+    endedBy: endedBy === undefined ? null : toHex(endedBy),
+  };
+  const where = grantId === undefined ? '' : ` (grant ${toHex(grantId)})`;
+  return new GkvError(code, `${who} may not replicate: ${message}${where}`, { details });
+}

@@ -1,0 +1,59 @@
+import { equalBytes, toHex } from '../core/bytes.ts';
+import { GkvError } from '../core/errors.ts';
+import { encodeAny, knownAs, type AnyRecord } from '../grant/anyRecord.ts';
+import { standing } from '../grant/authorise.ts';
+import { type Chain } from '../grant/chain.ts';
+import { type Grant } from '../grant/grant.ts';
+import { type Ledger } from '../grant/ledger.ts';
+import { shownRecordsMax } from './handshake.ts';
+import { decodeSent } from './records.ts';
+
+/** Of grants; what is left of `shownRecordsMax` is for root documents. */
+const shownLinksMax = 16;
+/** Together; a root document with all that it may have fits beside the links. */
+const shownBytesMax = 262_144;
+/** That are checked of what one peer shows. */
+const signaturesMax = 64;
+
+/**
+ * What the holder of a key shows of its authority, encoded: the chain by which it may replicate, those of what else it holds, the latest first, as far as they fit, and
+ * the latest root documents. So whoever it sends to can judge what it writes, too.
+ */
+export function shownRecords(known: Ledger['known'], chain: Chain, holder: Uint8Array): Uint8Array[] {
+  const links = linksOf(known, chain, holder).map((record) => encodeAny({ kind: 'grant', record }));
+  let bytes = links.reduce((total, { length }) => total + length, 0);
+  const roots: Uint8Array[] = [];
+  const documents = [...known.rootsAfter(0)].sort((a, b) => b.body.version - a.body.version);
+  for (const record of documents.slice(0, shownRecordsMax - links.length)) {
+    const encoded = encodeAny({ kind: 'root', record });
+    bytes += encoded.length;
+    if (bytes > shownBytesMax) break;
+    roots.unshift(encoded);
+  }
+  return [...roots, ...links];
+}
+
+/** Each behind the one that it follows from. */
+function linksOf(known: Ledger['known'], chain: Chain, holder: Uint8Array): Grant[] {
+  const links = new Map(chain.map((grant) => [toHex(grant.id), grant]));
+  const held = known.grants().filter(({ body }) => equalBytes(body.audience, holder));
+  for (const { id } of held.sort((a, b) => b.body.notBeforeMs - a.body.notBeforeMs)) {
+    const answer = standing(known, id);
+    if (answer.kind === 'refused') continue;
+    const more = answer.chain.filter((link) => !links.has(toHex(link.id)));
+    if (links.size + more.length > shownLinksMax) break;
+    for (const link of more) links.set(toHex(link.id), link);
+  }
+  return [...links.values()];
+}
+
+/** What is not known of what a peer shows. Errors: `peer_protocol` for what is no record; `too_large` where more signatures are to be checked than are. */
+export function unknownOf(known: Ledger['known'], records: readonly Uint8Array[]): AnyRecord[] {
+  const unknown = records.map((bytes) => decodeSent(bytes, known.meshId)).filter((any) => knownAs(known, any) === undefined);
+  const signatures = unknown.reduce((total, { record }) => total + record.signatures.length, 0);
+  if (signatures <= signaturesMax) return unknown;
+  throw new GkvError(
+    'too_large',
+    `${signatures} signatures to check, at most ${signaturesMax} are: put the records into the mesh directory`,
+  );
+}

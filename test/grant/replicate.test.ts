@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'mocha';
+import { mayReplicate, replicatingLeaf } from '../../src/grant/replicate.ts';
+import { rightsOf } from '../../src/grant/rights.ts';
+import { knowing, Mesh, patternsOf, person } from './world.ts';
+
+const rights = rightsOf(['write', 'delegate', 'replicate']);
+
+describe('T19: who may replicate', () => {
+  const mesh = new Mesh();
+  const held = mesh.grant('a', { rights });
+  const parts = mesh.grant('a', { rights, patterns: patternsOf('/cities/**', '/roads/**') });
+  const mixed = mesh.grant('a', { rights, patterns: patternsOf('**', '/roads/**') });
+  const writes = mesh.grant('a');
+
+  for (const [what, leaf, holder, atMs, expected] of [
+    ['the holder of a grant of replicate on **', held, 'a', 1_500, 'allowed'],
+    ['of one with ** among its patterns', mixed, 'a', 1_500, 'allowed'],
+    ['of one that was given on', mesh.given(held, 'a', 'b'), 'b', 1_500, 'allowed'],
+    ['of one without the right', writes, 'a', 1_500, 'right_denied 0'],
+    ['of one on parts alone', parts, 'a', 1_500, 'replicate_narrow 0'],
+    ['of one on a part, of **', mesh.given(held, 'a', 'b', { patterns: patternsOf('/cities/**') }), 'b', 1_500, 'replicate_narrow 1'],
+    ['before it', held, 'a', 999, 'grant_time 0'],
+    ['after it', held, 'a', 2_000, 'grant_time 0'],
+    ['another key', held, 'b', 1_500, 'bad_signature 0'],
+  ] as const) {
+    it(`${what}: ${expected}`, async () => {
+      const { authority } = await knowing(mesh, held, parts, mixed, writes, leaf);
+      const answer = mayReplicate(authority, leaf.id, person(holder).publicKey, atMs);
+      assert.equal(answer.kind === 'allowed' ? 'allowed' : `${answer.refusal.code} ${answer.refusal.link ?? '-'}`, expected);
+    });
+  }
+
+  it('K10: no more, once a link has ended', async () => {
+    const given = mesh.given(held, 'a', 'b');
+    const { authority } = await knowing(mesh, held, given, mesh.revocationByRoot(held));
+    const answer = mayReplicate(authority, given.id, person('b').publicKey, 1_500);
+    assert.deepEqual([answer.kind, answer.kind === 'refused' && answer.refusal.code], ['refused', 'grant_revoked']);
+  });
+
+  it('of several grants that which begins last serves; where none does, the one that gets furthest tells why', async () => {
+    const latest = mesh.given(held, 'a', 'b', { notBeforeMs: 1_200 });
+    const [first, later] = [mesh.given(held, 'a', 'b'), mesh.given(held, 'a', 'b', { notBeforeMs: 1_600 })];
+    const { authority } = await knowing(mesh, held, first, latest, later, writes, parts);
+    const leafAt = (holder: string, atMs: number): unknown => {
+      const answer = replicatingLeaf(authority, person(holder).publicKey, atMs);
+      return answer.kind === 'allowed' ? answer.chain.at(-1) : answer.refusal.code;
+    };
+    assert.deepEqual([leafAt('b', 1_500), leafAt('b', 5_000), leafAt('nobody', 1_500)], [latest, 'grant_time', 'grant_unknown']);
+    const { authority: other } = await knowing(mesh, writes, parts);
+    const answer = replicatingLeaf(other, person('a').publicKey, 1_500);
+    assert.equal(answer.kind === 'refused' && answer.refusal.code, 'replicate_narrow');
+  });
+});
