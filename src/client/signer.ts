@@ -1,9 +1,10 @@
 import { parseKey } from '../core/key.ts';
 import { compareStamps, makeStamp, physicalMsOf, successorStamp, type Stamp } from '../core/stamp.ts';
-import { encodeBody, parseGrantId, type GrantId, type WriteBody } from '../core/write.ts';
+import { checkShape, encodeBody, parseGrantId, type GrantId, type WriteBody } from '../core/write.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { type SigningKey } from '../crypto/ed25519.ts';
 import { clientInstance, writeIdOf } from '../crypto/mesh.ts';
+import { grantLimits } from '../grant/limits.ts';
 import { signWrites } from '../grant/signatureBlock.ts';
 
 /** What is to be signed. `above`: a version that it replaces, where that may be ahead of our clock. */
@@ -35,6 +36,9 @@ export interface SignerOptions {
   readonly now: () => number;
 }
 
+/** Writes that one signature serves. */
+const signedTogetherMax = 1 << grantLimits.pathMax;
+
 /** Makes and signs writes under one grant. Versions rise with each; use one signer for one key, and no other beside it. */
 export class Signer {
   readonly #options: SignerOptions;
@@ -48,26 +52,29 @@ export class Signer {
     this.#last = makeStamp(0, 0, clientInstance(options.key.publicKey));
   }
 
-  /** Of 1 to 256 writes, under one signature; each can be sent by itself. Errors: `malformed`, `too_large` for what no key is. */
+  /** One signature serves up to 256 of them; each can be sent by itself. Errors: `malformed`, `too_large` for what no write is. */
   sign(ops: readonly StatementOp[]): SignedWrite[] {
     const { meshId, key } = this.#options;
-    const statements = ops.map((op) => ({ body: this.#bodyOf(op), value: valueOf(op) }));
-    const ids = statements.map(({ body }) => writeIdOf(meshId, body));
-    const blocks = signWrites(meshId, ids, key);
-    return blocks.flatMap((block, i) => {
-      const statement = statements[i];
-      if (statement === undefined) return [];
-      return { write: base64(encodeBody(statement.body)), value: base64(statement.value), signature: base64(block) };
-    });
+    const signed: SignedWrite[] = [];
+    for (let at = 0; at < ops.length; at += signedTogetherMax) {
+      const statements = ops.slice(at, at + signedTogetherMax).map((op) => ({ body: this.#bodyOf(op), value: valueOf(op) }));
+      const ids = statements.map(({ body }) => writeIdOf(meshId, body));
+      const blocks = signWrites(meshId, ids, key).map(base64);
+      for (const [i, { body, value }] of statements.entries())
+        signed.push({ write: base64(encodeBody(body)), value: base64(value), signature: blocks[i] ?? '' });
+    }
+    return signed;
   }
 
   #bodyOf(op: StatementOp): WriteBody {
     const value = valueOf(op);
+    const expiresAt = op.kind === 'set' ? (op.expiresAt ?? 0) : 0;
+    checkShape({ tombstone: op.kind === 'delete', expiresAt, valueLength: value.length });
     return {
       key: parseKey(op.key),
       version: this.#next(op.above),
       tombstone: op.kind === 'delete',
-      expiresAt: op.kind === 'set' ? (op.expiresAt ?? 0) : 0,
+      expiresAt,
       leaf: this.#leaf,
       valueLength: value.length,
       valueDigest: sha256(value),

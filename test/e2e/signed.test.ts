@@ -41,6 +41,8 @@ describe('gkvmesh set --sign-with', () => {
     return options;
   }
 
+  const grantOf = ([, , , grant = '']: readonly string[]): Buffer => Buffer.from(grant, 'hex');
+
   async function read(key: string): Promise<string | undefined> {
     const { exists, value } = (await server.post('/data/get', { key: b64(key) })).json as { exists: boolean; value: string }; // as the schema says
     return exists ? Buffer.from(value, 'base64').toString() : undefined;
@@ -63,6 +65,23 @@ describe('gkvmesh set --sign-with', () => {
     assert.equal(await fails('set', '/cities/DE/1', 'Bonn', ...french, ...url), '1 key_denied');
     await succeeds('delete', '/cities/FR/1', ...french, ...url);
     assert.equal(await read('/cities/FR/1'), undefined);
+    const ahead = new Signer({
+      meshId: Buffer.from(server.meshId, 'hex'),
+      grantId: grantOf(french),
+      key: readKeyFile(keyOf('french')),
+      now: () => Date.now() + 4_500,
+    });
+    // A slow machine may be as late as the other clock is ahead: then again.
+    const loses = async (): Promise<string | undefined> => {
+      const [write] = ahead.sign([{ kind: 'set', key: Buffer.from('/cities/FR/2'), value: Buffer.from('Lyon') }]);
+      assert.equal((await server.post('/data/set', { ...write })).status, 200);
+      const { code, stderr } = await scene.run(['set', '/cities/FR/2', 'Nice', ...french, ...url]);
+      return code === 1 ? stderr : undefined;
+    };
+    let told: string | undefined;
+    await until(async () => (told = await loses()) !== undefined);
+    assert.match(told ?? '', /not applied: a greater version/);
+    assert.equal(await read('/cities/FR/2'), 'Lyon');
     assert.equal(await fails('set', '/cities/FR/1', 'v', ...french.slice(0, 2), ...url), '2 bad_config');
     assert.equal(await fails('set', '/cities/FR/1', 'v', ...french.slice(2), ...url), '2 bad_config');
     assert.equal(
@@ -80,7 +99,7 @@ describe('gkvmesh set --sign-with', () => {
     const [, , , grant = ''] = french;
     await using client = new Client(server.api);
     const key = readKeyFile(keyOf('french'));
-    const signer = new Signer({ meshId: await client.meshId(), grantId: Buffer.from(grant, 'hex'), key, now: () => Date.now() });
+    const signer = new Signer({ meshId: await client.meshId(), grantId: grantOf(french), key, now: () => Date.now() });
     const large = Buffer.alloc(1_000_000, 'x');
     const valueOf = (i: number): Buffer => (i < 3 ? large : Buffer.from(`of ${i}`));
     const expiresAt = Date.now() + 3_600_000;

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { parseWriteId } from '../../src/core/write.ts';
+import { decodeBody, encodeBody, parseWriteId } from '../../src/core/write.ts';
 import { type Signatures } from '../../src/crypto/ed25519.ts';
+import { writeIdOf } from '../../src/crypto/mesh.ts';
 import { grantLayout } from '../../src/grant/grant.ts';
 import { decodeRecord, encodeRecord, signedMessage, type Layout } from '../../src/grant/record.ts';
 import { revocationLayout } from '../../src/grant/revocation.ts';
@@ -56,6 +57,18 @@ const blocks: Parser = {
   },
 };
 
+/** Under the signature that its client gave it. */
+const bodies: Parser = {
+  what: 'signed write body',
+  samples: [bytesOf('clientBody')],
+  again: (bytes) => encodeBody(decodeBody(bytes)),
+  holds: async (bytes, signatures) => {
+    const block = decodeSignatureBlock(bytesOf('clientBlock'));
+    const root = rootOfPath(writeIdOf(meshId, decodeBody(bytes)), []);
+    return block !== undefined && signatures.verify(Buffer.from(writerKey), batchMessage(meshId, root), block.signature);
+  },
+};
+
 const writerKey = pairs.writer.publicKey;
 
 export const parsers: readonly Parser[] = [
@@ -63,4 +76,5 @@ export const parsers: readonly Parser[] = [
   parserOf(grantLayout, ['rootGrant', 'delegated']),
   parserOf(revocationLayout, ['revocation', 'rootRevocation']),
   blocks,
+  bodies,
 ];

@@ -100,7 +100,7 @@ describe('HTTP API with bearer tokens', () => {
   });
 
   it('T31: what is not data needs the right to control; probes and the description of the API need nothing', async () => {
-    const paths = ['/control/status', '/control/tree', '/control/key?key=YQ', '/metrics', '/peers'];
+    const paths = ['/control/status', '/control/tree', '/control/key?key=YQ', '/control/refused', '/metrics', '/peers'];
     const status = async (path: string, token?: string): Promise<number> =>
       (await send(`${api.url}${path}`, 'GET', undefined, token === undefined ? {} : { authorization: `Bearer ${token}` })).status;
     for (const path of paths) {
