@@ -210,17 +210,17 @@ export class Ingest {
     if (record.batch === number) return splitResults(submissions, record.results, (of, index) => this.#deniedAgain(of, index));
     if (guard !== undefined) await guard.catchUp(tx);
     const peers = submissions.flatMap((submission) => (submission.kind === 'received' ? [submission.peer] : []));
-    const none = [0, stampZero, new Set<string>(), new Set<string>()] as const;
-    const [room, floorForPeers, ended, lapsed] =
-      peers.length > 0 ? await Promise.all([parkRoom(tx), readFloor(tx), endedOf(tx, peers), lapsedOf(tx, peers)]) : none;
+    const none = [0, stampZero, new Set<string>()] as const;
+    const [room, floorForPeers, ended] = peers.length > 0 ? await Promise.all([parkRoom(tx), readFloor(tx), endedOf(tx, peers)]) : none;
     const floor = submissions.some(({ kind }) => kind === 'signed') ? await readFloor(tx) : floorForPeers;
+    const lapsed = guard === undefined ? new Set<string>() : await lapsedOf(tx, peers);
     const nowMs = clock.now();
     const peerRoom = guard === undefined ? new Map<string, number>() : await peerRooms(tx, peers);
     const decision = decideBatch(submissions, states, { digests, hlc, nowMs, parkRoom: room, peerRoom, floor, ended, lapsed, guard });
     await parkWrites(tx, decision.parked);
     if (guard !== undefined) await parkUnproven(tx, decision.unproven, nowMs);
     for (const peer of decision.unkept) await setLapsed(tx, peer, nowMs);
-    const outcomes = await this.#moved(tx, submissions, decision.results, nowMs);
+    const outcomes = await this.#moved(tx, submissions, decision.results, { nowMs, lapsed });
     await applyChanges(tx, decision.changes, followers);
     for (const { key, value } of decision.values) tx.set(key, value);
     const results = outcomes.flatMap(storedResults);
@@ -245,7 +245,12 @@ export class Ingest {
   }
 
   /** Moves the cursors of pages that were taken in. A move's own result is `applied`, or `dominated` where the cursor was elsewhere. */
-  async #moved(tx: Transaction, submissions: readonly Submission[], outcomes: readonly Outcome[], nowMs: number): Promise<Outcome[]> {
+  async #moved(
+    tx: Transaction,
+    submissions: readonly Submission[],
+    outcomes: readonly Outcome[],
+    { nowMs, lapsed }: { readonly nowMs: number; readonly lapsed: ReadonlySet<string> },
+  ): Promise<Outcome[]> {
     const { own } = this.#deps;
     const moved: Outcome[] = [];
     for (const [index, outcome] of outcomes.entries()) {
@@ -256,7 +261,7 @@ export class Ingest {
         // What a forged write stands for did not come: our place moves on, and nothing is joined.
         const isForged = outcome.some(({ status }) => status === 'forged');
         const to = isForged ? { ...move.move, joins: undefined, reached: undefined } : move.move;
-        const status = (await moveCursor(tx, to, move.peer, { own, nowMs })) ? 'applied' : 'dominated';
+        const status = (await moveCursor(tx, to, move.peer, { own, nowMs, hasLapsed: lapsed.has(move.peer) })) ? 'applied' : 'dominated';
         moved.push([...outcome, { status, stamp: stampZero }]);
       }
     }

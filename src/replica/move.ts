@@ -6,7 +6,7 @@ import { type Transaction } from '../store/store.ts';
 import { readCursor, setCursor, type FeedCursor } from './cursor.ts';
 import { noteReached } from './ended.ts';
 import { joinFrontier } from './frontier.ts';
-import { clearLapse, readLapse } from './lapsed.ts';
+import { clearLapse } from './lapsed.ts';
 import { readParkedCount } from './park.ts';
 import { type FeedMove } from './proposal.ts';
 
@@ -23,7 +23,7 @@ export async function moveCursor(
   tx: Transaction,
   move: FeedMove,
   peer: string,
-  { own, nowMs }: { readonly own: ClusterPart; readonly nowMs: number },
+  { own, nowMs, hasLapsed }: { readonly own: ClusterPart; readonly nowMs: number; readonly hasLapsed: boolean },
 ): Promise<boolean> {
   if (move.cursor !== undefined) {
     const stored = await readCursor(tx, move.peerId);
@@ -33,9 +33,9 @@ export async function moveCursor(
   if (move.joins === undefined) return true;
   const { writes } = await readParkedCount(tx, peer);
   if (writes > 0) return true;
-  if (move.cursor !== undefined && (await readLapse(tx, peer)) !== undefined) return true;
+  if (hasLapsed && move.cursor !== undefined) return true;
   await joinFrontier(tx, cappedFrontier(move.joins, makeStamp(nowMs + limits.futureMsMax, 0, noInstance)), own);
-  if (move.cursor === undefined) await clearLapse(tx, peer, move.lapse);
+  if (hasLapsed) await clearLapse(tx, peer, move.lapse);
   if (move.reached !== undefined) await noteReached(tx, move.reached);
   return true;
 }

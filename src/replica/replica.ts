@@ -300,7 +300,8 @@ export class Replica {
 
   /** Of a peer, in hex, that has lapsed, its mark; undefined: what it claims holds. */
   lapse(peer: string): Promise<Uint8Array | undefined> {
-    return this.#deps.store.read((snapshot) => readLapse(snapshot, peer));
+    const { store, guard } = this.#deps;
+    return guard === undefined ? Promise.resolve(undefined) : store.read((snapshot) => readLapse(snapshot, peer));
   }
 
   /** Peers that have lapsed: some of what they sent was given up, and no exchange has made it good yet. */

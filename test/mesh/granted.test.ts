@@ -6,8 +6,9 @@ import { type Grant } from '../../src/grant/grant.ts';
 import { type Revocation } from '../../src/grant/revocation.ts';
 import { rightsOf } from '../../src/grant/rights.ts';
 import { headKey } from '../../src/replica/change.ts';
+import { setLapsed } from '../../src/replica/lapsed.ts';
 import { assertTree } from '../aae/oracle.ts';
-import { key, remove, set, type InstanceOptions } from '../aae/world.ts';
+import { key, remove, set } from '../aae/world.ts';
 import { anyOf, Mesh, patternsOf, person } from '../grant/world.ts';
 import { until } from '../support.ts';
 import { memberOp, Network, openCluster, untilEqual, type Cluster } from './world.ts';
@@ -27,7 +28,7 @@ interface GrantedWorld extends AsyncDisposable {
 }
 
 /** Region a, which may do everything, and b, whose key is confined. Only a is told of grants, but for the root and b's own chain. */
-async function openTwo(more: Partial<InstanceOptions> = {}): Promise<GrantedWorld> {
+async function openTwo(more: Partial<Parameters<typeof openCluster>[2]> = {}): Promise<GrantedWorld> {
   const network = new Network();
   const records = [mesh.root, held, french, replicatesA, replicatesB].map(anyOf);
   const open = (n: number, signer: string): Promise<Cluster> =>
@@ -70,6 +71,20 @@ describe('a granted mesh', () => {
       assert.equal((await each.replica.parkedCount()).writes, 0);
       await assertTree(each.store, each.digests);
     }
+  });
+
+  it('I7: R31: M8: of a peer that has lapsed no page is joined; the next exchange makes it good, and all goes on', async () => {
+    await using world = await openTwo({ times: { repairMs: 200 } });
+    const { a, b } = world;
+    await a.replica.write([set('/cities/FR/1', 'a')]);
+    await until(async () => (await read(b, '/cities/FR/1')) === 'a');
+    await b.store.transact((tx) => setLapsed(tx, a.name, 1));
+    const [before] = await a.replica.write([set('/cities/FR/2', 'a')]);
+    await until(async () => (await b.replica.lapsedCount()) === 0);
+    assert.ok(before !== undefined && (await b.replica.waitFor(before.accepted, 5_000, new AbortController().signal)));
+    const [after] = await a.replica.write([set('/cities/FR/3', 'a')]);
+    assert.ok(after !== undefined && (await b.replica.waitFor(after.accepted, 5_000, new AbortController().signal)));
+    await untilEqual([a, b]);
   });
 
   it('K10: M32: a revocation that one region is told ends the writer in both, and takes away what it wrote', async () => {
