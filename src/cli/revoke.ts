@@ -28,6 +28,8 @@ export function revokeCommand(program: Command): void {
     .option('--key <file>', 'private key of who gave it, holds it or holds one before it (default: the mesh directory’s root.key)')
     .option('--adopt', 'sign anew what is seen under it first, with --sign-with and --grant, at the instance --url')
     .action(async (id: string, options: RevokeOptions) => {
+      if (options.adopt !== true && (options.signWith !== undefined || options.grant !== undefined))
+        throw new GkvError('bad_config', '--sign-with and --grant: they are for --adopt');
       const directory = await MeshDirectory.open(options.mesh);
       const target = directory.grantOf(id);
       const key = readKeyFile(options.key ?? directory.rootKey);

@@ -116,6 +116,7 @@ describe('gkvmesh set --sign-with', () => {
     await succeeds('delete', '/cities/FR/gone', ...french, ...url);
     const revoke = ['revoke', grant, '--mesh', mesh, '--adopt', ...url];
     assert.equal(await fails(...revoke), '2 bad_config');
+    assert.equal(await fails('revoke', grant, '--mesh', mesh, ...keeper), '2 bad_config', 'it was not said to adopt');
     assert.equal(await fails(...revoke, ...french), '2 bad_config', 'it would go with the grant');
     assert.equal(await fails(...revoke, '--sign-with', keyOf('french'), ...keeper.slice(2)), '2 bad_config');
     assert.equal(await fails(...revoke, ...keeper, '--key', keyOf('keeper')), '1 issuer_mismatch');

@@ -2,20 +2,13 @@ import assert from 'node:assert/strict';
 import { toHex } from '../../src/core/bytes.ts';
 import { silentLog } from '../../src/core/ports.ts';
 import { Metrics } from '../../src/http/metrics.ts';
-import { parseSet } from '../../src/http/writes.ts';
 import { LastRefusals } from '../../src/replica/refused.ts';
-import { type SignedStatement } from '../../src/replica/signed.ts';
 import { openInstance, remove, set, type Instance } from '../aae/world.ts';
 import { anyOf, person } from '../grant/world.ts';
 import { FakeClock } from '../support.ts';
 import { post, readingsOf, send, startApi, type TestApi } from './harness.ts';
-import { fieldsOf, french, held, mesh, nowMs, one, openRegion, versionOf, type Sent } from './signing.ts';
+import { fieldsOf, french, held, mesh, nowMs, one, openRegion, statementsOf, versionOf, type Sent } from './signing.ts';
 import { StubStore } from './stubStore.ts';
-
-function statementsOf(write: Sent): readonly SignedStatement[] {
-  const writes = parseSet(Buffer.from(JSON.stringify(fieldsOf(write))));
-  return writes.kind === 'signed' ? writes.statements : [];
-}
 
 interface Refused {
   readonly via: string;

@@ -1,28 +1,32 @@
 import assert from 'node:assert/strict';
 import { toHex } from '../../src/core/bytes.ts';
-import { hasCode } from '../../src/core/errors.ts';
 import { makeStamp, stampToHex } from '../../src/core/stamp.ts';
 import { grantZero, parseGrantId } from '../../src/core/write.ts';
-import { inlineSignatures, type Signatures } from '../../src/crypto/ed25519.ts';
 import { clientInstance } from '../../src/crypto/mesh.ts';
-import { Ledger } from '../../src/grant/ledger.ts';
 import { encodeSignatureBlock } from '../../src/grant/signatureBlock.ts';
 import { type Grant } from '../../src/grant/grant.ts';
-import { parseBatch } from '../../src/http/writes.ts';
-import { Guard } from '../../src/replica/guard.ts';
-import { Prover, type SignedStatement } from '../../src/replica/signed.ts';
-import { type MemoryFaults } from '../../src/store/memory/faults.ts';
 import { assertTree } from '../aae/oracle.ts';
-import { key, openInstance, set, type Instance } from '../aae/world.ts';
+import { openInstance, type Instance } from '../aae/world.ts';
 import { anyOf, patternsOf } from '../grant/world.ts';
-import { FakeClock, until } from '../support.ts';
-import { b64, codeOf, errorOf, post, startApi, type Answer, type TestApi } from './harness.ts';
-import { fieldsOf, french, held, mesh, nowMs, one, openRegion, sent, versionOf, type Sent, type Shape } from './signing.ts';
-
-type Json = Answer & { json: Record<string, unknown> };
-
-/** "200", or the status and code of the error. */
-const said = ({ status, json }: Json): string => (status === 200 ? '200' : `${status} ${String(codeOf(json))}`);
+import { FakeClock } from '../support.ts';
+import { b64, codeOf, errorOf, post, startApi, type TestApi } from './harness.ts';
+import {
+  fieldsOf,
+  french,
+  held,
+  mesh,
+  nowMs,
+  one,
+  openRegion,
+  readIn,
+  said,
+  sendSet,
+  sent,
+  versionOf,
+  type Json,
+  type Sent,
+  type Shape,
+} from './signing.ts';
 
 describe('writes that clients sign', () => {
   let region: Instance;
@@ -46,13 +50,10 @@ describe('writes that clients sign', () => {
     for (const each of open.splice(0)) await each[Symbol.asyncDispose]();
   });
 
-  const sets = (write: Sent): Promise<Json> => post(`${api.url}/data/set`, fieldsOf(write));
+  const sets = (write: Sent): Promise<Json> => sendSet(api, write);
   const batch = (...writes: readonly Sent[]): Promise<Json> =>
     post(`${api.url}/data/batch`, { ops: writes.map((write) => ({ op: 'write', ...fieldsOf(write) })) });
-  async function read(name = '/cities/FR/1'): Promise<string | undefined> {
-    const { exists, value } = await region.replica.get(key(name));
-    return exists ? Buffer.from(value).toString() : undefined;
-  }
+  const read = (name?: string): Promise<string | undefined> => readIn(region, name);
   /** Refused, and nothing is kept. */
   async function refuses(write: Sent, expected: string, what?: string): Promise<void> {
     assert.equal(said(await sets(write)), expected, what);
@@ -355,68 +356,9 @@ describe('writes that clients sign', () => {
     await refuses(one(), '409 mesh_mismatch');
   });
 
-  it('T40: what another instance of the cluster has been told of is known here at once', async () => {
-    const late = mesh.given(held, 'a', 'late', { patterns: patternsOf('/late/**') });
-    const sibling = await openRegion({ store: region.store, slot: 1 });
-    await sibling.ledger?.take([anyOf(late)]);
-    assert.equal(said(await sets(one({ leaf: parseGrantId(late.id), by: 'late', key: '/late/1' }))), '200');
-  });
-
-  it('K9: I4: T40: a revocation that overtakes the commit is heard: nothing slips by', async () => {
-    const faults: MemoryFaults = {};
-    region = await openRegion({ faults });
-    api = await serve(region);
-    faults.pause = async (point) => {
-      if (point !== 'commit') return;
-      delete faults.pause;
-      await region.ledger?.take([anyOf(mesh.revocation(french, 'a'))]);
-    };
-    assert.equal(said(await sets(one())), '403 grant_revoked');
-    assert.deepEqual(await region.replica.candidates(key('/cities/FR/1')), []);
-  });
-
-  it('R8: T40: after an answer that was lost it is taken in once, and a refusal stays one', async () => {
-    for (let seed = 1; seed <= 20; seed += 1) {
-      region = await openRegion({ seed, faults: { unknownCommitted: 0.5 } });
-      api = await serve(region);
-      const [taken, refused] = await Promise.all([sets(one()), sets(one({ key: '/cities/DE/1' })), region.replica.write([set('k', 'v')])]);
-      const [head] = await region.replica.candidates(key('/cities/FR/1'));
-      assert.deepEqual([taken.json['applied'], taken.json['accepted']], [true, stampToHex(head!.accepted)], `seed ${seed}`);
-      assert.deepEqual([said(refused), errorOf(refused.json)['index']], ['403 key_denied', 0]);
-    }
-  });
-
   it('I4: T40: keys are bytes: NUL matches and is signed as it stands', async () => {
     assert.equal(said(await sets(one({ key: '/cities/FR/\0' }))), '200');
     await refuses(one({ key: '/cities\0/FR/1' }), '403 key_denied');
-  });
-
-  it('I9: T40: of a batch that is not signed one signature is looked at, and of so many requests at a time: more are unavailable', async () => {
-    let asked = 0;
-    let answer = (): void => undefined;
-    const answered = new Promise<void>((resolve) => (answer = resolve));
-    const slow: Signatures = { isKey: () => true, verify: () => ((asked += 1), answered.then(() => false)) };
-    const ledger = await Ledger.open(region.store, mesh.id, inlineSignatures());
-    const prover = new Prover(new Guard(ledger, slow, undefined), region.digests, clock);
-    const statements = (from: number, count: number): readonly SignedStatement[] => {
-      const ops = sent(...Array.from({ length: count }, (_, i) => ({ key: `/cities/FR/${from + i}` })));
-      const parsed = parseBatch(Buffer.from(JSON.stringify({ ops: ops.map((op) => ({ op: 'write', ...fieldsOf(op) })) })));
-      return parsed.kind === 'signed' ? parsed.statements : [];
-    };
-    const waiting = [prover.prove(statements(0, 256))];
-    await until(() => asked === 1);
-    for (let i = 0; i < 999; i += 1) waiting.push(prover.prove(statements(i, 1)));
-    await assert.rejects(prover.prove(statements(0, 1)), { code: 'unavailable' });
-    answer();
-    for (const each of await Promise.allSettled(waiting)) assert.ok(each.status === 'rejected' && hasCode(each.reason, 'bad_signature'));
-    assert.equal(asked, 1_000);
-    await assert.rejects(prover.prove(statements(0, 1)), { code: 'bad_signature' });
-  });
-
-  it('I9: T40: what is not signed by who holds a grant takes no place in a commit', async () => {
-    const before = region.replica.hlc.last;
-    await Promise.all(Array.from({ length: 50 }, (_, i) => sets({ ...one({ key: `/cities/FR/x${i}` }), signature: one().signature })));
-    assert.equal(stampToHex(region.replica.hlc.last), stampToHex(before));
   });
 });
 

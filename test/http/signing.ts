@@ -5,9 +5,12 @@ import { sha256 } from '../../src/crypto/digest.ts';
 import { clientInstance, writeIdOf } from '../../src/crypto/mesh.ts';
 import { type Grant } from '../../src/grant/grant.ts';
 import { signWrites } from '../../src/grant/signatureBlock.ts';
-import { openInstance, type Instance, type InstanceOptions } from '../aae/world.ts';
+import { key, openInstance, type Instance, type InstanceOptions } from '../aae/world.ts';
 import { anyOf, Mesh, patternsOf, person } from '../grant/world.ts';
+import { parseBatch } from '../../src/http/writes.ts';
+import { type SignedStatement } from '../../src/replica/signed.ts';
 import { FakeClock } from '../support.ts';
+import { codeOf, post, type Answer, type TestApi } from './harness.ts';
 
 const always = { notBeforeMs: 0, expiresMs: 2 ** 48 };
 export const mesh = new Mesh();
@@ -78,4 +81,24 @@ export function one(shape: Shape = {}): Sent {
 /** As JSON. */
 export function fieldsOf({ write, value, signature }: Sent): { write: string; value: string; signature: string } {
   return { write: write.toString('base64'), value: value.toString('base64'), signature: signature.toString('base64') };
+}
+
+export type Json = Answer & { json: Record<string, unknown> };
+
+/** "200", or the status and code of the error. */
+export const said = ({ status, json }: Json): string => (status === 200 ? '200' : `${status} ${String(codeOf(json))}`);
+
+export function sendSet(api: TestApi, write: Sent): Promise<Json> {
+  return post(`${api.url}/data/set`, fieldsOf(write));
+}
+
+export async function readIn({ replica }: Instance, name = '/cities/FR/1'): Promise<string | undefined> {
+  const { exists, value } = await replica.get(key(name));
+  return exists ? Buffer.from(value).toString() : undefined;
+}
+
+/** What a batch of them asks for. */
+export function statementsOf(...writes: readonly Sent[]): readonly SignedStatement[] {
+  const parsed = parseBatch(Buffer.from(JSON.stringify({ ops: writes.map((write) => ({ op: 'write', ...fieldsOf(write) })) })));
+  return parsed.kind === 'signed' ? parsed.statements : [];
 }
