@@ -6,7 +6,7 @@ import { knowing, Mesh, patternsOf, person } from './world.ts';
 
 const rights = rightsOf(['write', 'delegate', 'replicate']);
 
-describe('T19: who may replicate', () => {
+describe('T20: who may replicate', () => {
   const mesh = new Mesh();
   const held = mesh.grant('a', { rights });
   const parts = mesh.grant('a', { rights, patterns: patternsOf('/cities/**', '/roads/**') });
