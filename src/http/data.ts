@@ -35,7 +35,10 @@ export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSi
     const writes = parse(await bodies.read(ctx.req, ctx.res));
     if (writes.kind === 'signed') return store.writeSigned(writes.statements);
     const caller = shown ?? callerOf();
-    for (const { kind, key } of writes.ops) caller.mayUse(kind === 'delete' ? 'delete' : 'write', key);
+    for (const { kind, key, expected } of writes.ops) {
+      caller.mayUse(kind === 'delete' ? 'delete' : 'write', key);
+      if (expected.kind !== 'any') caller.mayUse('read', key); // what it finds instead is told
+    }
     return writes.ops.length === 0 ? [] : store.write(writes.ops);
   };
   const set = async (ctx: Context, callerOf: () => Caller): Promise<void> => {

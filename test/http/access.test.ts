@@ -22,6 +22,7 @@ const france = tokenFor(['read', 'write'], '/cities/FR/**');
 const capitals = tokenFor(['read', 'delete'], '/cities/*/capital', '/flags/**');
 const all = tokenFor(['read', 'write', 'delete'], '**');
 const operator = tokenFor(['control']);
+const dropBox = tokenFor(['write'], '/drop/**');
 const both = tokenFor(['write', 'control'], '@system/**');
 
 describe('HTTP API with bearer tokens', () => {
@@ -50,6 +51,14 @@ describe('HTTP API with bearer tokens', () => {
       assert.equal(answer.headers['www-authenticate'], 'Bearer');
     }
     assert.equal(api.store.held.size, 0);
+  });
+
+  it('T31, Li20: ifVersion needs the right to read: its refusal tells the version', async () => {
+    const body = { key: b64('/drop/1'), value: b64('1') };
+    assert.equal(await asks(dropBox, '/data/set', body), '200');
+    assert.equal(await asks(dropBox, '/data/set', { ...body, ifVersion: null }), '403 right_denied');
+    assert.equal(await asks(dropBox, '/data/batch', { ops: [{ op: 'set', ...body, ifVersion: '0'.repeat(32) }] }), '403 right_denied');
+    assert.equal(await asks(all, '/data/set', { ...body, ifVersion: null }), '412 version_mismatch');
   });
 
   it('T31, Li20: a right that the token lacks, and a key that none of its patterns matches, are 403', async () => {
