@@ -1,5 +1,11 @@
 /** (i): a granted mesh beside an open one: sets over HTTP that are signed, and an empty region that verifies all that it pulls. */
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
+import { readKeyFile } from '../../src/cli/keyFile.ts';
+import { Signer } from '../../src/client/signer.ts';
+import { nativeSignatures, SigningKey } from '../../src/crypto/ed25519.ts';
 import { command, post, startRegion, type Region } from '../region.ts';
 import { fill, jsonLoads } from './contenders.ts';
 import { median, spread, type BenchContext } from './rows.ts';
@@ -9,6 +15,7 @@ import { isInstalled, type Workshop } from './workshop.ts';
 const connections = 64;
 const setTarget = { kind: 'atLeast' as const, value: 0.8 };
 const pullTarget = { kind: 'atLeast' as const, value: 20_000 };
+const singleTarget = { kind: 'atLeast' as const, value: 0.8 };
 const told = z.object({ received: z.number(), durationMs: z.number(), converged: z.boolean() });
 
 export async function granted(context: BenchContext): Promise<void> {
@@ -17,6 +24,7 @@ export async function granted(context: BenchContext): Promise<void> {
   await workshop.output(process.execPath, [command, 'init', directory]);
   await sets(context, directory);
   await pull(context, directory);
+  await pullSingle(context, directory);
 }
 
 function region(workshop: Workshop, name: string, directory: string | undefined): Promise<Region> {
@@ -66,4 +74,55 @@ async function pull({ quick, report, workshop }: BenchContext, directory: string
     note: `in commits of several requests of 500, up to 256 writes a signature; ${durationMs} ms`,
   });
   await Promise.all([donor.service.stop(), receiver.service.stop()]);
+}
+
+/** Each write with a signature of its own, as clients send them; beside what both cores verify when they do nothing else. */
+async function pullSingle({ quick, report, workshop }: BenchContext, directory: string): Promise<void> {
+  const keys = quick ? 5_000 : 100_000;
+  const donor = await region(workshop, 'single-donor', directory);
+  const receiver = await region(workshop, 'single-receiver', directory);
+  await fillSigned(donor, directory, keys);
+  const perSecond = await verifying(quick ? 1_000 : 5_000);
+  const { received, durationMs, converged } = told.parse(await post(`${receiver.api}/control/aae/pull`, { peer: donor.mesh }));
+  if (!converged || received < keys) throw new Error(`the pull brought ${received} of ${keys}, converged: ${String(converged)}`);
+  const rate = (received * 1_000) / durationMs;
+  const name = `pull of ${keys.toLocaleString('en')} singly signed`;
+  report({ part: 'i', name, measured: rate, unit: 'entries/s' });
+  report({ part: 'i', name: 'signatures that the cores verify', measured: perSecond, unit: '/s' });
+  report({ part: 'i', name: `${name}, to that`, measured: rate / perSecond, unit: '×', target: singleTarget });
+  await Promise.all([donor.service.stop(), receiver.service.stop()]);
+}
+
+/** Writes in one request. */
+const signedAtOnce = 250;
+
+async function fillSigned(donor: Region, directory: string, keys: number): Promise<void> {
+  const key = readKeyFile(join(directory, 'cluster.key'));
+  const [grantId = ''] = readdirSync(join(directory, 'records')).filter((name) => name.endsWith('.grant')); // the only one
+  const meshId = Buffer.from(readFileSync(join(directory, 'mesh-id'), 'utf8').trim(), 'hex');
+  const signer = new Signer({ meshId, grantId: Buffer.from(grantId.slice(0, 64), 'hex'), key, now: Date.now });
+  for (let at = 0; at < keys; at += signedAtOnce) {
+    const ops = Array.from({ length: signedAtOnce }, (_, i) => {
+      const text = String(at + i).padStart(9, '0');
+      return signer
+        .sign([{ kind: 'set', key: Buffer.from(`key${text}`), value: Buffer.alloc(100, text) }])
+        .map((write) => ({ op: 'write', ...write }));
+    });
+    await post(`${donor.api}/data/batch`, { ops: ops.flat() });
+  }
+}
+
+/** Verifications a second, by as many threads as the server has. */
+async function verifying(msLong: number): Promise<number> {
+  const key = SigningKey.fromSeed(randomBytes(32));
+  const messages = Array.from({ length: 64 }, (_, i) => Buffer.from(`message ${i}`));
+  const signatures = messages.map((message) => key.sign(message));
+  const verifier = nativeSignatures();
+  const started = performance.now();
+  let done = 0;
+  while (performance.now() - started < msLong) {
+    await Promise.all(messages.map((message, i) => verifier.verify(key.publicKey, message, signatures[i] ?? message)));
+    done += messages.length;
+  }
+  return (done * 1_000) / (performance.now() - started);
 }
