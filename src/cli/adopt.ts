@@ -2,7 +2,10 @@ import { type Client } from '../client/client.ts';
 import { candidatesOf } from '../client/inspect.ts';
 import { type Signer, type StatementOp } from '../client/signer.ts';
 import { toHex } from '../core/bytes.ts';
-import { stampFromHex } from '../core/stamp.ts';
+import { GkvError } from '../core/errors.ts';
+import { parseKey } from '../core/key.ts';
+import { limits } from '../core/limits.ts';
+import { physicalMsOf, stampFromHex } from '../core/stamp.ts';
 import { type Grant } from '../grant/grant.ts';
 import { type Pattern } from '../grant/pattern.ts';
 
@@ -15,10 +18,10 @@ const batchCharsMax = 2_500_000;
  * Signs anew all that readers see under a grant that is to end, with what its values and expiries are, and sends it. Resolves with how many keys. Deletes
  * are not seen, and not signed anew: what they hid is seen again, where it is held. Errors: as of `Client`; what was sent before stays.
  */
-export async function adopt(client: Client, signer: Signer, { id, body }: Grant, onProgress: (keys: number) => void): Promise<number> {
+export async function adopt(client: Client, signer: Signer, target: Grant, onProgress: (keys: number) => void): Promise<number> {
   let adopted = 0;
-  for (const prefix of prefixesOf(body.patterns)) {
-    for await (const ops of pagesOf(client, prefix, toHex(id))) {
+  for (const prefix of prefixesOf(target.body.patterns)) {
+    for await (const ops of pagesOf(client, prefix, target)) {
       for (const batch of batchesOf(ops)) {
         // Signed when it is sent: a version is good for 15 s.
         const results = await client.batchSigned(signer.sign(batch));
@@ -31,11 +34,12 @@ export async function adopt(client: Client, signer: Signer, { id, body }: Grant,
 }
 
 /** What to sign of each page of keys. */
-async function* pagesOf(client: Client, prefix: Uint8Array, grant: string): AsyncGenerator<readonly StatementOp[]> {
+async function* pagesOf(client: Client, prefix: Uint8Array, target: Grant): AsyncGenerator<readonly StatementOp[]> {
   for (let start: Uint8Array | undefined = prefix; start !== undefined;) {
     const page = await client.list({ start, limit: pageKeys });
     const within = page.entries.filter(({ key }) => key.subarray(0, prefix.length).equals(prefix));
-    const ops = await Promise.all(within.map((entry) => opOf(client, entry, grant)));
+    const matching = within.filter(({ key }) => target.body.patterns.some((pattern) => pattern.matches(parseKey(key))));
+    const ops = await Promise.all(matching.map((entry) => opOf(client, entry, toHex(target.id))));
     yield ops.flatMap((op) => op ?? []);
     start = page.next === null || within.length < page.entries.length ? undefined : page.next;
   }
@@ -50,7 +54,12 @@ async function opOf(
   const candidates = await candidatesOf(client, key);
   const seen = candidates.find((candidate) => candidate.version === version && candidate.chain?.stands === true);
   if (seen?.chain?.grants.some((link) => link.grant === grant) !== true) return undefined;
-  return { kind: 'set', key, value, expiresAt: seen.expiresAt ?? 0, above: stampFromHex(version) };
+  const above = stampFromHex(version);
+  const aheadMs = physicalMsOf(above) - Date.now();
+  if (aheadMs > limits.signedFutureMsMax)
+    // what is signed above it would wait for its time, and win then
+    throw new GkvError('version_future', `the instance tells a version ${aheadMs} ms ahead of our clock: one of the two is wrong`);
+  return { kind: 'set', key, value, expiresAt: seen.expiresAt ?? 0, above };
 }
 
 /** What one request takes. */

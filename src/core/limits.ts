@@ -26,6 +26,8 @@ export const limits = {
   queuedBytesMax: 67_108_864,
   /** A write from a peer may be this far ahead of our wall clock; further ahead, it is parked. */
   futureMsMax: 5_000,
+  /** One that a client has signed; less, as who pulls it from us may be behind our clock. */
+  signedFutureMsMax: 4_000,
   /** A version that a client minted may be this much older than its acceptance; the floor is reckoned with it. */
   staleMsMax: 15_000,
   parkedWritesMax: 10_000,

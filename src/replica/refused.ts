@@ -1,6 +1,6 @@
 import { toHex } from '../core/bytes.ts';
 import { GkvError, type ErrorCode } from '../core/errors.ts';
-import { type Key } from '../core/key.ts';
+import { parseKey, type Key } from '../core/key.ts';
 import { type Clock } from '../core/ports.ts';
 import { type Guard } from './guard.ts';
 import { keysOfSubmission, type Submission } from './proposal.ts';
@@ -76,7 +76,7 @@ export class LastRefusals implements RefusalObserver {
 
   refused(writes: readonly RefusedWrite[]): void {
     const atMs = this.#clock.now();
-    const noted = writes.slice(-rememberedMax).map((write) => ({ ...write, atMs }));
+    const noted = writes.slice(-rememberedMax).map((write) => ({ ...write, key: parseKey(Uint8Array.from(write.key)), atMs })); // not a view of a whole frame
     this.#last = [...this.#last, ...noted].slice(-rememberedMax);
   }
 

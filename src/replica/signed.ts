@@ -17,7 +17,7 @@ export interface SignedStatement {
   readonly signature: Uint8Array;
 }
 
-/** Looks at the signatures of what clients send, so that only who holds a grant takes a place in a commit. */
+/** Looks at the signatures of what clients send, so that only who holds a grant that allows it takes a place in a commit. */
 export class Prover {
   readonly #guard: Guard;
   readonly #digests: MeshDigests;
@@ -54,7 +54,7 @@ export class Prover {
     for (const [index, unproven] of writes.entries()) {
       const signed = { ...unproven, proof: await guard.prove(unproven) };
       const nowMs = this.#clock.now();
-      const fault = signed.proof === 'held' ? undefined : signedFault(signed, guard, { nowMs, acceptedMs: nowMs }, index);
+      const fault = signedFault(signed, guard, { nowMs, acceptedMs: nowMs }, index);
       if (fault !== undefined) throw fault;
       proven.push(signed);
     }
@@ -81,8 +81,8 @@ export function clockFault(
 ): GkvError | undefined {
   const ms = physicalMsOf(version);
   const details = { index, version: stampToHex(version), nowMs };
-  if (ms > nowMs + limits.futureMsMax) {
-    const why = `operation ${index}: its version is ${ms - nowMs} ms ahead of our clock: at most ${limits.futureMsMax} are allowed`;
+  if (ms > nowMs + limits.signedFutureMsMax) {
+    const why = `operation ${index}: its version is ${ms - nowMs} ms ahead of our clock: at most ${limits.signedFutureMsMax} are allowed`;
     return new GkvError('version_future', why, { details });
   }
   if (ms + limits.staleMsMax >= acceptedMs) return undefined;

@@ -69,7 +69,7 @@ describe('gkvmesh set --sign-with', () => {
       meshId: Buffer.from(server.meshId, 'hex'),
       grantId: grantOf(french),
       key: readKeyFile(keyOf('french')),
-      now: () => Date.now() + 4_500,
+      now: () => Date.now() + 3_500,
     });
     // A slow machine may be as late as the other clock is ahead: then again.
     const loses = async (): Promise<string | undefined> => {
