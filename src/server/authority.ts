@@ -1,6 +1,6 @@
 import { toHex } from '../core/bytes.ts';
 import { type Log } from '../core/ports.ts';
-import { nativeSignatures } from '../crypto/ed25519.ts';
+import { nativeSignatures, type Signatures } from '../crypto/ed25519.ts';
 import { type AnyRecord } from '../grant/anyRecord.ts';
 import { isFinal } from '../grant/known.ts';
 import { Ledger } from '../grant/ledger.ts';
@@ -31,8 +31,12 @@ export class StoreAuthority {
   }
 
   /** With all that the directory holds. Errors: those of its files, and of the ledger. */
-  static async open(store: Store, { meshId, signer, news }: GrantedStart, log: Log): Promise<StoreAuthority> {
-    const signatures = nativeSignatures();
+  static async open(
+    store: Store,
+    { meshId, signer, news }: Omit<GrantedStart, 'meshKey'>,
+    log: Log,
+    signatures: Signatures = nativeSignatures(),
+  ): Promise<StoreAuthority> {
     const ledger = await Ledger.open(store, meshId, signatures);
     const authority = new StoreAuthority(ledger, new Guard(ledger, signatures, signer), news, log);
     await authority.#readDirectory();
