@@ -138,11 +138,20 @@ export class GrantedHeads implements HeadOracle {
     for (const head of without(before, after)) {
       const why = whyGone(head, before, after, deps);
       if (why === undefined) throw new Violation('I6', `${where(region, key)}: ${toHex(head.version)} was taken away`);
-      if (why === 'below the floor') this.#ledger().lose((write) => write.key === key && write.version === toHex(head.version));
+      if (why === 'below the floor') this.#lose(key, head);
       if (why === 'collected') this.#noteCollected(holding, key, head);
     }
     holding.put(key, after);
     this.#see(holding, key, committed.after);
+  }
+
+  /** With it goes what it had taken the place of. */
+  #lose(key: string, head: Head): void {
+    const line = idsOf(this.#grantOf(head));
+    this.#ledger().lose((write) => {
+      const own = new Set(idsOf(this.#leafOf(key, write.version)));
+      return write.key === key && write.version <= toHex(head.version) && line.every((id) => own.has(id));
+    });
   }
 
   #taken(region: Region, key: string, head: Head, committed: Committed, minted: Minted): void {
