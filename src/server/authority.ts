@@ -26,7 +26,7 @@ export class StoreAuthority {
   #waiting: readonly AnyRecord[] = [];
   #toldPassedOver = 0;
 
-  private constructor(ledger: Ledger, { signer, news }: GrantedStart, signatures: Signatures, log: Log) {
+  private constructor(ledger: Ledger, { signer, news }: Omit<GrantedStart, 'meshKey'>, signatures: Signatures, log: Log) {
     this.ledger = ledger;
     this.guard = new Guard(ledger, signatures, signer);
     this.signer = signer;
@@ -36,8 +36,12 @@ export class StoreAuthority {
   }
 
   /** With all that the directory holds. Errors: those of its files, and of the ledger. */
-  static async open(store: Store, granted: GrantedStart, log: Log): Promise<StoreAuthority> {
-    const signatures = nativeSignatures();
+  static async open(
+    store: Store,
+    granted: Omit<GrantedStart, 'meshKey'>,
+    log: Log,
+    signatures: Signatures = nativeSignatures(),
+  ): Promise<StoreAuthority> {
     const ledger = await Ledger.open(store, granted.meshId, signatures);
     const authority = new StoreAuthority(ledger, granted, signatures, log);
     await authority.#readDirectory();

@@ -16,9 +16,13 @@ const zero = new Uint8Array(32);
 const byBytes = (a: Uint8Array, b: Uint8Array): number => Buffer.compare(a, b);
 export const signatures = inlineSignatures();
 
+const people = new Map<string, SigningKey>();
+
 /** The key of this name. */
 export function person(name: string): SigningKey {
-  return SigningKey.fromSeed(sha256(Buffer.from(name)));
+  const known = people.get(name) ?? SigningKey.fromSeed(sha256(Buffer.from(name)));
+  people.set(name, known);
+  return known;
 }
 
 export const patternsOf = (...texts: string[]): Pattern[] =>

@@ -1,6 +1,6 @@
 /**
  * The deterministic simulation: `npm run sim -- [--from 1] [--seeds 100] [--operations 500] [--regions 4] [--instances 2]
- * [--without kind,…] [--also kind,…] [--plant name] [--trace | --shrink]`.
+ * [--without kind,…] [--also kind,…] [--authority drawn|open|granted] [--plant name] [--trace | --shrink]`.
  *
  * A seed is one history of a whole mesh in one process: clusters on stores in memory, instances of the real code on them, clients, a network,
  * clocks, and somebody who breaks things. Time is virtual (`kernel/kernel.ts`): events run one by one in an order that the seed
@@ -9,6 +9,11 @@
  * A run has three phases (`run.ts`): clients work while faults come; then everything is mended and all clusters must hold the same
  * within two virtual minutes; then tombstones are collected while clients work on. The oracle (`oracle/`) watches every commit of
  * every database, every answer that a client gets, and the states at the end. Its order of writes is its own.
+ *
+ * One seed of four is of a granted mesh (`grants/`; `--authority granted` for all): beside the clients, whose writes the clusters sign, somebody
+ * gives, narrows, revokes, rotates and forks, brings each record to the directory of some machine, late and in any order, and holders of grants
+ * sign writes of their own, which come in at any region by feed or exchange, among forged ones and ones without a right. What stands is told by
+ * `grants/law.ts` from how the records were made, and held against every commit, every read and the state at the end.
  *
  * A failing seed prints what does not hold, and the command that replays it with its trace. `--shrink` looks for fewer operations,
  * regions, instances and kinds of faults with which the seed still fails. `--plant` puts one of the bugs of `plants/` in: the

@@ -11,11 +11,16 @@ export interface SimOptions {
   readonly without: readonly FaultKind[];
   /** Kinds that come in any case, also those that the code does not claim to stand yet. */
   readonly also: readonly FaultKind[];
+  /** Whether writes need authority. Drawn: by the seed, in one of four. */
+  readonly authority: Authority;
   /** Takes the lines of the trace. */
   readonly print?: (line: string) => void;
 }
 
-export const defaults = { operations: 500, regions: 4, instances: 2, without: [], also: [] } as const;
+const authorities = ['drawn', 'open', 'granted'] as const;
+type Authority = (typeof authorities)[number];
+
+export const defaults = { operations: 500, regions: 4, instances: 2, without: [], also: [], authority: 'drawn' } as const;
 
 /** What the runner is asked for. */
 export interface RunnerOptions {
@@ -39,6 +44,7 @@ export function parseRunnerOptions(args: readonly string[]): RunnerOptions {
       instances: text,
       without: text,
       also: text,
+      authority: text,
       plant: text,
       trace: flag,
       shrink: flag,
@@ -53,6 +59,7 @@ export function parseRunnerOptions(args: readonly string[]): RunnerOptions {
       instances: numberOf('instances', values.instances, defaults.instances),
       without: kindsOf('without', values.without),
       also: kindsOf('also', values.also),
+      authority: authorityOf(values.authority),
     },
     plant: values.plant,
     mode: values.shrink === true ? 'shrink' : values.trace === true ? 'trace' : 'many',
@@ -60,13 +67,17 @@ export function parseRunnerOptions(args: readonly string[]): RunnerOptions {
 }
 
 /** The command that runs this seed alone, with its trace. */
-export function replayCommand({ seed, operations, regions, instances, without, also }: SimOptions, plant: string | undefined): string {
+export function replayCommand(
+  { seed, operations, regions, instances, without, also, authority }: SimOptions,
+  plant: string | undefined,
+): string {
   const options: string[] = [`--from ${seed}`, '--seeds 1'];
   if (operations !== defaults.operations) options.push(`--operations ${operations}`);
   if (regions !== defaults.regions) options.push(`--regions ${regions}`);
   if (instances !== defaults.instances) options.push(`--instances ${instances}`);
   if (without.length > 0) options.push(`--without ${without.join(',')}`);
   if (also.length > 0) options.push(`--also ${also.join(',')}`);
+  if (authority !== defaults.authority) options.push(`--authority ${authority}`);
   if (plant !== undefined) options.push(`--plant ${plant}`);
   return `npm run sim -- ${options.join(' ')} --trace`;
 }
@@ -75,6 +86,12 @@ function numberOf(name: string, text: string | undefined, otherwise: number): nu
   const number = text === undefined ? otherwise : Number(text);
   if (!Number.isSafeInteger(number) || number < 1) throw new Error(`--${name} ${text ?? ''}: a whole number from 1 on is right`);
   return number;
+}
+
+function authorityOf(text: string = defaults.authority): Authority {
+  const authority = authorities.find((known) => known === text);
+  if (authority === undefined) throw new Error(`--authority ${text}: one of ${authorities.join(', ')} is right`);
+  return authority;
 }
 
 function kindsOf(option: string, text = ''): FaultKind[] {

@@ -7,7 +7,10 @@ import { operate } from './cluster/operator.ts';
 import { Client } from './load/client.ts';
 import { nemesis } from './nemesis/nemesis.ts';
 import { type SimOptions } from './options.ts';
+import { grantors } from './grants/grantors.ts';
+import { writers } from './grants/writers.ts';
 import { checkHealed, checkTree, difference } from './oracle/final.ts';
+import { unsettled } from './oracle/grantedFinal.ts';
 import { type Plant } from './plants/plant.ts';
 import { type RunReport } from './report.ts';
 import { World } from './world.ts';
@@ -77,13 +80,18 @@ async function phases(world: World, options: SimOptions): Promise<number> {
   return healedMs;
 }
 
-/** Clients that share so many operations, until all are done. */
+/** Clients that share so many operations, until all are done; in a granted mesh beside those who give, revoke and write themselves. */
 async function load(world: World, operations: number, phase: string): Promise<void> {
   let taken = 0;
+  const done = new AbortController();
+  const mesh = world.granted?.mesh;
+  const beside = mesh === undefined ? [] : [grantors, writers].map((work) => work(world, mesh, done.signal));
   const clients = world
     .hosts()
     .flatMap((_, index) => Array.from({ length: clientsPerInstance }, (_unused, more) => new Client(world, `${phase} ${index}.${more}`)));
   await Promise.all(clients.map((client) => client.run(() => (taken++ < operations ? world.nextOperation() : undefined))));
+  done.abort();
+  if (beside.length > 0) await Promise.all(beside);
 }
 
 /** I2: within the bound. */
@@ -94,11 +102,12 @@ async function untilEqual(world: World): Promise<number> {
     await kernel.sleep(pollMs, 'are all equal?');
     const differing = world.isAllUp() ? await difference(regions) : 'not all instances are up';
     const parked = await world.parkedCount();
-    if (differing === undefined && parked === 0) return kernel.nowMs - beganMs;
+    const toCome = world.granted === undefined ? undefined : unsettled(regions, world.granted);
+    if (differing === undefined && parked === 0 && toCome === undefined) return kernel.nowMs - beganMs;
     if (kernel.nowMs - beganMs > healMsMax) {
       throw new Violation(
-        'I2',
-        `${healMsMax / 1_000} s after the last fault ${parked} writes are parked, and: ${differing ?? 'all is equal'}`,
+        differing === undefined && parked === 0 ? (toCome?.invariant ?? 'I2') : 'I2',
+        `${healMsMax / 1_000} s after the last fault ${parked} writes are parked, and: ${differing ?? toCome?.what ?? 'all is equal'}`,
       );
     }
   }
@@ -125,6 +134,7 @@ async function checkFrontiers(world: World, signal: AbortSignal): Promise<void> 
 async function collection(world: World, operations: number): Promise<void> {
   const { kernel } = world;
   await load(world, operations, 'collection');
+  world.granted?.mesh.settle();
   if (world.collects) {
     const untilMs = epochMs + kernel.nowMs + world.besidesMs;
     await floorsPass(world, untilMs);

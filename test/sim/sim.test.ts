@@ -13,10 +13,20 @@ describe('simulation', () => {
     });
   }
 
-  it('the same seed gives the same trace twice', async () => {
-    const options = { ...defaults, seed: 7, operations: 100 };
-    const [once, twice] = [await runSeed(options), await runSeed(options)];
-    assert.equal(once.hash, twice.hash);
-    assert.notEqual((await runSeed({ ...options, seed: 8 })).hash, once.hash);
-  });
+  for (const seed of slice.slice(0, 4)) {
+    it(`I1, I2, I3, I4, K3, K10: seed ${seed}, granted`, async () => {
+      const options = { ...defaults, seed, authority: 'granted' } as const;
+      const { violation } = await runSeed(options);
+      assert.equal(violation, null, `${violation?.stack ?? ''}\n${replayCommand(options, undefined)}`);
+    });
+  }
+
+  for (const authority of ['open', 'granted'] as const) {
+    it(`the same seed gives the same trace twice: ${authority}`, async () => {
+      const options = { ...defaults, seed: 7, operations: 100, authority };
+      const [once, twice] = [await runSeed(options), await runSeed(options)];
+      assert.equal(once.hash, twice.hash);
+      assert.notEqual((await runSeed({ ...options, seed: 8 })).hash, once.hash);
+    });
+  }
 });

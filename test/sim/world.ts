@@ -4,15 +4,21 @@ import { type JobSettings } from './cluster/jobs.ts';
 import { readParkedCount } from '../../src/replica/park.ts';
 import { addressOf } from './cluster/operator.ts';
 import { Region, type NewDisk } from './cluster/region.ts';
+import { type Snapshot } from '../../src/store/store.ts';
 import { type Stream } from './kernel/streams.ts';
 import { epochMs, MachineClock } from './kernel/clock.ts';
 import { Counts } from './kernel/counts.ts';
 import { Kernel } from './kernel/kernel.ts';
 import { heal } from './network/link.ts';
 import { Network } from './network/network.ts';
+import { GrantedMesh } from './grants/granted.ts';
+import { hostilePeer } from './grants/writers.ts';
 import { CommitOracle } from './oracle/commits.ts';
 import { FrontierOracle } from './oracle/frontier.ts';
+import { type GrantedWorld } from './oracle/grantedFinal.ts';
+import { GrantedHeads } from './oracle/grantedHeads.ts';
 import { Ledger } from './oracle/ledger.ts';
+import { OpenHeads } from './oracle/openHeads.ts';
 import { type SimOptions } from './options.ts';
 import { noPlant, type Plant } from './plants/plant.ts';
 
@@ -21,7 +27,9 @@ export class World {
   readonly kernel: Kernel;
   readonly counts = new Counts();
   readonly network: Network;
-  readonly ledger = new Ledger();
+  readonly ledger: Ledger;
+  /** Where writes need authority. */
+  readonly granted: GrantedWorld | undefined;
   readonly commits: CommitOracle;
   readonly frontiers: FrontierOracle;
   readonly regions: readonly Region[];
@@ -33,13 +41,18 @@ export class World {
   constructor(options: SimOptions, plant: Plant = noPlant) {
     this.kernel = new Kernel(options.seed, options.print);
     this.network = new Network(this.kernel, this.counts);
-    this.commits = new CommitOracle(this.kernel, this.ledger);
+    const mesh = isGranted(this.kernel, options) ? new GrantedMesh(this.kernel, options.regions) : undefined;
+    const heads: OpenHeads | GrantedHeads =
+      mesh === undefined ? new OpenHeads(() => this.ledger) : new GrantedHeads(mesh, () => this.ledger);
+    this.granted = heads instanceof GrantedHeads && mesh !== undefined ? { mesh, heads } : undefined;
+    this.ledger = new Ledger((key, version) => this.granted?.heads.hasEnded(key, version) ?? false);
+    this.commits = new CommitOracle(this.kernel, heads);
     this.frontiers = new FrontierOracle(this.ledger, this.commits);
     const random = this.kernel.streams.of('world');
     this.#balancer = this.kernel.streams.of('balancer');
     // A cluster that begins anew takes writes at once here, and holds the floor back for ever under its old name: no floor moves in such runs.
     this.#mayCollect = options.without.includes('diskLost') || random.chance(0.5);
-    this.digests = new DenseDigests(random.chance(0.5) ? 3 : 4);
+    this.digests = new DenseDigests(random.chance(0.5) ? 3 : 4, mesh?.office.meshId);
     const max = 2 + random.below(6);
     this.settings = {
       counts: this.counts,
@@ -57,6 +70,7 @@ export class World {
       feedPartitions: random.chance(0.5) ? 1 : 16,
     };
     this.regions = Array.from({ length: options.regions }, (_, index) => this.#region(index, options.instances, plant));
+    mesh?.begin(this.hosts());
   }
 
   /** No fault is undone any more, for all are. */
@@ -77,6 +91,7 @@ export class World {
     this.besidesMs = Math.max(0, ...this.hosts().map(({ machine }) => machine.greatestMs - epochMs - this.kernel.nowMs));
     const { besidesMs } = this;
     this.network.links().forEach(heal);
+    this.granted?.mesh.settle();
     for (const host of this.hosts()) {
       host.machine.setRight(besidesMs);
       host.heal();
@@ -88,7 +103,7 @@ export class World {
     region.replaceDisk(disk);
     this.commits.diskReplaced(region);
     const isSomewhere = (key: string, version: string): boolean =>
-      this.regions.some(({ index }) => (this.commits.history(index).greatest(key)?.version ?? '') >= version);
+      this.regions.some(({ index }) => this.commits.heads.hasHeld(index, key, version));
     this.counts.add('acknowledged writes lost with a disk', this.ledger.diskLost(isSomewhere));
     for (const host of region.hosts) {
       this.kernel.after(downMs, '', () => {
@@ -114,8 +129,8 @@ export class World {
 
   /** Writes that wait for a clock, in all clusters. */
   async parkedCount(): Promise<number> {
-    const counts = await Promise.all(this.regions.map((region) => region.openQuietly().read(readParkedCount)));
-    return counts.reduce((sum, { writes }) => sum + writes, 0);
+    const counts = await Promise.all(this.regions.map((region) => region.openQuietly().read(waitingFor)));
+    return counts.reduce((sum, writes) => sum + writes, 0);
   }
 
   /** One of a cluster's instances, as a load balancer would: any, also one that is down. */
@@ -133,9 +148,23 @@ export class World {
       const rate = this.kernel.streams.of(`machine ${address}`).between(0.9, 1.1);
       const machine = new MachineClock(this.kernel, rate);
       const { kernel, network, counts, digests, settings } = this;
+      const granted = this.granted?.mesh;
       const resolve = (cluster: string): string => this.#resolve(cluster);
-      region.hosts.push(new Host({ kernel, network, counts, digests, settings, resolve, region, address, machine, plant }));
+      region.hosts.push(new Host({ kernel, network, counts, digests, settings, granted, resolve, region, address, machine, plant }));
     }
     return region;
   }
+}
+
+const grantedShare = 0.25;
+
+/** By a stream of its own: all that open worlds draw stays as it is. */
+function isGranted({ streams }: Kernel, { authority }: SimOptions): boolean {
+  return authority === 'drawn' ? streams.of('authority').chance(grantedShare) : authority === 'granted';
+}
+
+/** What waits in a cluster's store, but for what comes from who lies: that may wait for ever. */
+async function waitingFor(snapshot: Snapshot): Promise<number> {
+  const [all, hostile] = await Promise.all([readParkedCount(snapshot), readParkedCount(snapshot, hostilePeer)]);
+  return all.writes - hostile.writes;
 }

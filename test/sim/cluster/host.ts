@@ -1,4 +1,6 @@
 import { hasCode, type GkvError } from '../../../src/core/errors.ts';
+import { type AnyRecord } from '../../../src/grant/anyRecord.ts';
+import { type GrantedMesh } from '../grants/granted.ts';
 import { clockOf, type MachineClock } from '../kernel/clock.ts';
 import { type Counts } from '../kernel/counts.ts';
 import { type Kernel } from '../kernel/kernel.ts';
@@ -6,12 +8,14 @@ import { Life } from '../kernel/life.ts';
 import { type Network } from '../network/network.ts';
 import { type Plant } from '../plants/plant.ts';
 import { addressOf } from './operator.ts';
-import { openInstance, type Front, type Instance, type InstanceDeps } from './instance.ts';
+import { openInstance, type Front, type Instance, type InstanceDeps, type Intake } from './instance.ts';
 import { asBug, simLog } from './log.ts';
 import { noTrouble, openSimStore, type StoreTrouble } from './store.ts';
 import { type Region } from './region.ts';
 
 export interface HostDeps extends Pick<InstanceDeps, 'digests' | 'settings' | 'resolve'> {
+  /** Of a granted mesh. */
+  readonly granted: GrantedMesh | undefined;
   readonly kernel: Kernel;
   readonly network: Network;
   readonly counts: Counts;
@@ -26,6 +30,8 @@ const openRetryMs = 1_000;
 /** A machine on which one process of a cluster runs, ends and is started again; its clock goes on meanwhile. */
 export class Host {
   readonly trouble: StoreTrouble = noTrouble();
+  /** Records of authority that an operator wrote down on this machine; no disk that is lost takes them along. */
+  readonly directory: AnyRecord[] = [];
   readonly #deps: HostDeps;
   #generation = 0;
   #life: Life;
@@ -58,6 +64,11 @@ export class Host {
   /** What clients may use now; undefined while nobody listens. */
   get front(): Front | undefined {
     return this.#life.isEnded || !this.#isReady ? undefined : this.#instance?.front;
+  }
+
+  /** Where writes of others come in; undefined while nobody listens. */
+  get intake(): Intake | undefined {
+    return this.front === undefined ? undefined : this.#instance?.intake;
   }
 
   /** Why its cluster takes no part in the mesh, as far as its process knows. */
@@ -182,7 +193,8 @@ export class Host {
     const log = simLog(kernel, counts, life.name);
     const link = (address: string, path: string): ReturnType<Network['linkTo']> =>
       network.linkTo({ life, region: region.index }, address, path);
-    return openInstance({ store, clock, random, log, digests, link, resolve, settings, plant, address, donor: region.donor });
+    const granted = this.#deps.granted?.startOf(region.index, this.directory);
+    return openInstance({ store, clock, random, log, digests, link, resolve, settings, plant, address, donor: region.donor, granted });
   }
 
   #listen(life: Life, instance: Instance): void {

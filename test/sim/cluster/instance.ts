@@ -4,15 +4,17 @@ import { type GkvError } from '../../../src/core/errors.ts';
 import { clusterPartOf } from '../../../src/core/frontier.ts';
 import { type HostPort } from '../../../src/core/hostPort.ts';
 import { type Clock, type Log } from '../../../src/core/ports.ts';
-import { makeStamp } from '../../../src/core/stamp.ts';
+import { makeStamp, physicalMsOf, stampZero } from '../../../src/core/stamp.ts';
 import { instanceOf, type MeshDigests } from '../../../src/crypto/mesh.ts';
 import { Members } from '../../../src/mesh/members.ts';
-import { Mesh } from '../../../src/mesh/mesh.ts';
+import { Mesh, type MeshDeps } from '../../../src/mesh/mesh.ts';
 import { peerKey } from '../../../src/mesh/peers.ts';
 import { type Links } from '../../../src/mesh/ports.ts';
 import { Leases } from '../../../src/replica/lease.ts';
 import { noteOpening, openingIdBytes } from '../../../src/replica/lineage.ts';
+import { type ReceivedWrite } from '../../../src/replica/proposal.ts';
 import { Replica } from '../../../src/replica/replica.ts';
+import { type BatchResult } from '../../../src/replica/slot.ts';
 import { fenceSlot, LeasedSlots } from '../../../src/replica/slots.ts';
 import { runJobs } from '../../../src/replica/jobs.ts';
 import { settleIdentity, type ClusterIdentity } from '../../../src/server/identity.ts';
@@ -23,7 +25,8 @@ import { type Handler } from '../network/network.ts';
 import { type Stream } from '../kernel/streams.ts';
 import { type Plant } from '../plants/plant.ts';
 import { answers } from './answers.ts';
-import { clusterJobs, type JobSettings } from './jobs.ts';
+import { openAuthority, type GrantedInstance, type InstanceAuthority } from './authority.ts';
+import { clusterJobs, sinkOf, type JobSettings } from './jobs.ts';
 import { shortPages } from './pages.ts';
 
 /** What a process has to work with; everything of the world that it touches. */
@@ -42,6 +45,8 @@ export interface InstanceDeps {
   readonly address: HostPort;
   /** From whom an empty cluster is to be filled. */
   readonly donor: HostPort | undefined;
+  /** Of a granted mesh. */
+  readonly granted: GrantedInstance | undefined;
 }
 
 /** What an instance is made of; what is built on it, such as the mesh layer, takes its parts from here. */
@@ -53,6 +58,14 @@ export interface Parts extends InstanceDeps {
   readonly mesh: Mesh;
 }
 
+/** The ways by which writes come from others. */
+export interface Intake {
+  readonly feed: (writes: readonly ReceivedWrite[], peer: string) => Promise<readonly BatchResult[]>;
+  readonly exchange: (writes: readonly ReceivedWrite[], peer: string) => Promise<readonly BatchResult[]>;
+  /** The ms of the last stamp. */
+  readonly lastMs: () => number;
+}
+
 /** What clients use of an instance. */
 export type Front = Pick<Replica, 'write' | 'get' | 'list'>;
 
@@ -60,6 +73,7 @@ export type Front = Pick<Replica, 'write' | 'get' | 'list'>;
 export interface Instance {
   readonly own: ClusterIdentity;
   readonly front: Front;
+  readonly intake: Intake;
   /** Undefined where nothing is missing; else resolves when everything is here. */
   readonly joining: Promise<void> | undefined;
   readonly answer: Handler;
@@ -76,8 +90,9 @@ const holderBytes = 16;
 export async function openInstance(deps: InstanceDeps): Promise<Instance> {
   const { clock, random, log, digests, settings, plant } = deps;
   const store = plant.store?.(deps.store) ?? deps.store;
-  const own = await settleIdentity(store, { kind: 'open', meshId: digests.meshId, meshKey: undefined }, random);
+  const own = await settleIdentity(store, { kind: digests.kind, meshId: digests.meshId, meshKey: undefined }, random);
   await noteOpening(store, random.bytes(openingIdBytes));
+  const authority = deps.granted === undefined ? undefined : await openAuthority(store, deps.granted, log, plant);
   const tree = await Tree.open(store, digests);
   const leases = new Leases({ store, clock, log, holder: random.bytes(holderBytes), onExpired: fenceSlot });
   const replica = await Replica.open({
@@ -90,19 +105,26 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
     followers: [plant.follower?.(tree) ?? tree],
     feedPartitions: settings.feedPartitions,
     observer: { commit: () => undefined, refused: () => undefined },
+    guard: authority?.guard,
   });
   const stopping = new AbortController();
-  const mesh = openMesh({ ...deps, store }, own, replica, stopping.signal);
+  const { mesh, peers } = openMesh({ ...deps, store }, own, { replica, authority }, stopping.signal);
   const parts: Parts = { ...deps, store, own, tree, leases, replica, mesh };
   const jobDeps = { store: plant.jobStore?.(store, leases) ?? store, leases, clock, log };
   const joining = await join(parts, stopping.signal);
-  const jobs = [runJobs([...clusterJobs(parts), ...mesh.jobs], jobDeps)];
+  const authorityJobs = authority?.of.jobs(plant.settling?.(replica) ?? replica) ?? [];
+  const jobs = [runJobs([...clusterJobs(parts), ...authorityJobs, ...mesh.jobs], jobDeps)];
   const follow = (): void => void jobs.push(runJobs(mesh.memberJobs, jobDeps));
   if (joining === undefined) follow();
   const joined = joining?.(follow);
   return {
     own,
     front: plant.front?.(replica) ?? replica,
+    intake: {
+      feed: (writes, peer) => peers.receive(writes, peer),
+      exchange: (writes, peer) => sinkOf(parts).receive(writes, peer, stampZero),
+      lastMs: () => physicalMsOf(replica.hlc.last),
+    },
     joining: joined,
     answer: answers(parts),
     fault: () => mesh.fault(),
@@ -148,9 +170,9 @@ function linksOf({ link, resolve }: Pick<InstanceDeps, 'link' | 'resolve'>): Lin
 function openMesh(
   { store, digests, link, resolve, clock, random, log, settings, plant }: InstanceDeps,
   own: ClusterIdentity,
-  replica: Replica,
+  { replica, authority }: { readonly replica: Replica; readonly authority: InstanceAuthority | undefined },
   signal: AbortSignal,
-): Mesh {
+): { mesh: Mesh; peers: Replica } {
   const links = linksOf({ link, resolve });
   const observer = {
     page: ({ writes }: { writes: number }): void => {
@@ -161,6 +183,9 @@ function openMesh(
   const part = clusterPartOf(makeStamp(0, 0, instanceOf(own.clusterId, own.incarnation, 0)));
   const source = { own: part, partitions: settings.feedPartitions };
   const short = shortPages(replica, store, source, settings.pageWrites);
-  const deps = { store, digests, own, replica: short, links, clock, random, log, observer, times: settings.mesh, isShared: true, signal };
-  return new Mesh(plant.mesh?.(deps) ?? deps);
+  const ledger = authority?.of.ledger;
+  const made = { store, digests, own, replica: short, links, clock, random, log, observer, times: settings.mesh, isShared: true, signal };
+  const deps = { ...made, ledger };
+  const planted: MeshDeps = plant.mesh?.(deps) ?? deps;
+  return { mesh: new Mesh(planted), peers: planted.replica };
 }

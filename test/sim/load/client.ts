@@ -14,6 +14,8 @@ import { keyOf, nameOf } from './keys.ts';
 const thinkMs = 800;
 const answerMsMax = 15_000;
 const listLimit = 100;
+/** For lack of authority nothing is written, for good. */
+const deniedCodes = ['grant_unknown', 'grant_revoked', 'right_denied', 'key_denied', 'grant_time'] as const;
 
 /** One client: does one thing after the other, at any instance that listens, until the operations of the run are used up. */
 export class Client {
@@ -89,16 +91,16 @@ export class Client {
       kernel.note(`operation ${operation.id} acknowledged at ${versions.join(' ')}`);
       counts.add('write: acknowledged');
       ledger.acknowledged(operation, versions);
-      checkAcknowledged(commits.history(host.region.index), ledger, operation, host.region.greatestWallMs);
+      checkAcknowledged(commits.heads.history(host.region.index), ledger, operation, host.region.greatestWallMs);
       for (const [index, { key, kind }] of operation.writes.entries())
         this.#seen.set(key, kind === 'set' ? (versions[index] ?? null) : null);
     } catch (error) {
       const bug = asBug(error);
       if (bug !== undefined) throw bug;
-      const isRefused = hasCode(error, 'version_mismatch', 'disk_full');
+      const isRefused = hasCode(error, 'version_mismatch', 'disk_full', ...deniedCodes);
       kernel.note(`operation ${operation.id} ${isRefused ? 'refused' : 'unknown'}: ${String(error)}`);
       counts.add(
-        `write: ${hasCode(error, 'version_mismatch', 'disk_full', 'unavailable', 'transaction_too_old', 'store_conflict') ? error.code : 'other'}`,
+        `write: ${hasCode(error, 'version_mismatch', 'disk_full', 'unavailable', 'transaction_too_old', 'store_conflict', ...deniedCodes) ? error.code : 'other'}`,
       );
       if (isRefused) ledger.refused(operation);
       else operation.outcome = 'unknown';
@@ -121,12 +123,14 @@ export class Client {
     const { ledger, commits, counts } = this.#world;
     const region = host.region.index;
     const asked = [...keys];
-    const least = acknowledgedNow(ledger, host.region.disk, asked);
+    const leastOf = acknowledgedNow(ledger, host.region.disk, asked);
+    const isRead = commits.heads.reading(region);
     try {
       const answers = new Map((await read()).map((answer) => [answer.key, answer]));
       for (const key of new Set([...asked, ...answers.keys()])) {
         const answer = answers.get(key) ?? { value: '', version: null };
-        checkRead(commits.history(region), key, answer, { least: least.get(key) ?? '', wallMs: host.region.greatestWallMs });
+        if (answer.version !== null) isRead(key, answer.version);
+        checkRead(commits.heads.history(region), key, answer, { least: leastOf(key), wallMs: host.region.greatestWallMs });
         this.#seen.set(key, answer.version);
       }
       counts.add('read: answered');

@@ -9,15 +9,16 @@ export interface ReadAnswer {
   readonly value: string;
 }
 
-/** What must be seen of each key by a read that begins now: the greatest version acknowledged on its disk. */
-export function acknowledgedNow(ledger: Ledger, disk: string, keys: Iterable<string>): Map<string, string> {
-  const least = new Map<string, string>();
-  for (const key of keys) {
-    for (const { version, operation } of ledger.of(key)) {
-      if (operation.disk === disk && version > (least.get(key) ?? '')) least.set(key, version);
-    }
-  }
-  return least;
+/**
+ * What must be seen of each key by a read that begins now: the greatest version acknowledged on its disk. It is asked when the read has ended,
+ * for some may have lost their authority in the meantime.
+ */
+export function acknowledgedNow(ledger: Ledger, disk: string, keys: Iterable<string>): (key: string) => string {
+  const acknowledged = new Map([...keys].map((key) => [key, ledger.of(key).filter(({ operation }) => operation.disk === disk)]));
+  return (key) => {
+    const versions = (acknowledged.get(key) ?? []).filter(({ lost }) => !lost).map(({ version }) => version);
+    return versions.reduce((least, version) => (version > least ? version : least), '');
+  };
 }
 
 /** R4: a read sees everything that its cluster acknowledged before, and what it tells was written there. */

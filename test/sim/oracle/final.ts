@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { decodeEntry } from '../../../src/core/entry.ts';
-import { parseKey } from '../../../src/core/key.ts';
-import { compareStamps } from '../../../src/core/stamp.ts';
-import { valueKey } from '../../../src/replica/change.ts';
+import { decodeEntry, type Entry, type Head } from '../../../src/core/entry.ts';
+import { compareStamps, type Stamp } from '../../../src/core/stamp.ts';
 import { isGone, readFloor } from '../../../src/replica/floor.ts';
-import { keyWithin, tableRange, tables } from '../../../src/store/keyspace.ts';
+import { tableRange, tables } from '../../../src/store/keyspace.ts';
 import { storeLimits } from '../../../src/store/store.ts';
 import { toHex } from '../../../src/core/bytes.ts';
 import { type MeshDigests } from '../../../src/crypto/mesh.ts';
@@ -15,6 +13,8 @@ import { type JobSettings } from '../cluster/jobs.ts';
 import { type Region } from '../cluster/region.ts';
 import { Violation } from '../kernel/kernel.ts';
 import { type CommitOracle } from './commits.ts';
+import { checkGranted, type GrantedWorld } from './grantedFinal.ts';
+import { type HeadOracle } from './heads.ts';
 import { type Seen } from './history.ts';
 import { type Ledger } from './ledger.ts';
 
@@ -49,13 +49,22 @@ async function contents(regions: readonly Region[]): Promise<Map<string, string>
         snapshot.range(tableRange(tables.head), { limit: storeLimits.rowsMax }),
       )) {
         const entry = decodeEntry(value);
-        if (!entry.every((head) => isGone(head, floor))) continue;
-        content.delete(toHex(key));
-        for (const { leaf } of entry) content.delete(toHex(valueKey(parseKey(keyWithin(key)), leaf)));
+        const stay = entry.map((head) => staysAbove(head, entry, floor));
+        if (!stay.includes(true)) content.delete(toHex(key));
+        else if (stay.includes(false)) {
+          const heads = JSON.parse(content.get(toHex(key)) ?? '[]') as unknown[]; // as `rowsOf` made it
+          content.set(toHex(key), JSON.stringify(heads.filter((_, i) => stay[i])));
+        }
       }
       return content;
     }),
   );
+}
+
+/** Of the candidates below the floor the greatest, where that is there to read. All of them stand. */
+function staysAbove(head: Head, entry: Entry, floor: Stamp): boolean {
+  const isBelow = ({ version }: Head): boolean => compareStamps(version, floor) < 0;
+  return !isBelow(head) || (head === entry.find(isBelow) && !isGone(head, floor));
 }
 
 /** Where two clusters differ, in a few words; undefined where all hold the same. */
@@ -73,16 +82,22 @@ export async function difference(regions: readonly Region[]): Promise<string | u
 
 /** Some cluster has yet to take away what its own or another's floor removes. */
 async function isCollecting(regions: readonly Region[]): Promise<boolean> {
-  const sizes = await Promise.all(regions.map(async (region) => (await rowsOf(region.openQuietly(), 'content')).size));
-  return sizes.some((size) => size !== sizes[0]);
+  const [first, ...others] = await Promise.all(regions.map((region) => rowsOf(region.openQuietly(), 'content')));
+  return others.some((other) => other.size !== first?.size || [...other].some(([name, heads]) => first.get(name) !== heads));
 }
 
 /** What holds when the world is whole again and everything has been exchanged: I1, I2, I3, I5, R11. */
 export async function checkHealed(
   regions: readonly Region[],
-  world: { readonly commits: CommitOracle; readonly ledger: Ledger; readonly digests: MeshDigests; readonly settings: JobSettings },
+  world: {
+    readonly commits: CommitOracle;
+    readonly ledger: Ledger;
+    readonly digests: MeshDigests;
+    readonly settings: JobSettings;
+    readonly granted: GrantedWorld | undefined;
+  },
 ): Promise<void> {
-  const { commits, ledger, digests, settings } = world;
+  const { commits, ledger, digests, settings, granted } = world;
   const differing = await difference(regions);
   if (differing !== undefined) throw new Violation('I2', differing);
   const sums = await Promise.all(regions.map((region) => region.openQuietly().read((snapshot) => rootSum(snapshot, digests))));
@@ -93,23 +108,24 @@ export async function checkHealed(
     await checkDerived(region, settings);
   }
   ledger.checkTombstones();
-  for (const region of regions) checkAcknowledgedHere(region, regions, { commits, ledger });
+  if (granted !== undefined) await checkGranted(regions, granted, ledger);
+  else for (const region of regions) checkAcknowledgedHere(region, regions, { heads: commits.heads, ledger });
 }
 
 /** I1 and I3, from full histories: the key holds the greatest write that any cluster ever held, and that is no less than any acknowledged. */
 function checkAcknowledgedHere(
   region: Region,
   regions: readonly Region[],
-  { commits, ledger }: { readonly commits: CommitOracle; readonly ledger: Ledger },
+  { heads, ledger }: { readonly heads: HeadOracle; readonly ledger: Ledger },
 ): void {
-  const own = commits.history(region.index);
-  const keys = new Set(regions.flatMap(({ index }) => [...commits.history(index).keys()]));
+  const own = heads.history(region.index);
+  const keys = new Set(regions.flatMap(({ index }) => [...heads.history(index).keys()]));
   for (const key of [...keys, ...ledger.keys()]) {
-    const greatest = regions.map(({ index }) => commits.history(index).greatest(key)).reduce(greaterOf, undefined);
+    const greatest = regions.map(({ index }) => heads.history(index).greatest(key)).reduce(greaterOf, undefined);
     const here = own.of(key).at(-1);
     const name = `region ${region.index}, key ${key}`;
     // Who never held the key misses nothing once it was collected where it was held.
-    const isCollected = (rank: string): boolean => (here === undefined ? commits : own).wasCollected(key, rank);
+    const isCollected = (rank: string): boolean => (here === undefined ? heads : own).wasCollected(key, rank);
     if (greatest !== undefined && here?.rank !== greatest.rank && !isCollected(greatest.rank)) {
       const invariant = greatest.tombstone ? 'I3' : 'I1';
       throw new Violation(

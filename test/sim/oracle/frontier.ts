@@ -36,24 +36,23 @@ export class FrontierOracle {
     const { disk } = region;
     const frontier = await region.openQuietly().read((snapshot) => readFrontier(snapshot, own));
     if (region.disk !== disk) return;
-    const history = this.#commits.history(region.index);
     for (const { key, version, operation } of this.#awaitedOn(region)) {
-      if (!covers(frontier, stampFromHex(version)) || this.#commits.wasCollected(key, version)) continue;
+      if (!covers(frontier, stampFromHex(version)) || this.#commits.heads.wasCollected(key, version)) continue;
       throw new Violation(
         'I7',
-        `region ${region.index}: the frontier covers ${version} of key ${key}, operation ${operation.id}; held is ${history.greatest(key)?.version ?? 'nothing'}`,
+        `region ${region.index}: the frontier covers ${version} of key ${key}, operation ${operation.id}; held is ${this.#commits.heads.history(region.index).greatest(key)?.version ?? 'nothing'}`,
       );
     }
   }
 
   #awaitedOn({ index, disk }: Region): readonly AcknowledgedWrite[] {
-    const history = this.#commits.history(index);
+    const { heads } = this.#commits;
     const { allAcknowledged } = this.#ledger;
     const before = this.#awaited.get(index);
     const awaited = before?.disk === disk ? before : { disk, looked: 0, writes: [] };
     this.#awaited.set(index, awaited);
     awaited.writes = [...awaited.writes, ...allAcknowledged.slice(awaited.looked)].filter(
-      ({ key, version, lost }) => !lost && (history.greatest(key)?.version ?? '') < version,
+      ({ key, version, lost }) => !lost && !heads.hasHeld(index, key, version),
     );
     awaited.looked = allAcknowledged.length;
     return awaited.writes;

@@ -12,9 +12,16 @@ export interface Seen {
   readonly value: string;
 }
 
-export function seenOf({ version, id, tombstone, expiresAt }: Head, value: string): Seen {
-  return { rank: toHex(version) + toHex(id), version: toHex(version), tombstone, expiresAt, value };
+/** version ‖ id in hex. */
+export function rankOf({ version, id }: Head): string {
+  return toHex(version) + toHex(id);
 }
+
+export function seenOf(head: Head, value: string): Seen {
+  return { rank: rankOf(head), version: toHex(head.version), tombstone: head.tombstone, expiresAt: head.expiresAt, value };
+}
+
+const absent: Seen = { rank: '', version: '', tombstone: true, expiresAt: 0, value: '' };
 
 /** Everything that one cluster ever held, key by key, in the order of its commits. */
 export class RegionHistory {
@@ -28,6 +35,11 @@ export class RegionHistory {
     else states.push(seen);
     const greatest = this.#greatest.get(key);
     if (greatest === undefined || seen.rank > greatest.rank) this.#greatest.set(key, seen);
+  }
+
+  /** The key reads as absent: nothing of what is left stands. */
+  addAbsent(key: string): void {
+    this.#states.set(key, [...this.of(key), absent]);
   }
 
   /** A key is gone by collection: its last write, as a rank. */

@@ -12,6 +12,12 @@ export class Ledger {
   readonly #versions = new Map<string, string>();
   readonly #tombstones = new Map<string, Set<string>>();
   readonly #acknowledged = new Map<string, AcknowledgedWrite[]>();
+  readonly #hasEnded: (key: string, version: string) => boolean;
+
+  /** `hasEnded`: whether a write that is stored has lost its authority. */
+  constructor(hasEnded: (key: string, version: string) => boolean = () => false) {
+    this.#hasEnded = hasEnded;
+  }
 
   asked(operation: Operation): void {
     this.operations.push(operation);
@@ -48,7 +54,7 @@ export class Ledger {
       if (twin !== undefined) {
         throw new Violation('I8', `key ${write.key}: version ${version} was given to operations ${twin.operation.id} and ${operation.id}`);
       }
-      const acknowledged = { ...write, version, operation, lost: false };
+      const acknowledged = { ...write, version, operation, lost: this.#hasEnded(write.key, version) };
       this.#acknowledged.set(write.key, [...earlier, acknowledged]);
       this.allAcknowledged.push(acknowledged);
     }
@@ -67,9 +73,18 @@ export class Ledger {
 
   /** A disk is gone: what was acknowledged, and no cluster holds or has in a greater one, need not be anywhere any more. */
   diskLost(isSomewhere: (key: string, version: string) => boolean): number {
+    return this.lose(({ key, version }) => !isSomewhere(key, version));
+  }
+
+  /** What was made since ends some grants: what was written under them need not be anywhere any more. */
+  ended(): void {
+    this.lose(({ key, version }) => this.#hasEnded(key, version));
+  }
+
+  lose(isLost: (write: AcknowledgedWrite) => boolean): number {
     let lost = 0;
     for (const write of this.allAcknowledged) {
-      if (write.lost || isSomewhere(write.key, write.version)) continue;
+      if (write.lost || !isLost(write)) continue;
       write.lost = true;
       lost += 1;
     }

@@ -25,6 +25,6 @@ export interface Operation {
 export interface AcknowledgedWrite extends AskedWrite {
   readonly version: string;
   readonly operation: Operation;
-  /** The last disk that it was on was lost. */
+  /** It need not be anywhere any more: the last disk that it was on was lost, or its authority has ended. */
   lost: boolean;
 }

@@ -15,6 +15,15 @@ import { floorByClock, floorOfOwnLow, takenBelowFloor } from './floors.ts';
 import { expectedOutside, fullDiskTaken, staleReads } from './answers.ts';
 import { type SimOptions } from '../options.ts';
 import { boundNotMerged, feedRowStays, snapshotSplit, sumNotAdjusted } from './derived.ts';
+import {
+  collectedOverSibling,
+  forkIgnored,
+  judgedOnce,
+  ledgerReadApart,
+  sweepLeftOut,
+  uncheckedInExchanges,
+  unknownDropped,
+} from './grants.ts';
 import { noPlant, type Plant } from './plant.ts';
 import { clockFollowsAll, deletesPassedOver } from './received.ts';
 import { closedForgotten, mintsAgain, slotBaseIgnored, unfencedJobs, unfencedSlot } from './slots.ts';
@@ -29,7 +38,9 @@ interface Planted {
 }
 
 /** Enough to find each of them, and quick. */
-export const smallRun = { operations: 200, regions: 3 } as const;
+export const smallRun = { operations: 200, regions: 3, authority: 'open' } as const;
+
+const granted = { authority: 'granted' } as const;
 
 /**
  * Every planted bug by its name. A layer that joins the simulation puts its own beside these, in a file of its own.
@@ -78,6 +89,13 @@ export const plants: Readonly<Record<string, Planted>> = {
     seed: 1,
     run: { without: ['diskLost'], also: ['clog', 'duplication', 'pause'] },
   },
+  sweepLeftOut: { plant: sweepLeftOut, breaks: ['I2', 'I4'], seed: 1, run: granted },
+  ledgerReadApart: { plant: ledgerReadApart, breaks: ['I4', 'R4', 'R6'], seed: 1, run: granted },
+  uncheckedInExchanges: { plant: uncheckedInExchanges, breaks: ['I4', 'K3'], seed: 1, run: granted },
+  unknownDropped: { plant: unknownDropped, breaks: ['I7', 'K3'], seed: 1, run: granted },
+  judgedOnce: { plant: judgedOnce, breaks: ['I4'], seed: 1, run: granted },
+  forkIgnored: { plant: forkIgnored, breaks: ['I2', 'I4'], seed: 17, run: { ...granted, operations: 500, regions: 2 } },
+  collectedOverSibling: { plant: collectedOverSibling, breaks: ['I3', 'I5', 'I6', 'R11'], seed: 1, run: granted },
 };
 
 export function plantNamed(name: string | undefined): Plant {

@@ -1,7 +1,9 @@
 import { type WriteSink } from '../../../src/aae/responder.ts';
 import { type Tree } from '../../../src/aae/tree.ts';
 import { type MeshDeps } from '../../../src/mesh/mesh.ts';
+import { type Ledger } from '../../../src/grant/ledger.ts';
 import { type Follower } from '../../../src/replica/follower.ts';
+import { type Guard } from '../../../src/replica/guard.ts';
 import { type Leases } from '../../../src/replica/lease.ts';
 import { type Replica } from '../../../src/replica/replica.ts';
 import { type Store } from '../../../src/store/store.ts';
@@ -24,6 +26,12 @@ export interface Plant {
   readonly mesh?: (deps: MeshDeps) => MeshDeps;
   /** What clients use. */
   readonly front?: (replica: Replica) => Front;
+  /** Of a granted mesh: what is known of its authority, as writes are judged by it. */
+  readonly ledger?: (ledger: Ledger) => Ledger;
+  /** Of a granted mesh: what judges writes. */
+  readonly guard?: (guard: Guard) => Guard;
+  /** Of a granted mesh: what follows from new records. */
+  readonly settling?: (replica: Replica) => Pick<Replica, 'settleAuthority'>;
 }
 
 /** As it should be. */
