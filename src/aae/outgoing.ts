@@ -56,10 +56,14 @@ export async function isHeld(snapshot: Snapshot, key: Key, head: Head): Promise<
 /** What the greatest overhead counts that a write in an open mesh cannot have: signature path and leaf grant. */
 const lengthSlack = 32 * 8 + 64 + 32 + 2;
 
-/** Fills the page with the writes of a range, in order. Returns where to go on; null when the range is done. */
+/**
+ * Fills the page with the writes of a range, in order. Returns where to go on; null when the range is done. Of a key whose candidates do not
+ * fit one page those that do are sent; the next exchange finds the others.
+ */
 export async function fillFromRange(page: WritesPage, view: RangeView, range: KeyRange): Promise<Uint8Array | null> {
   for await (const { key, entry } of view.writes(range)) {
-    for (const head of entry) if (!page.add(key, head)) return key;
+    const isAlone = page.count === 0;
+    for (const [nth, head] of entry.entries()) if (!page.add(key, head)) return isAlone && nth > 0 ? successorKey(key) : key;
     if (page.count >= pageWritesMax) return successorKey(key);
   }
   return null;

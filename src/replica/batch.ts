@@ -40,7 +40,7 @@ export interface BatchDecision {
   readonly parked: readonly FromPeer[];
   /** Those whose authority is not known yet. */
   readonly unproven: readonly FromPeer[];
-  /** Peers that have lapsed, and of which something that must wait came and was not kept. */
+  /** Peers of which something came that is forged, or that must wait and was not kept, as they had lapsed. */
   readonly unkept: ReadonlySet<string>;
 }
 
@@ -278,6 +278,7 @@ class Batch {
 
   #takeReceived(received: ReceivedWrite, fate: Fate, { peer, standing, asOf }: Received): BatchResult {
     const { write, id, accepted } = received;
+    if (fate === 'forged') this.unkept.add(peer); // what it stands in place of did not come
     if (fate === 'early' || fate === 'unproven') {
       if (this.#deps.lapsed.has(peer)) this.unkept.add(peer);
       else (fate === 'early' ? this.parked : this.unproven).push({ received, peer });

@@ -220,7 +220,7 @@ export class Ingest {
     await parkWrites(tx, decision.parked);
     if (guard !== undefined) await parkUnproven(tx, decision.unproven, nowMs);
     for (const peer of decision.unkept) await setLapsed(tx, peer, nowMs);
-    const outcomes = await this.#moved(tx, submissions, decision.results, { nowMs, lapsed });
+    const outcomes = await this.#moved(tx, submissions, decision.results, { nowMs, lapsed: new Set([...lapsed, ...decision.unkept]) });
     await applyChanges(tx, decision.changes, followers);
     for (const { key, value } of decision.values) tx.set(key, value);
     const results = outcomes.flatMap(storedResults);
