@@ -1,7 +1,6 @@
 import { countOf } from '../core/sum.ts';
-import { equalBytes } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
-import { successorKey, type KeyRange } from '../core/key.ts';
+import { type KeyRange } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
 import { parseStamp, type Stamp } from '../core/stamp.ts';
@@ -136,16 +135,17 @@ async function lookAtSpan(
     if (comparison === 'equal') continue;
     if (comparison === 'theirsEmpty') findings.offers.push(range);
     else if (comparison === 'oursEmpty') findings.gaps.push(range);
-    else if (countOf(sum) <= fineness.idsMax || isOneKey(range)) findings.ids.push({ range, ids: joinIds(await idsOf(view, range)) });
-    else if (findings.bytes <= findingsBytesAim) findings.spans.push(await view.parts(range, fineness));
-    else findings.spans.push(undivided(range, prints.of(sum))); // the driver takes it apart; all of our parts might not fit
+    else if (countOf(sum) <= fineness.idsMax) findings.ids.push({ range, ids: joinIds(await idsOf(view, range)) });
+    else if (findings.bytes > findingsBytesAim)
+      findings.spans.push(undivided(range, prints.of(sum))); // the driver takes it apart; all of our parts might not fit
+    else {
+      const parts = await view.parts(range, fineness);
+      const isOneKey = parts.parts.length === 1 && countOf(sum) <= limits.candidatesKeptMax; // which nobody can take apart
+      if (isOneKey) findings.ids.push({ range, ids: joinIds(await idsOf(view, range)) });
+      else findings.spans.push(parts);
+    }
     findings.bytes += rangeBytes(findings, range);
   }
-}
-
-/** It cannot be taken apart, however many candidates it has; they are bounded. */
-function isOneKey({ start, end }: KeyRange): boolean {
-  return end !== null && equalBytes(successorKey(start), end);
 }
 
 function undivided({ start, end }: KeyRange, fingerprint: Uint8Array): Parts {
