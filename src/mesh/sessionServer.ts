@@ -63,7 +63,9 @@ export class SessionServer {
         if (asker === undefined || !equalBytes(asker, session.terms.peer.clusterId))
           throw new GkvError('peer_unproven', 'the frame is of another cluster than the one that began the session');
         await this.#confirm(session);
-        const answer = await answering.answer(envelope.frame);
+        const answer = await answering.answer(envelope.frame).catch((error: unknown) => {
+          throw session.sealError(service, envelope.counter, error);
+        });
         await this.#confirm(session);
         return session.sealAnswer(service, envelope.counter, answer);
       },
