@@ -29,9 +29,14 @@ export function mayReplicate(known: Known, leafId: Uint8Array, holder: Uint8Arra
   return checked(answer.chain, [gives('replicate'), overAll, isAt(atMs)]);
 }
 
-/** By which grant the holder of a key may: of several, that which begins last. Else the refusal of one that got as far as any. */
-export function replicatingLeaf(known: Known & { grants(): readonly Grant[] }, holder: Uint8Array, atMs: number): Answer {
-  const held = known.grants().filter(({ body }) => equalBytes(body.audience, holder));
+/** By which grant, but for some, the holder of a key may: of several, the one that is first (`byWeight`). Else the refusal of one that got as far as any. */
+export function replicatingLeaf(
+  known: Known & { grants(): readonly Grant[] },
+  holder: Uint8Array,
+  atMs: number,
+  except: readonly Uint8Array[] = [],
+): Answer {
+  const held = known.grants().filter(({ id, body }) => equalBytes(body.audience, holder) && !except.some((each) => equalBytes(each, id)));
   let best: Answer = { kind: 'refused', refusal: refusal('grant_unknown', 'its key holds no grant that is known here') };
   for (const { id } of held) {
     const answer = mayReplicate(known, id, holder, atMs);
@@ -43,8 +48,13 @@ export function replicatingLeaf(known: Known & { grants(): readonly Grant[] }, h
 const order: readonly Refusal['code'][] = ['grant_unknown', 'grant_revoked', 'right_denied', 'replicate_narrow', 'grant_time'];
 
 function isBetter(answer: Answer, than: Answer): boolean {
-  if (answer.kind === 'allowed') return than.kind === 'refused' || beginOf(answer.chain) > beginOf(than.chain);
+  if (answer.kind === 'allowed') return than.kind === 'refused' || byWeight(answer.chain, than.chain) < 0;
   return than.kind === 'refused' && order.indexOf(answer.refusal.code) >= order.indexOf(than.refusal.code);
+}
+
+/** Those with the fewest links first, and of these the latest: what a delegate gives, and may end, comes behind what those above it gave. */
+export function byWeight(a: Chain, b: Chain): number {
+  return a.length - b.length || beginOf(b) - beginOf(a);
 }
 
 function beginOf(chain: Chain): number {

@@ -10,6 +10,7 @@ import { type Links } from './ports.ts';
 import { proofCodes } from './proofCodes.ts';
 import { type Prover } from './prover.ts';
 import { type Session } from './session.ts';
+import { stopCodes, unproven } from './stopCodes.ts';
 
 /** Of each member, one for each of two services. */
 const placesMax = 2 * limits.membersMax;
@@ -44,14 +45,14 @@ export class ProvenLinks implements Links {
   link(address: HostPort, service: FrameService): PeerLink {
     const link = this.#links.link(address, service);
     if (service === 'identity' || service === 'session') return link;
-    const place = { service, link, opening: this.#links.link(address, 'session') };
+    const place = { service, link, opening: this.#opening(address) };
     const name = placeOf(address, service);
     return { ask: (frame, signal) => this.#ask({ ...place, sessions: this.#openedAt(name) }, frame, signal) };
   }
 
   /** Has who answers there prove itself; its cluster id. Errors: those of `openSession`. */
   async prove(address: HostPort, signal: AbortSignal): Promise<Uint8Array> {
-    const opening = this.#links.link(address, 'session');
+    const opening = this.#opening(address);
     const sessions = this.#openedAt(placeOf(address, 'feed')); // the first that is asked there next
     const { terms } = await sessions.open(() => openSession(opening, this.#prover, signal));
     return terms.peer.clusterId;
@@ -78,7 +79,11 @@ export class ProvenLinks implements Links {
     try {
       await this.#prover.confirm(terms);
       const { bytes, counter } = session.seal(service, frame);
-      const answer = session.openAnswer(service, counter, await link.ask(bytes, signal));
+      const answered = await link.ask(bytes, signal).catch(async (error: unknown) => {
+        if (hasCode(error, ...stopCodes)) await this.#prover.confirm(terms);
+        throw session.openError(service, counter, error);
+      });
+      const answer = session.openAnswer(service, counter, answered);
       const answerer = answererOf(answer);
       if (answerer === undefined || !equalBytes(answerer, terms.peer.clusterId))
         throw new GkvError('peer_unproven', 'another cluster answers than the one that the session was begun with');
@@ -90,6 +95,10 @@ export class ProvenLinks implements Links {
       else if (hasCode(error, ...proofCodes)) sessions.forget(session);
       throw error;
     }
+  }
+
+  #opening(address: HostPort): PeerLink {
+    return unproven(this.#links.link(address, 'session'));
   }
 
   #openedAt(name: string): OpenedSessions {

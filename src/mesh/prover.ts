@@ -1,10 +1,11 @@
 import { toHex } from '../core/bytes.ts';
-import { GkvError } from '../core/errors.ts';
+import { assert, GkvError } from '../core/errors.ts';
 import { type Clock, type Random } from '../core/ports.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type Signatures, type SigningKey } from '../crypto/ed25519.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Answer } from '../grant/authorise.ts';
+import { type Chain } from '../grant/chain.ts';
 import { isFinal, type Refusal } from '../grant/known.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { mayReplicate, replicatingLeaf } from '../grant/replicate.ts';
@@ -35,15 +36,13 @@ export class Prover {
     this.deps = deps;
   }
 
-  /** Our key and grant, and what shows that they stand. Errors: the codes of `mayReplicate`. */
-  async credentials(): Promise<Holder & { readonly records: readonly Uint8Array[] }> {
+  /** Our key and a grant, none of those that were `tried`, and what shows that they stand. Errors: the codes of `mayReplicate`. */
+  async credentials(tried: readonly Uint8Array[] = []): Promise<Holder & { readonly records: readonly Uint8Array[] }> {
     const { ledger, signer, clock } = this.deps;
     await ledger.refresh();
-    const answer = replicatingLeaf(ledger.known, signer.publicKey, clock.now());
+    const answer = replicatingLeaf(ledger.known, signer.publicKey, clock.now(), tried);
     if (answer.kind === 'refused') throw this.#ours(answer.refusal);
-    const leaf = answer.chain.at(-1);
-    if (leaf === undefined) throw new GkvError('internal', 'a chain without a link');
-    return { key: signer.publicKey, leaf: leaf.id, records: shownRecords(ledger.known, answer.chain, signer.publicKey) };
+    return { key: signer.publicKey, leaf: leafOf(answer.chain), records: shownRecords(ledger.known, answer.chain, signer.publicKey) };
   }
 
   sign(message: Uint8Array): Uint8Array {
@@ -59,18 +58,18 @@ export class Prover {
   }
 
   /**
-   * Takes in what a peer, whose key is proved, shows of its authority, where that is not known here. Errors: the codes of `mayReplicate`;
-   * `peer_protocol` for what is no record; `too_large`.
+   * Takes in what a peer, whose key is proved, shows of its authority, where that is not known here. Resolves with the grant by which it may: that which it
+   * names or, where that has ended, another that is known here. Errors: the codes of `mayReplicate`; `peer_protocol` for what is no record; `too_large`.
    */
-  async admit(peer: Peer, records: readonly Uint8Array[]): Promise<void> {
+  async admit(peer: Peer, records: readonly Uint8Array[]): Promise<Uint8Array> {
     const { ledger } = this.deps;
     await ledger.refresh();
-    const before = this.#judge(peer);
+    const before = this.#judgeKey(peer);
     if (before.kind === 'refused' && isFinal(before.refusal)) throw this.#theirs(peer, before.refusal);
     const unknown = unknownOf(ledger.known, records);
     const [refused] = unknown.length === 0 ? [] : await ledger.takeAll(unknown);
-    const after = this.#judge(peer);
-    if (after.kind === 'allowed') return;
+    const after = this.#judgeKey(peer);
+    if (after.kind === 'allowed') return leafOf(after.chain);
     throw this.#theirs(peer, after.refusal.code === 'grant_unknown' && refused !== undefined ? refused.refusal : after.refusal);
   }
 
@@ -89,6 +88,14 @@ export class Prover {
     return mayReplicate(ledger.known, leaf, key, clock.now());
   }
 
+  #judgeKey(peer: Holder): Answer {
+    const { ledger, clock } = this.deps;
+    const named = this.#judge(peer);
+    if (named.kind === 'allowed' || named.refusal.code !== 'grant_revoked') return named;
+    const other = replicatingLeaf(ledger.known, peer.key, clock.now(), [peer.leaf]);
+    return other.kind === 'allowed' ? other : named;
+  }
+
   #theirs({ clusterId }: Party, why: Refusal): GkvError {
     return mayNot(named(clusterId), why);
   }
@@ -96,6 +103,12 @@ export class Prover {
   #ours(why: Refusal): GkvError {
     return mayNot(`by its own word, ${named(this.deps.own.clusterId)}`, why);
   }
+}
+
+function leafOf(chain: Chain): Uint8Array {
+  const leaf = chain.at(-1);
+  assert(leaf !== undefined, 'a chain has a link');
+  return leaf.id;
 }
 
 function named(clusterId: Uint8Array): string {

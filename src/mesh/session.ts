@@ -1,11 +1,12 @@
 import { type FrameService, isRequest, protocolError } from '../aae/frame.ts';
-import { ByteReader } from '../core/bytes.ts';
+import { ByteReader, toHex } from '../core/bytes.ts';
 import { ByteWriter } from '../core/byteWriter.ts';
-import { GkvError } from '../core/errors.ts';
+import { GkvError, hasCode } from '../core/errors.ts';
 import { hmacSha256, isSameSecret, sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Credentials, type Party, sessionIdBytes } from './handshake.ts';
 import { ReplayWindow } from './replayWindow.ts';
+import { sealField, stopCodes, unsealed } from './stopCodes.ts';
 
 /** What the two sides of a session know, each of the other and of itself. */
 export interface SessionTerms {
@@ -119,21 +120,44 @@ export class Session {
     return frame;
   }
 
+  /** What a request is refused with: an error that would stop its sender is sealed, so that nobody else can say it. */
+  sealError(service: FrameService, counter: number, error: unknown): unknown {
+    if (!hasCode(error, ...stopCodes)) return error;
+    const details = { ...error.details, [sealField]: this.#errorSeal(service, counter, error) };
+    return new GkvError(error.code, error.message, { cause: error, details });
+  }
+
+  /** What a request failed with, as far as the peer has said it: `peer_protocol` in place of an error that would stop us and is not sealed. */
+  openError(service: FrameService, counter: number, error: unknown): unknown {
+    if (!hasCode(error, ...stopCodes)) return error;
+    const shown = Buffer.from(String(error.details[sealField]));
+    return isSameSecret(shown, Buffer.from(this.#errorSeal(service, counter, error))) ? error : unsealed(error);
+  }
+
+  /** Over the way, "POST /feed error\0", the request's counter, and the code; in hex. */
+  #errorSeal(service: FrameService, counter: number, { code }: GkvError): string {
+    return toHex(macOf(this.terms.keys.answer, `/${service} error`, counterOf(counter), Buffer.from(code)));
+  }
+
   /** Over the way that it takes, "POST /feed\0", what stands before it, and the frame. */
   #requestMac(service: FrameService, head: Uint8Array, frame: Uint8Array): Uint8Array {
-    return hmacSha256(this.terms.keys.request, wayOf(service), head, frame).subarray(0, macBytes);
+    return macOf(this.terms.keys.request, `/${service}`, head, frame);
   }
 
   /** As of the request that it answers, the counter in place of what stands before it. */
   #answerMac(service: FrameService, counter: number, frame: Uint8Array): Uint8Array {
-    const head = new ByteWriter(counterBytes);
-    head.u64(counter);
-    return hmacSha256(this.terms.keys.answer, wayOf(service), head.done(), frame).subarray(0, macBytes);
+    return macOf(this.terms.keys.answer, `/${service}`, counterOf(counter), frame);
   }
 }
 
-function wayOf(service: FrameService): Uint8Array {
-  return Buffer.from(`POST /${service}\0`);
+function macOf(key: Uint8Array, way: string, head: Uint8Array, bytes: Uint8Array): Uint8Array {
+  return hmacSha256(key, Buffer.from(`POST ${way}\0`), head, bytes).subarray(0, macBytes);
+}
+
+function counterOf(counter: number): Uint8Array {
+  const out = new ByteWriter(counterBytes);
+  out.u64(counter);
+  return out.done();
 }
 
 function notAuthentic(): GkvError {

@@ -63,7 +63,9 @@ export class SessionServer {
         if (asker === undefined || !equalBytes(asker, session.terms.peer.clusterId))
           throw new GkvError('peer_unproven', 'the frame is of another cluster than the one that began the session');
         await this.#confirm(session);
-        const answer = await answering.answer(envelope.frame);
+        const answer = await answering.answer(envelope.frame).catch((error: unknown) => {
+          throw session.sealError(service, envelope.counter, error);
+        });
         await this.#confirm(session);
         return session.sealAnswer(service, envelope.counter, answer);
       },
@@ -105,14 +107,14 @@ export class SessionServer {
     const { digests, random, clock } = this.#prover.deps;
     const { asker } = opening;
     await this.#prover.verify(asker, openingMessage(digests.meshId, opening), signature);
-    await this.#prover.admit(asker, records);
+    const peer = { ...asker, leaf: await this.#prover.admit(asker, records) };
     const { key, leaf, records: shown } = await this.#prover.credentials();
     const agreement = new Agreement(random.bytes(agreementSecretBytes));
     const agreed = agreement.with(asker.agreement);
     const part: Acceptance = { sessionId: random.bytes(sessionIdBytes), agreement: agreement.publicKey, key, leaf };
     const message = acceptanceMessage(digests.meshId, opening, part);
     const keys = sessionKeys(digests, agreed, message);
-    const terms = { id: part.sessionId, peer: asker, agreement: asker.agreement, ownLeaf: leaf, keys, beganMs: clock.monotonic() };
+    const terms = { id: part.sessionId, peer, agreement: asker.agreement, ownLeaf: leaf, keys, beganMs: clock.monotonic() };
     if (!this.#sessions.add(new Session(terms))) throw new GkvError('peer_unproven', 'this opening was there before');
     return encodeAcceptance({ part, signature: this.#prover.sign(message), records: shown });
   }

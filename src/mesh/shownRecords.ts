@@ -5,6 +5,7 @@ import { standing } from '../grant/authorise.ts';
 import { type Chain } from '../grant/chain.ts';
 import { type Grant } from '../grant/grant.ts';
 import { type Ledger } from '../grant/ledger.ts';
+import { byWeight } from '../grant/replicate.ts';
 import { shownRecordsMax } from './handshake.ts';
 import { decodeSent } from './records.ts';
 
@@ -16,7 +17,7 @@ const shownBytesMax = 262_144;
 const signaturesMax = 64;
 
 /**
- * What the holder of a key shows of its authority, encoded: the chain by which it may replicate, those of what else it holds, the latest first, as far as they fit, and
+ * What the holder of a key shows of its authority, encoded: the chain by which it may replicate, those of what else it holds (`byWeight`), as far as they fit, and
  * the latest root documents. So whoever it sends to can judge what it writes, too.
  */
 export function shownRecords(known: Ledger['known'], chain: Chain, holder: Uint8Array): Uint8Array[] {
@@ -37,11 +38,11 @@ export function shownRecords(known: Ledger['known'], chain: Chain, holder: Uint8
 function linksOf(known: Ledger['known'], chain: Chain, holder: Uint8Array): Grant[] {
   const links = new Map(chain.map((grant) => [toHex(grant.id), grant]));
   const held = known.grants().filter(({ body }) => equalBytes(body.audience, holder));
-  for (const { id } of held.sort((a, b) => b.body.notBeforeMs - a.body.notBeforeMs)) {
-    const answer = standing(known, id);
-    if (answer.kind === 'refused') continue;
-    const more = answer.chain.filter((link) => !links.has(toHex(link.id)));
-    if (links.size + more.length > shownLinksMax) break;
+  const answers = held.map(({ id }) => standing(known, id));
+  const chains = answers.flatMap((answer) => (answer.kind === 'allowed' ? [answer.chain] : []));
+  for (const each of chains.sort(byWeight)) {
+    const more = each.filter((link) => !links.has(toHex(link.id)));
+    if (links.size + more.length > shownLinksMax) continue;
     for (const link of more) links.set(toHex(link.id), link);
   }
   return [...links.values()];

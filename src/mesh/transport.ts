@@ -1,11 +1,12 @@
 import { errors } from 'undici';
-import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
+import { GkvError, hasCode, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
 import { frameBytesMax, type FrameService } from '../aae/frame.ts';
 import { type PeerLink } from '../aae/checkedPeer.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
 import { type Links } from './ports.ts';
 import { proofCodes } from './proofCodes.ts';
 import { Connections, type PeerTls } from './connections.ts';
+import { sealField, stopCodes } from './stopCodes.ts';
 import { tlsError } from './tlsError.ts';
 
 /** Time for one request, in ms, to be sent and answered: headers, then each part of the body. */
@@ -62,23 +63,29 @@ export class Transport implements AsyncDisposable, Links {
 }
 
 /** What a peer says of us, and of what we have proved to it. */
-const toldCodes = ['mesh_mismatch', 'rollback_detected', 'must_bootstrap', ...proofCodes] as const;
+const toldCodes = ['mesh_mismatch', ...stopCodes, ...proofCodes] as const;
 
 /** What a peer's own error tells us: what it says of us is told on, all else is its trouble or its protocol. */
 function refusal(origin: string, status: number, bytes: Uint8Array): GkvError {
-  const { code, message } = parseError(bytes);
+  const { code, message, details } = parseError(bytes);
   const told = toldCodes.find((each) => each === code);
   const ours: ErrorCode = told ?? (status === 503 || status === 507 ? 'peer_unreachable' : 'peer_protocol');
-  return new GkvError(ours, `peer ${origin} answered ${status} ${code}: ${message}`);
+  return new GkvError(ours, `peer ${origin} answered ${status} ${code}: ${message}`, { details });
 }
 
-function parseError(bytes: Uint8Array): { code: string; message: string } {
+function parseError(bytes: Uint8Array): { code: string; message: string; details: ErrorDetails } {
   try {
     const parsed: unknown = JSON.parse(Buffer.from(bytes.subarray(0, errorBytesMax)).toString());
     const error = isRecord(parsed) && isRecord(parsed['error']) ? parsed['error'] : {};
-    return { code: text(error['code']), message: text(error['message']) };
+    const seal = error[sealField];
+    return {
+      code: text(error['code']),
+      message: text(error['message']),
+      details: typeof seal === 'string' ? { [sealField]: text(seal) } : {},
+    };
   } catch {
-    return { code: 'unknown', message: 'its answer is no gkvmesh error; is this the mesh port of a gkvmesh instance?' };
+    const message = 'its answer is no gkvmesh error; is this the mesh port of a gkvmesh instance?';
+    return { code: 'unknown', message, details: {} };
   }
 }
 

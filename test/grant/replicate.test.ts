@@ -38,6 +38,20 @@ describe('T20: who may replicate', () => {
     assert.deepEqual([answer.kind, answer.kind === 'refused' && answer.refusal.code], ['refused', 'grant_revoked']);
   });
 
+  it('of several grants the one with the fewest links serves, however late a delegate gives another, and of these the latest that is not left out', async () => {
+    const [own, again] = [mesh.grant('b', { rights, notBeforeMs: 1_001 }), mesh.grant('b', { rights, notBeforeMs: 1_002 })];
+    const gifts = [mesh.given(held, 'a', 'b', { notBeforeMs: 1_300 }), mesh.given(held, 'a', 'b', { notBeforeMs: 1_400 })];
+    const { authority } = await knowing(mesh, held, own, again, ...gifts);
+    const served: Uint8Array[] = [];
+    for (let answer; (answer = replicatingLeaf(authority, person('b').publicKey, 1_500, served)).kind === 'allowed';) {
+      served.push(answer.chain.at(-1)?.id ?? new Uint8Array(0));
+    }
+    assert.deepEqual(
+      served,
+      [again, own, gifts[1], gifts[0]].map((grant) => grant?.id),
+    );
+  });
+
   it('of several grants that which begins last serves; where none does, the one that gets furthest tells why', async () => {
     const latest = mesh.given(held, 'a', 'b', { notBeforeMs: 1_200 });
     const [first, later] = [mesh.given(held, 'a', 'b'), mesh.given(held, 'a', 'b', { notBeforeMs: 1_600 })];

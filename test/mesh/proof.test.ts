@@ -8,7 +8,7 @@ import { rightsOf } from '../../src/grant/rights.ts';
 import { decodeSessionAsk, encodeSessionAsk, type SessionAsk } from '../../src/mesh/handshake.ts';
 import { Prover } from '../../src/mesh/prover.ts';
 import { Mesh, patternsOf, person } from '../grant/world.ts';
-import { Bold, bytesOf, everything, forEver, grants, mesh, pair, type Any, type SideOptions } from './proofs.ts';
+import { Bold, bytesOf, everything, forEver, grants, mesh, pair, Wire, type Any, type SideOptions } from './proofs.ts';
 
 const is =
   (...codes: readonly ErrorCode[]) =>
@@ -142,6 +142,43 @@ describe('M33: proofs between peers', () => {
         assert.equal(await made.wire.ask('abc'), 'cba');
       }
     }
+  });
+
+  it('T20: a delegate that gives a region a later grant, and ends it at one place, cuts off nobody', async () => {
+    const rogue = mesh.grant('d', everything);
+    const gift = mesh.given(rogue, 'd', 'a', { ...replicate, notBeforeMs: 1 });
+    const all = [mesh.root, grants.a, grants.b, rogue, gift];
+    const { a, b, wire } = await pair(all, [...all, mesh.revocation(gift, 'd')]);
+    assert.equal(await wire.ask('ab'), 'ba');
+    assert.equal(await new Wire(b, a).ask('ab'), 'ba');
+  });
+
+  it('T20: M33: who shows a grant that has ended at the other side shows the next, and is taken by one that is known there', async () => {
+    const delegate = mesh.grant('d', everything);
+    const [first, other] = [mesh.given(delegate, 'd', 'a', replicate), mesh.given(delegate, 'd', 'a', { ...replicate, notBeforeMs: 1 })];
+    const rest = [mesh.root, grants.b, delegate];
+    // The other side does not know the second one: it is shown.
+    const shown = await pair([...rest, grants.a, first], [...rest, grants.a, mesh.revocationByRoot(grants.a)]);
+    assert.equal(await shown.wire.ask('ab'), 'ba');
+    assert.deepEqual(shown.wire.asked, ['session', 'session', 'session', 'feed']);
+    assert.equal(await new Wire(shown.b, shown.a).ask('ab'), 'ba'); // by what it knows now
+    // It knows that one: nothing else need be shown.
+    const known = await pair([...rest, first, other], [...rest, first, other, mesh.revocation(other, 'd')]);
+    assert.equal(await known.wire.ask('ab'), 'ba');
+    assert.deepEqual(known.wire.asked, ['session', 'session', 'feed']);
+    await known.b.learn(mesh.revocation(first, 'd'));
+    await assert.rejects(known.wire.ask('x'), is('grant_revoked'));
+    await assert.rejects(known.wire.ask('x'), is('grant_revoked'));
+    assert.equal(known.wire.asked.length, 3 + 1 + 3); // one opening for each grant
+  });
+
+  it('T20: what a delegate gives in plenty does not push out what a region shows beside it', async () => {
+    const rogue = mesh.grant('d', everything);
+    const gifts = Array.from({ length: 20 }, (_, i) => mesh.given(rogue, 'd', 'a', { ...replicate, notBeforeMs: 2 + i }));
+    const own = mesh.grant('a', { ...forEver, rights: rightsOf(['write']), depth: 0 });
+    const { b, wire } = await pair([mesh.root, grants.a, own, rogue, ...gifts], [mesh.root, grants.b]);
+    await wire.ask('x');
+    assert.ok(b.ledger.known.grant(own.id) !== undefined);
   });
 
   it('a grant that ends ends sessions', async () => {

@@ -1,5 +1,6 @@
 /** Clusters that prove themselves to each other, over links that a test looks into; what lies behind the proof answers with what it was asked, turned round. */
 import { decodeAnswer, decodeRequest, encodeAnswer, encodeRequest, type FrameService } from '../../src/aae/frame.ts';
+import { type GkvError } from '../../src/core/errors.ts';
 import { type HostPort } from '../../src/core/hostPort.ts';
 import { type SigningKey } from '../../src/crypto/ed25519.ts';
 import { type MeshDigests } from '../../src/crypto/mesh.ts';
@@ -40,6 +41,8 @@ export interface Side {
   readonly let: string[];
   /** Held until it resolves, after it was asked. */
   gate: Promise<void>;
+  /** With what it is answered. */
+  fault: GkvError | undefined;
   sessions: SessionServer;
   /** Its process has begun anew, and knows no session. */
   restart(): void;
@@ -65,7 +68,7 @@ export async function side(n: number, name: string, records: readonly Any[], opt
   const deps = { own, digests, ledger, signer: key, signatures, clock, random };
   const prover = options.prover?.(deps) ?? new Prover(deps);
   const made: Side = {
-    ...{ prover, deps, ledger, clock, let: [], gate: Promise.resolve(), sessions: new SessionServer(prover) },
+    ...{ prover, deps, ledger, clock, let: [], gate: Promise.resolve(), fault: undefined, sessions: new SessionServer(prover) },
     restart: () => {
       made.sessions = new SessionServer(prover);
     },
@@ -82,6 +85,7 @@ export async function side(n: number, name: string, records: readonly Any[], opt
     const request = decodeRequest(frame, digests, service);
     made.let.push(Buffer.from(request.body).toString());
     await made.gate;
+    if (made.fault !== undefined) throw made.fault;
     return encodeAnswer({ clusterId: own.clusterId, body: Uint8Array.from(request.body).reverse() }, request, digests, service);
   };
   return made;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { decodeRequest, encodeAnswer, encodeRequest } from '../../src/aae/frame.ts';
-import { hasCode, type ErrorCode, type GkvError } from '../../src/core/errors.ts';
+import { GkvError, hasCode, type ErrorCode } from '../../src/core/errors.ts';
 import { encodeSessionAsk } from '../../src/mesh/handshake.ts';
 import { ReplayWindow } from '../../src/mesh/replayWindow.ts';
 import { Session, sessionMsMax } from '../../src/mesh/session.ts';
@@ -92,6 +92,48 @@ describe('M34: what goes under a session', () => {
         service === 'session' ? other.answer(service, frame) : other.sessions.guarded('feed', { answer: answerAsB }).answer(frame),
     });
     await assert.rejects(posing.ask('x'), is('peer_unproven'));
+  });
+
+  it('M26: that it must stop is told by who has proved itself alone, in answer to the request: from anybody else it is peer_protocol', async () => {
+    for (const code of ['must_bootstrap', 'rollback_detected'] as const) {
+      const { a, b, wire } = await pair();
+      await wire.ask('x');
+      b.fault = new GkvError(code, 'says the peer');
+      await assert.rejects(wire.ask('x'), (error) => is(code)(error) && error.message === 'says the peer');
+      const sealed = await wire.ask('x').catch((error: unknown) => error);
+      assert.ok(sealed instanceof GkvError);
+      const other = code === 'must_bootstrap' ? 'rollback_detected' : 'must_bootstrap';
+      b.fault = undefined;
+      const seal = sealed.details['seal'] ?? null;
+      for (const error of [
+        new GkvError(code, 'unsealed'),
+        new GkvError(code, 'of another request', { details: { seal } }),
+        new GkvError(other, 'of another code', { details: { seal } }),
+        new GkvError(code, 'no text', { details: { seal: 1 } }),
+      ]) {
+        wire.change.answer = () => {
+          throw error;
+        };
+        await assert.rejects(wire.ask('x'), (refused) => is('peer_protocol')(refused) && refused.message.includes(error.message));
+        await assert.rejects(wire.ask('x', 'exchange'), is('peer_protocol')); // its session is to be begun first
+        await assert.rejects(new Wire(a, { ...b, answer: () => Promise.reject(error) }).prove(), is('peer_protocol'));
+      }
+      wire.change = {};
+      assert.equal(await wire.ask('ab'), 'ba');
+    }
+  });
+
+  it('M26: K10: who may replicate no more stops nobody', async () => {
+    const { a, b, wire } = await pair();
+    await wire.ask('x');
+    let release = (): void => undefined;
+    b.gate = new Promise((resolve) => (release = resolve));
+    b.fault = new GkvError('must_bootstrap', 'says the peer');
+    const waiting = wire.ask('waits');
+    while (b.let.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    await a.learn(mesh.revocationByRoot(grants.b));
+    release();
+    await assert.rejects(waiting, is('grant_revoked'));
   });
 
   it('what one side has sent is nothing that it takes itself', async () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'mocha';
-import { hasCode } from '../../src/core/errors.ts';
+import { GkvError, hasCode } from '../../src/core/errors.ts';
+import { errorAnswer } from '../../src/http/status.ts';
 import { Transport } from '../../src/mesh/transport.ts';
 
 describe('Transport', () => {
@@ -54,11 +55,16 @@ describe('Transport', () => {
       [507, 'disk_full', 'peer_unreachable'],
       [503, 'unavailable', 'peer_unreachable'],
       [400, 'malformed', 'peer_protocol'],
+      [409, 'must_bootstrap', 'must_bootstrap'],
     ] as const) {
-      const body = JSON.stringify({ error: { code, message: 'why' } });
+      const { body } = errorAnswer(new GkvError(code, 'why', { details: { seal: '0a', other: 1 } }), 'request');
       const port = await peer(`HTTP/1.1 ${status} X\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
       const asking = transport.link({ host: '127.0.0.1', port }, 'exchange').ask(Buffer.from('frame'), new AbortController().signal);
-      await assert.rejects(asking, (error) => hasCode(error, ours) && error.message.includes(`${status} ${code}: why`));
+      await assert.rejects(asking, (error) => {
+        assert.ok(hasCode(error, ours) && error.message.includes(`${status} ${code}: why`));
+        assert.deepEqual(error.details, { seal: '0a' }); // M34
+        return true;
+      });
     }
   });
 });
