@@ -10,6 +10,7 @@ import { isFinal, type Refusal } from '../grant/known.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { mayReplicate, replicatingLeaf } from '../grant/replicate.ts';
 import { type Credentials, type Party } from './handshake.ts';
+import { type MemberKeys } from './memberKeys.ts';
 import { type OwnCluster } from './ports.ts';
 import { type SessionTerms } from './session.ts';
 import { shownRecords, unknownOf } from './shownRecords.ts';
@@ -21,6 +22,7 @@ export interface ProverDeps {
   /** Our cluster's key. */
   readonly signer: SigningKey;
   readonly signatures: Signatures;
+  readonly memberKeys: Pick<MemberKeys, 'check'>;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
   readonly random: Pick<Random, 'bytes'>;
 }
@@ -59,7 +61,8 @@ export class Prover {
 
   /**
    * Takes in what a peer, whose key is proved, shows of its authority, where that is not known here. Resolves with the grant by which it may: that which it
-   * names or, where that has ended, another that is known here. Errors: the codes of `mayReplicate`; `peer_protocol` for what is no record; `too_large`.
+   * names or, where that has ended, another that is known here. Errors: the codes of `mayReplicate`; `peer_protocol` for what is no record; `too_large`;
+   * `peer_unproven` where the cluster id is another key's.
    */
   async admit(peer: Peer, records: readonly Uint8Array[]): Promise<Uint8Array> {
     const { ledger } = this.deps;
@@ -69,11 +72,14 @@ export class Prover {
     const unknown = unknownOf(ledger.known, records);
     const [refused] = unknown.length === 0 ? [] : await ledger.takeAll(unknown);
     const after = this.#judgeKey(peer);
-    if (after.kind === 'allowed') return leafOf(after.chain);
+    if (after.kind === 'allowed') {
+      await this.#checkKey(peer);
+      return leafOf(after.chain);
+    }
     throw this.#theirs(peer, after.refusal.code === 'grant_unknown' && refused !== undefined ? refused.refusal : after.refusal);
   }
 
-  /** That both may replicate now, by all that is known here. Errors: the codes of `mayReplicate`. */
+  /** That both may replicate now, by all that is known here. Errors: the codes of `mayReplicate`; `peer_unproven` as of `admit`. */
   async confirm({ peer, ownLeaf }: SessionTerms): Promise<void> {
     const { ledger, signer, clock } = this.deps;
     await ledger.refresh();
@@ -81,6 +87,12 @@ export class Prover {
     if (theirs.kind === 'refused') throw this.#theirs(peer, theirs.refusal);
     const ours = mayReplicate(ledger.known, ownLeaf, signer.publicKey, clock.now());
     if (ours.kind === 'refused') throw this.#ours(ours.refusal);
+    await this.#checkKey(peer);
+  }
+
+  #checkKey(peer: Peer): Promise<void> {
+    const { ledger, clock, memberKeys } = this.deps;
+    return memberKeys.check(peer, (key) => replicatingLeaf(ledger.known, key, clock.now()).kind === 'allowed');
   }
 
   #judge({ leaf, key }: Holder): Answer {
