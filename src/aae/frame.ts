@@ -1,6 +1,7 @@
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
+import { isSameSecret } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 
 /** Version of this protocol; another one is refused. */
@@ -50,7 +51,7 @@ export function encodeRequest(
 export function decodeRequest(frame: Uint8Array, digests: MeshDigests, service: FrameService = 'exchange'): Request {
   const { mac, payload } = splitFrame(frame);
   checkStart(payload, digests);
-  if (!equalBytes(mac, digests.mac(requestLabels[service], payload).subarray(0, macBytes))) throw keyMismatch();
+  if (!isSameSecret(mac, digests.mac(requestLabels[service], payload).subarray(0, macBytes))) throw keyMismatch();
   const [, , clusterId, nonce, floor, body] = decodeArray(payload, 6);
   const header = {
     clusterId: bytesField(clusterId, 'cluster id', 16),
@@ -76,7 +77,7 @@ export function decodeAnswer(frame: Uint8Array, request: Uint8Array, digests: Me
   const { mac, payload } = splitFrame(frame);
   checkVersion(payload, 3);
   const expected = digests.mac(answerLabels[service], request.subarray(0, macBytes), payload).subarray(0, macBytes);
-  if (!equalBytes(mac, expected)) throw keyMismatch();
+  if (!isSameSecret(mac, expected)) throw keyMismatch();
   const [, clusterId, body] = decodeArray(payload, 3);
   return { clusterId: bytesField(clusterId, 'cluster id', 16), body: bytesField(body, 'body') };
 }

@@ -26,7 +26,26 @@ export function mayReplicate(known: Known, leafId: Uint8Array, holder: Uint8Arra
     const where = { link: answer.chain.length - 1, grantId: leafId };
     return { kind: 'refused', refusal: refusal('bad_signature', 'another key holds it', where) };
   }
-  return checked(answer.chain, [gives('replicate'), overAll, isAt(atMs)]);
+  return checked(answer.chain, checksAt(atMs));
+}
+
+/**
+ * Why nobody may replicate by a leaf whose last links, up from it, are these, whatever they follow from. A link that holds all that is asked for below one that does not is wider than that.
+ * Codes: `right_denied`, `replicate_narrow`, `grant_time`, `grant_wider`.
+ */
+export function replicateFault([leaf, ...above]: readonly Grant[], atMs: number): Refusal | undefined {
+  const faultOf = (grant: Grant): Refusal | undefined => {
+    const answer = checked([grant], checksAt(atMs));
+    return answer.kind === 'refused' ? { ...answer.refusal, link: undefined } : undefined;
+  };
+  const fault = leaf && faultOf(leaf);
+  if (fault !== undefined) return fault;
+  const [lacking] = above.flatMap((grant) => faultOf(grant) ?? []);
+  return lacking && { ...lacking, code: 'grant_wider', message: `a grant above ${lacking.message}` };
+}
+
+function checksAt(atMs: number): readonly Check[] {
+  return [gives('replicate'), overAll, isAt(atMs)];
 }
 
 /** By which grant, but for some, the holder of a key may: of several, the one that is first (`byWeight`). Else the refusal of one that got as far as any. */

@@ -166,6 +166,11 @@ export class Mesh {
     return this.#roster.isMember(clusterId);
   }
 
+  /** The same, whether its record can be read or not. */
+  isNamed(clusterId: string): boolean {
+    return this.#roster.isNamed(clusterId);
+  }
+
   /** Whether a cluster, given in hex, may repair what is below the floor. */
   standing(clusterId: string): ReplicaStanding {
     return this.#talk.standingOf(clusterId);

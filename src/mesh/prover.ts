@@ -4,15 +4,17 @@ import { type Clock, type Random } from '../core/ports.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type Signatures, type SigningKey } from '../crypto/ed25519.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
+import { type AnyRecord } from '../grant/anyRecord.ts';
 import { type Answer } from '../grant/authorise.ts';
 import { type Chain } from '../grant/chain.ts';
 import { isFinal, type Refusal } from '../grant/known.ts';
 import { type Ledger } from '../grant/ledger.ts';
-import { mayReplicate, replicatingLeaf } from '../grant/replicate.ts';
+import { mayReplicate, replicateFault, replicatingLeaf } from '../grant/replicate.ts';
 import { type Credentials, type Party } from './handshake.ts';
+import { type MemberKeys } from './memberKeys.ts';
 import { type OwnCluster } from './ports.ts';
 import { type SessionTerms } from './session.ts';
-import { shownRecords, unknownOf } from './shownRecords.ts';
+import { divided, shownRecords, unknownOf } from './shownRecords.ts';
 
 export interface ProverDeps {
   readonly own: OwnCluster;
@@ -21,6 +23,7 @@ export interface ProverDeps {
   /** Our cluster's key. */
   readonly signer: SigningKey;
   readonly signatures: Signatures;
+  readonly memberKeys: Pick<MemberKeys, 'check'>;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
   readonly random: Pick<Random, 'bytes'>;
 }
@@ -58,22 +61,31 @@ export class Prover {
   }
 
   /**
-   * Takes in what a peer, whose key is proved, shows of its authority, where that is not known here. Resolves with the grant by which it may: that which it
-   * names or, where that has ended, another that is known here. Errors: the codes of `mayReplicate`; `peer_protocol` for what is no record; `too_large`.
+   * Takes in what a peer, whose key is proved, shows of its authority, where that is not known here: before the verdict no more than that takes. Resolves with the grant by which it may: that which it
+   * names or, where that has ended, another that is known here. Errors: the codes of `mayReplicate`; `peer_protocol` for what is no record; `too_large`;
+   * `peer_unproven` where the cluster id is another key's.
    */
   async admit(peer: Peer, records: readonly Uint8Array[]): Promise<Uint8Array> {
-    const { ledger } = this.deps;
+    const { ledger, clock } = this.deps;
     await ledger.refresh();
     const before = this.#judgeKey(peer);
     if (before.kind === 'refused' && isFinal(before.refusal)) throw this.#theirs(peer, before.refusal);
-    const unknown = unknownOf(ledger.known, records);
-    const [refused] = unknown.length === 0 ? [] : await ledger.takeAll(unknown);
+    const { roots, links, more } = divided(unknownOf(ledger.known, records), peer.leaf);
+    const fault = replicateFault(
+      links.map(({ record }) => record),
+      clock.now(),
+    );
+    if (fault !== undefined) throw this.#theirs(peer, fault);
+    const [refused] = await this.#take([...roots, ...links]);
     const after = this.#judgeKey(peer);
-    if (after.kind === 'allowed') return leafOf(after.chain);
-    throw this.#theirs(peer, after.refusal.code === 'grant_unknown' && refused !== undefined ? refused.refusal : after.refusal);
+    if (after.kind === 'refused')
+      throw this.#theirs(peer, after.refusal.code === 'grant_unknown' && refused !== undefined ? refused.refusal : after.refusal);
+    await this.#checkKey(peer);
+    await this.#take(more);
+    return leafOf(after.chain);
   }
 
-  /** That both may replicate now, by all that is known here. Errors: the codes of `mayReplicate`. */
+  /** That both may replicate now, by all that is known here. Errors: the codes of `mayReplicate`; `peer_unproven` as of `admit`. */
   async confirm({ peer, ownLeaf }: SessionTerms): Promise<void> {
     const { ledger, signer, clock } = this.deps;
     await ledger.refresh();
@@ -81,6 +93,16 @@ export class Prover {
     if (theirs.kind === 'refused') throw this.#theirs(peer, theirs.refusal);
     const ours = mayReplicate(ledger.known, ownLeaf, signer.publicKey, clock.now());
     if (ours.kind === 'refused') throw this.#ours(ours.refusal);
+    await this.#checkKey(peer);
+  }
+
+  async #take(records: readonly AnyRecord[]): ReturnType<Ledger['takeAll']> {
+    return records.length === 0 ? [] : this.deps.ledger.takeAll(records);
+  }
+
+  #checkKey(peer: Peer): Promise<void> {
+    const { ledger, clock, memberKeys } = this.deps;
+    return memberKeys.check(peer, (key) => replicatingLeaf(ledger.known, key, clock.now()).kind === 'allowed');
   }
 
   #judge({ leaf, key }: Holder): Answer {

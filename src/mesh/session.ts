@@ -79,8 +79,12 @@ export class Session {
   readonly #taken = new ReplayWindow();
   #sent = 0;
 
+  /** Keeps copies: what was read is a part of a frame, which would stay as long as the session does. */
   constructor(terms: SessionTerms) {
-    this.terms = terms;
+    const { id, peer, agreement } = terms;
+    const { clusterId, key, leaf } = peer;
+    const own = { ...peer, clusterId: Uint8Array.from(clusterId), key: Uint8Array.from(key), leaf: Uint8Array.from(leaf) };
+    this.terms = { ...terms, id: Uint8Array.from(id), peer: own, agreement: Uint8Array.from(agreement) };
   }
 
   /** True once a request was taken: who opened it has its keys. */

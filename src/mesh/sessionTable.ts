@@ -9,7 +9,7 @@ const sessionsMax = 4_096;
 
 /**
  * The sessions that others have begun with us: so many, and no older than may be. A key that begins more ends its own oldest ones; of those under
- * which nothing was asked, none ends one under which something was.
+ * which nothing was asked, none ends one under which something was, and where there are too many of all keys, such a one goes first.
  */
 export class SessionTable {
   /** By the id in hex, in the order in which they began. */
@@ -29,9 +29,14 @@ export class SessionTable {
     }
     this.#sessions.set(toHex(session.terms.id), session);
     for (const over of [...ofKey.used.slice(usedOfKeyMax), ...ofKey.unused.slice(unusedOfKeyMax)]) this.end(over);
-    const [oldest] = this.#sessions.keys();
-    if (this.#sessions.size > sessionsMax && oldest !== undefined) this.#sessions.delete(oldest);
+    if (this.#sessions.size > sessionsMax) this.#endOldest(session);
     return true;
+  }
+
+  #endOldest(but: Session): void {
+    const others = [...this.#sessions.values()].filter((session) => session !== but);
+    const oldest = others.find(({ isUsed }) => !isUsed) ?? others[0];
+    if (oldest !== undefined) this.end(oldest);
   }
 
   /** `nowMs`: by the monotonic clock. */

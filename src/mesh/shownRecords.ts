@@ -48,6 +48,27 @@ function linksOf(known: Ledger['known'], chain: Chain, holder: Uint8Array): Gran
   return [...links.values()];
 }
 
+/** Of what a peer shows: root documents, the grants that are to show its leaf, up from it, and what is more than the verdict on it takes. */
+export interface Divided {
+  readonly roots: readonly AnyRecord[];
+  readonly links: readonly AnyGrant[];
+  readonly more: readonly AnyRecord[];
+}
+
+type AnyGrant = Extract<AnyRecord, { kind: 'grant' }>;
+
+export function divided(shown: readonly AnyRecord[], leaf: Uint8Array): Divided {
+  const grants = new Map(shown.flatMap((any) => (any.kind === 'grant' ? [[toHex(any.record.id), any] as const] : [])));
+  const links = new Set<AnyRecord>();
+  const up: AnyGrant[] = [];
+  for (let link = grants.get(toHex(leaf)); link !== undefined && !links.has(link); link = grants.get(toHex(link.record.body.parent))) {
+    links.add(link);
+    up.push(link);
+  }
+  const roots = shown.filter(({ kind }) => kind === 'root');
+  return { roots, links: up, more: shown.filter((any) => any.kind !== 'root' && !links.has(any)) };
+}
+
 /** What is not known of what a peer shows. Errors: `peer_protocol` for what is no record; `too_large` where more signatures are to be checked than are. */
 export function unknownOf(known: Ledger['known'], records: readonly Uint8Array[]): AnyRecord[] {
   const unknown = records.map((bytes) => decodeSent(bytes, known.meshId)).filter((any) => knownAs(known, any) === undefined);

@@ -4,6 +4,7 @@ import { type Log } from '../core/ports.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { answerIdentity } from '../mesh/identity.ts';
+import { MemberKeys } from '../mesh/memberKeys.ts';
 import { Members } from '../mesh/members.ts';
 import { Mesh, type MeshObserver, meshTimes } from '../mesh/mesh.ts';
 import { type FrameAnswering, type Links } from '../mesh/ports.ts';
@@ -48,11 +49,12 @@ export interface OpenedMesh {
 /** This instance's part in the mesh. */
 export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
   const { own, digests, replica, transport, metrics, log, dayMs, authority, signal } = deps;
-  const prover = authority && new Prover({ ...authority, own, digests, clock: realClock, random: realRandom });
+  const memberKeys = new MemberKeys(opened.store, (name) => mesh.isNamed(name));
+  const prover = authority && new Prover({ ...authority, own, digests, memberKeys, clock: realClock, random: realRandom });
   const proven = prover && new ProvenLinks(transport, prover);
   const links = proven ?? transport;
   const self = { clusterId: own.clusterId, regionName: deps.regionName };
-  const mesh = new Mesh({
+  const mesh: Mesh = new Mesh({
     store: opened.store,
     isShared: opened.isShared,
     digests,

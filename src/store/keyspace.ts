@@ -46,6 +46,8 @@ export const tables = {
   ended: 0x54,
   /** Of each member the epoch at which all that it had is here. */
   reached: 0x55,
+  /** The public key that each member of a granted mesh has proved. */
+  memberKey: 0x56,
   /** Root documents, grants and revocations, in the order in which they were taken in. */
   record: 0x60,
   /** How many of them there are. */

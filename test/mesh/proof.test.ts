@@ -172,6 +172,33 @@ describe('M33: proofs between peers', () => {
     assert.equal(known.wire.asked.length, 3 + 1 + 3); // one opening for each grant
   });
 
+  it('I9: of what is shown by who may not replicate no more stays than shows just that', async () => {
+    const reads = { ...forEver, rights: rightsOf(['read', 'delegate']) };
+    const delegate = mesh.grant('d', reads);
+    const many = Array.from({ length: 20 }, (_, i) =>
+      mesh.given(delegate, 'd', `n${i}`, { ...reads, rights: rightsOf(['read']), depth: 0 }),
+    );
+    const [leaf] = many;
+    assert.ok(leaf !== undefined);
+    const wider = mesh.given(leaf, 'n0', 'c', replicate);
+    const late = mesh.given(delegate, 'd', 'c', { ...replicate, notBeforeMs: 2 ** 47 });
+    for (const [key, named, code] of [
+      ['c', new Uint8Array(32).fill(9), 'grant_unknown'],
+      ['n0', leaf.id, 'right_denied'],
+      ['c', wider.id, 'grant_wider'],
+      ['c', late.id, 'grant_time'],
+    ] as const) {
+      const prover: SideOptions['prover'] = (deps) => new Bold(deps, named, bytesOf(...many, wider, late));
+      const { b, wire } = await pair([mesh.root], [mesh.root, grants.b, delegate], { a: { key: person(key), prover } });
+      await assert.rejects(wire.ask('x'), is(code));
+      assert.equal(b.ledger.known.grants().length, 2, code);
+    }
+    const prover: SideOptions['prover'] = (deps) => new Bold(deps, grants.a.id, bytesOf(grants.a, ...many));
+    const { b, wire } = await pair([mesh.root], [mesh.root, grants.b, delegate], { a: { prover } });
+    await wire.ask('x');
+    assert.equal(b.ledger.known.grants().length, 23);
+  });
+
   it('T20: what a delegate gives in plenty does not push out what a region shows beside it', async () => {
     const rogue = mesh.grant('d', everything);
     const gifts = Array.from({ length: 20 }, (_, i) => mesh.given(rogue, 'd', 'a', { ...replicate, notBeforeMs: 2 + i }));

@@ -10,6 +10,7 @@ import { Ledger } from '../../src/grant/ledger.ts';
 import { type Revocation } from '../../src/grant/revocation.ts';
 import { rightsOf } from '../../src/grant/rights.ts';
 import { type RootDocument } from '../../src/grant/root.ts';
+import { MemberKeys } from '../../src/mesh/memberKeys.ts';
 import { type Links } from '../../src/mesh/ports.ts';
 import { ProvenLinks } from '../../src/mesh/provenLinks.ts';
 import { Prover, type ProverDeps } from '../../src/mesh/prover.ts';
@@ -53,6 +54,8 @@ export interface Side {
 export interface SideOptions {
   readonly key?: SigningKey;
   readonly digests?: MeshDigests;
+  readonly database?: MemoryDatabase;
+  readonly isMember?: (name: string) => boolean;
   /** Who proves itself otherwise than it should. */
   readonly prover?: (deps: ProverDeps) => Prover;
 }
@@ -62,10 +65,12 @@ export async function side(n: number, name: string, records: readonly Any[], opt
   const { key = person(name), digests = new DenseDigests(4, mesh.id) } = options;
   const clock = new FakeClock();
   const random = seededRandom(n);
-  const ledger = await Ledger.open(openMemoryStore(new MemoryDatabase(), { clock, random }), digests.meshId, signatures);
+  const { database = new MemoryDatabase(), isMember = () => true } = options;
+  const store = openMemoryStore(database, { clock, random });
+  const ledger = await Ledger.open(store, digests.meshId, signatures);
   await ledger.takeAll(records.map(anyOf));
   const own = { clusterId: new Uint8Array(16).fill(n), incarnation: n };
-  const deps = { own, digests, ledger, signer: key, signatures, clock, random };
+  const deps = { own, digests, ledger, signer: key, signatures, memberKeys: new MemberKeys(store, isMember), clock, random };
   const prover = options.prover?.(deps) ?? new Prover(deps);
   const made: Side = {
     ...{ prover, deps, ledger, clock, let: [], gate: Promise.resolve(), fault: undefined, sessions: new SessionServer(prover) },

@@ -157,6 +157,15 @@ describe('M34: what goes under a session', () => {
 });
 
 describe('M35: sessions', () => {
+  it('I9: keep of what opened them no more than they need', () => {
+    const frame = new Uint8Array(100_000);
+    const [id, key] = [frame.subarray(0, 16), frame.subarray(16, 48)];
+    const peer = { clusterId: id, incarnation: 1, key, leaf: key };
+    const { terms } = new Session({ id, peer, agreement: key, ownLeaf: key, keys: { request: key, answer: key }, beganMs: 0 });
+    for (const kept of [terms.id, terms.agreement, terms.peer.clusterId, terms.peer.key, terms.peer.leaf])
+      assert.equal(kept.buffer.byteLength, kept.length);
+  });
+
   it('are lost with the process that answers: another begins with the next request', async () => {
     const { b, wire } = await pair();
     await wire.ask('x');
@@ -244,9 +253,13 @@ describe('M35: sessions', () => {
 
   it('I9: a flood of them ends the oldest of the key that begins them, and those that nothing was asked under first', () => {
     const table = new SessionTable();
+    const idOf = (n: number): Uint8Array => {
+      const id = new Uint8Array(16);
+      new DataView(id.buffer).setUint32(0, n);
+      return id;
+    };
     const open = (n: number, key: number): Session => {
-      const id = Buffer.alloc(16);
-      id.writeUInt32BE(n);
+      const id = idOf(n);
       const bytes = Buffer.alloc(32);
       bytes.writeUInt32BE(key);
       const peer = { clusterId: new Uint8Array(16), incarnation: 1, key: bytes, leaf: bytes };
@@ -268,7 +281,12 @@ describe('M35: sessions', () => {
     assert.equal(table.find(used.terms.id, 0), undefined);
     assert.equal(table.find(other.terms.id, 0), other);
     for (let n = 2_000; n < 7_000; n += 1) open(n, n);
-    assert.equal(table.size, 4_096);
+    const newest = open(7_000, 7_000);
+    assert.deepEqual([table.size, table.find(newest.terms.id, 0)], [4_096, newest]);
+    assert.equal(table.find(idOf(1_999), 0)?.isUsed, true); // older than all of these
+    for (let n = 10_000; n < 14_096; n += 1) use(open(n, n));
+    open(20_000, 20_000);
+    assert.deepEqual([table.size, table.find(idOf(20_000), 0) === undefined], [4_096, false]); // where all were used, the oldest goes
   });
 
   it('each counter passes once, in whatever order within 64', () => {

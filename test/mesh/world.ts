@@ -9,6 +9,7 @@ import { type HostPort } from '../../src/core/hostPort.ts';
 import { silentLog, type Log } from '../../src/core/ports.ts';
 import { uuidText } from '../../src/core/uuid.ts';
 import { inlineSignatures } from '../../src/crypto/ed25519.ts';
+import { MemberKeys } from '../../src/mesh/memberKeys.ts';
 import { Mesh, meshTimes, type MeshTimes } from '../../src/mesh/mesh.ts';
 import { type Links } from '../../src/mesh/ports.ts';
 import { ProvenLinks } from '../../src/mesh/provenLinks.ts';
@@ -138,11 +139,14 @@ export async function openCluster(network: Network, cluster: number, options: Cl
   const own = { clusterId, incarnation };
   const shared = { store, digests, own, replica, clock, random, log, isShared: false, ledger: instance.ledger };
   const { ledger } = instance;
+  const memberKeys = new MemberKeys(store, (name) => mesh.isNamed(name));
   const prover =
-    ledger && options.granted && new Prover({ ...shared, ledger, signer: options.granted.signer, signatures: inlineSignatures() });
+    ledger &&
+    options.granted &&
+    new Prover({ ...shared, ledger, memberKeys, signer: options.granted.signer, signatures: inlineSignatures() });
   const sessions = prover && new SessionServer(prover);
   const links = network.linksOf(address);
-  const mesh = new Mesh({
+  const mesh: Mesh = new Mesh({
     ...shared,
     links: prover === undefined ? links : new ProvenLinks(links, prover),
     observer: { page: () => undefined },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { toHex } from '../../src/core/bytes.ts';
+import { GkvError, hasCode } from '../../src/core/errors.ts';
 import { Agreement } from '../../src/crypto/agreement.ts';
 import { SigningKey } from '../../src/crypto/ed25519.ts';
 import { MeshDigests } from '../../src/crypto/mesh.ts';
@@ -62,5 +63,9 @@ describe('vectors of proofs between peers', () => {
     assert.deepEqual([toHex(envelope.sessionId), envelope.counter, Buffer.from(envelope.frame).toString()], [toHex(sessionId), 1, 'frame']);
     assert.equal(toHex(session.sealAnswer('feed', 1, Buffer.from('frame'))), vectors['answer']);
     assert.equal(Buffer.from(session.openAnswer('feed', 1, bytesOf('answer'))).toString(), 'frame');
+    const sealed = session.sealError('feed', 1, new GkvError('must_bootstrap', 'why'));
+    assert.ok(hasCode(sealed, 'must_bootstrap'));
+    assert.equal(sealed.details['seal'], vectors['errorSeal']);
+    assert.equal(session.openError('feed', 1, sealed), sealed);
   });
 });

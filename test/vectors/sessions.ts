@@ -47,9 +47,11 @@ export function sessionVectors(): Record<string, string> {
   const request = cat(head, hmac(requestKey, text('POST /feed\0'), head, frame).subarray(0, 16), frame);
   /** mac over way, counter, frame | frame. */
   const answer = cat(hmac(answerKey, text('POST /feed\0'), u64(1), frame).subarray(0, 16), frame);
+  /** Over way, counter, code. */
+  const errorSeal = hmac(answerKey, text('POST /feed error\0'), u64(1), text('must_bootstrap')).subarray(0, 16);
   const named = {
     ...{ askWho: u8(0), who: cat(u64(4), boot), opening, openingSignature, askOpen, acceptance, acceptanceSignature, accepted },
-    ...{ agreed, requestKey, answerKey, request, answer },
+    ...{ agreed, requestKey, answerKey, request, answer, errorSeal },
   };
   return Object.fromEntries(Object.entries(named).map(([name, bytes]) => [name, bytes.toString('hex')]));
 }
