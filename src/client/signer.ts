@@ -32,7 +32,7 @@ export interface SignerOptions {
   /** 32 bytes: id of a grant whose audience is the key. */
   readonly grantId: Uint8Array;
   readonly key: SigningKey;
-  /** ms since the epoch. A server takes no version that is 5 s ahead of its clock, or 15 s behind. */
+  /** ms since the epoch. A server takes no version that is more than 4 s ahead of its clock, or 15 s behind. */
   readonly now: () => number;
 }
 
