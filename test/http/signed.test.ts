@@ -9,7 +9,7 @@ import { assertTree } from '../aae/oracle.ts';
 import { openInstance, type Instance } from '../aae/world.ts';
 import { anyOf, patternsOf } from '../grant/world.ts';
 import { FakeClock } from '../support.ts';
-import { b64, codeOf, errorOf, post, startApi, type TestApi } from './harness.ts';
+import { b64, codeOf, errorOf, post, type TestApi } from './harness.ts';
 import {
   fieldsOf,
   french,
@@ -22,6 +22,7 @@ import {
   said,
   sendSet,
   sent,
+  servedByEach,
   versionOf,
   type Json,
   type Sent,
@@ -32,22 +33,12 @@ describe('writes that clients sign', () => {
   let region: Instance;
   let api: TestApi;
   let clock: FakeClock;
-  const open: TestApi[] = [];
-
-  async function serve(instance: Instance): Promise<TestApi> {
-    const served = await startApi({ store: instance.replica });
-    open.push(served);
-    return served;
-  }
+  const serve = servedByEach();
 
   beforeEach(async () => {
     clock = new FakeClock();
     region = await openRegion({ clock });
     api = await serve(region);
-  });
-
-  afterEach(async () => {
-    for (const each of open.splice(0)) await each[Symbol.asyncDispose]();
   });
 
   const sets = (write: Sent): Promise<Json> => sendSet(api, write);

@@ -12,7 +12,7 @@ import { assertTree } from '../aae/oracle.ts';
 import { key, set, type Instance } from '../aae/world.ts';
 import { anyOf, patternsOf } from '../grant/world.ts';
 import { FakeClock, until } from '../support.ts';
-import { errorOf, startApi, type TestApi } from './harness.ts';
+import { errorOf, type TestApi } from './harness.ts';
 import {
   french,
   held,
@@ -23,6 +23,7 @@ import {
   said,
   sendSet,
   sent,
+  servedByEach,
   statementsOf,
   versionOf,
   type Json,
@@ -33,22 +34,12 @@ describe('commits of what clients sign', () => {
   let region: Instance;
   let api: TestApi;
   let clock: FakeClock;
-  const open: TestApi[] = [];
-
-  async function serve(instance: Instance): Promise<TestApi> {
-    const served = await startApi({ store: instance.replica });
-    open.push(served);
-    return served;
-  }
+  const serve = servedByEach();
 
   beforeEach(async () => {
     clock = new FakeClock();
     region = await openRegion({ clock });
     api = await serve(region);
-  });
-
-  afterEach(async () => {
-    for (const each of open.splice(0)) await each[Symbol.asyncDispose]();
   });
 
   const sets = (write: Sent): Promise<Json> => sendSet(api, write);

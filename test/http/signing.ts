@@ -10,7 +10,7 @@ import { anyOf, Mesh, patternsOf, person } from '../grant/world.ts';
 import { parseBatch } from '../../src/http/writes.ts';
 import { type SignedStatement } from '../../src/replica/signed.ts';
 import { FakeClock } from '../support.ts';
-import { codeOf, post, type Answer, type TestApi } from './harness.ts';
+import { codeOf, post, startApi, type Answer, type TestApi } from './harness.ts';
 
 const always = { notBeforeMs: 0, expiresMs: 2 ** 48 };
 export const mesh = new Mesh();
@@ -26,6 +26,19 @@ export function openRegion(more: Partial<InstanceOptions> = {}, grants: readonly
   return openInstance({ granted: { meshId: mesh.id, records, signer: person('a') }, clock: new FakeClock(), ...more });
 }
 
+/** Serves regions over HTTP, each until the test that asked for it is over. To be called within a suite. */
+export function servedByEach(): (instance: Instance) => Promise<TestApi> {
+  const open: TestApi[] = [];
+  afterEach(async () => {
+    for (const each of open.splice(0)) await each[Symbol.asyncDispose]();
+  });
+  return async ({ replica }) => {
+    const served = await startApi({ store: replica });
+    open.push(served);
+    return served;
+  };
+}
+
 /** A version that the holder of the key of this name mints, so many ms from now. */
 export function versionOf(name: string, aheadMs = 0, logical = 0): Stamp {
   return makeStamp(nowMs + aheadMs, logical, clientInstance(person(name).publicKey));
@@ -39,7 +52,6 @@ export interface Sent {
 
 export interface Shape extends Partial<Omit<WriteBody, 'key'>> {
   readonly key?: string;
-
   readonly value?: string;
   /** Whose key signs; "writer" if left out. */
   readonly by?: string;
