@@ -9,8 +9,8 @@ import { encodeTreeState, readTreeState, treeStateKey, type BoundChange, type Tr
 import { levelRows, rangeSum, type BranchRow } from './sums.ts';
 import { createLevel } from './tree.ts';
 
-/** The top level has about 1,000 branches: over the first number another level is built, under the second one goes. */
-const topBranches = { max: 2_048, min: 16 } as const;
+/** Over the first number of branches at the top another level is built, under the second one goes. A root is read in a few ms. */
+const topBranches = { max: 8_192, min: 16 } as const;
 /** Branches of the level below that one step of building takes up, where writers let it. */
 const stepBranchesMax = 512;
 /** Rows of the log of bounds that are kept; a writer that is further behind loads its bounds anew. */

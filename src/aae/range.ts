@@ -1,8 +1,8 @@
-import { equalBytes } from '../core/bytes.ts';
+import { compareBytes, equalBytes } from '../core/bytes.ts';
 import { decodeEntry, type Entry } from '../core/entry.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { parseKey } from '../core/key.ts';
-import { countOf, type Sum } from '../core/sum.ts';
+import { addInto, countOf, zeroSum, type Sum } from '../core/sum.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { unhidden } from '../replica/candidates.ts';
@@ -12,7 +12,7 @@ import { type Snapshot } from '../store/store.ts';
 import { type Fingerprints } from './fingerprint.ts';
 import { type Parts } from './message.ts';
 import { readTreeState } from './records.ts';
-import { levelRows, partitionSums } from './sums.ts';
+import { entrySums, levelRows, partitionSums, rangeSum, type BranchRow } from './sums.ts';
 
 /**
  * How finely a range that differs is taken apart. With few differences a wide step saves round trips; with many, narrow steps save
@@ -25,14 +25,14 @@ export interface Fineness {
   readonly idsMax: number;
   /** A range that holds at most so many writes is not taken apart. */
   readonly wholeMax: number;
+  /** A range that holds at most so many writes is taken apart between any two keys, into parts of about equal size; a greater one along bounds. */
+  readonly evenMax: number;
 }
 
-const wide: Fineness = { parts: 30, idsMax: 256, wholeMax: 32 };
-const narrow: Fineness = { parts: 8, idsMax: 64, wholeMax: 16 };
+const wide: Fineness = { parts: 30, idsMax: 256, wholeMax: 32, evenMax: 768 };
+const narrow: Fineness = { parts: 8, idsMax: 64, wholeMax: 16, evenMax: 768 };
 /** A level serves for taking a range apart if it has at least this many bounds in it. */
 const boundsMin = 8;
-/** A range of so few writes is taken apart between any two keys, into parts of about equal size. */
-const evenMax = 256;
 /** From so many ranges that differ at once, steps are narrow. */
 const manyRanges = 64;
 
@@ -67,16 +67,20 @@ export class RangeView {
     return sum;
   }
 
-  /** The range in parts along our own bounds, or keys; in one part where it holds few writes. */
-  async parts(range: KeyRange, fineness: Fineness): Promise<Parts> {
-    const sum = await this.sum(range);
-    const whole = { start: range.start, parts: [{ end: range.end, fingerprint: this.#prints.of(sum) }] };
+  async cut(range: KeyRange, fineness: Fineness): Promise<Parts> {
+    return this.parts(range, await this.sum(range), fineness);
+  }
+
+  /** The range in parts along our own bounds, or keys; in one part where it holds few writes. `sum`: what it held a moment ago. */
+  async parts(range: KeyRange, sum: Sum, fineness: Fineness): Promise<Parts> {
     const count = countOf(sum);
-    if (count <= fineness.wholeMax) return whole;
-    const inner = await this.#innerEdges(range, Math.min(fineness.parts, Math.ceil(count / fineness.wholeMax)), count);
-    if (inner.length === 0) return whole;
-    const ends = [...inner, range.end];
-    const sums = await partitionSums(this.#snapshot, [range.start, ...ends], await this.#top(), this.#digests);
+    const parts = Math.min(fineness.parts, Math.ceil(count / fineness.wholeMax));
+    const cut =
+      parts <= 1
+        ? undefined
+        : ((count <= fineness.evenMax ? undefined : await this.#alongBounds(range, parts)) ?? (await this.#betweenKeys(range, parts)));
+    const { edges, sums } = cut ?? { edges: [], sums: [await this.sum(range)] };
+    const ends = [...edges, range.end];
     return { start: range.start, parts: sums.map((part, i) => ({ end: ends[i] ?? null, fingerprint: this.#prints.of(part) })) };
   }
 
@@ -88,21 +92,58 @@ export class RangeView {
     }
   }
 
-  async #innerEdges(range: KeyRange, parts: number, count: number): Promise<Uint8Array[]> {
-    for (let level = count <= evenMax ? 0 : await this.#top(); level >= 1; level -= 1) {
+  /** Along bounds of the highest level that has enough of them in there; undefined: there is none. */
+  async #alongBounds(range: KeyRange, parts: number): Promise<Cut | undefined> {
+    for (let level = await this.#top(); level >= 1; level -= 1) {
       const rows = await levelRows(this.#snapshot, range, level);
       const bounds = rows.map(({ key }) => key).filter((key) => !equalBytes(key, range.start));
-      if (bounds.length >= Math.min(boundsMin, parts - 1)) return evenly(bounds, parts);
+      if (bounds.length < (level === 1 ? 1 : Math.min(boundsMin, parts - 1))) continue;
+      const edges = evenly(bounds, parts);
+      return { edges, sums: await this.#sumsBetween(range, level, rows, edges) };
     }
-    const keys: Uint8Array[] = [];
-    for await (const { key } of this.writes(range)) if (!equalBytes(key, range.start)) keys.push(key);
-    return evenly(keys, parts);
+    return undefined;
+  }
+
+  /** From the rows where they lie between two edges; before the first edge and behind the last the range may end within a branch. */
+  async #sumsBetween(range: KeyRange, level: number, rows: readonly BranchRow[], edges: readonly Uint8Array[]): Promise<Sum[]> {
+    const within = (start: Uint8Array, end: Uint8Array | null): Promise<Sum> =>
+      rangeSum(this.#snapshot, { start, end }, level, this.#digests);
+    const [first = range.start] = edges;
+    const last = edges[edges.length - 1] ?? range.start;
+    const middle: Sum[] = [];
+    for (const { key, sum } of rows) {
+      if (compareBytes(key, first) < 0) continue;
+      if (equalBytes(key, last)) break;
+      if (equalBytes(key, edges[middle.length] ?? last)) middle.push(zeroSum());
+      addInto(middle.at(-1) ?? zeroSum(), sum);
+    }
+    return [await within(range.start, first), ...middle, await within(last, range.end)];
+  }
+
+  async #betweenKeys(range: KeyRange, parts: number): Promise<Cut> {
+    const found: { readonly key: Uint8Array; readonly sum: Sum }[] = [];
+    for await (const entry of entrySums(this.#snapshot, range, this.#digests)) found.push(entry);
+    const keys = found.map(({ key }) => key).filter((key) => !equalBytes(key, range.start));
+    const edges = evenly(keys, parts);
+    const sums = [zeroSum()];
+    for (const { key, sum } of found) {
+      const next = edges[sums.length - 1];
+      if (next !== undefined && equalBytes(key, next)) sums.push(zeroSum());
+      addInto(sums.at(-1) ?? zeroSum(), sum);
+    }
+    return { edges, sums };
   }
 
   async #top(): Promise<number> {
     const state = await readTreeState(this.#snapshot);
     return state.active;
   }
+}
+
+/** A range taken apart: what lies before, between and behind the edges. */
+interface Cut {
+  readonly edges: readonly Uint8Array[];
+  readonly sums: readonly Sum[];
 }
 
 /** At most parts − 1 of the edges, evenly spaced. */

@@ -1,7 +1,7 @@
 import { type Head } from '../core/entry.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
-import { compareParts, lackedIds } from './diff.ts';
+import { compareParts, lackedIds, type ComparedPart } from './diff.ts';
 import { joinIds, splitIds, type Fingerprints } from './fingerprint.ts';
 import { frameBytesAim } from './frame.ts';
 import { type Parts, type RangeIds, type Reply } from './message.ts';
@@ -101,21 +101,22 @@ export class Tasks {
 
   /** Works out what follows from an answer, whose spans have edges that rise. */
   async plan(reply: Reply, looking: Looking): Promise<void> {
-    const differing: KeyRange[] = [];
+    const differing: ComparedPart[] = [];
     for (const span of reply.spans) await looking((view) => this.#planSpan(view, span, differing));
     const fineness = finenessFor(differing.length);
-    for (const range of differing) this.#spans.push(await looking((view) => view.parts(range, fineness)));
+    for (const { range, sum } of differing) this.#spans.push(await looking((view) => view.parts(range, sum, fineness)));
     for (const listed of reply.ids) await looking((view) => this.#planIds(view, listed));
     this.#fetches.push(...reply.offers);
     for (const range of reply.gaps) this.#pushRange(range);
   }
 
-  async #planSpan(view: RangeView, span: Parts, differing: KeyRange[]): Promise<void> {
-    for (const { range, comparison } of compareParts(span, await view.sums(span), this.#prints)) {
+  async #planSpan(view: RangeView, span: Parts, differing: ComparedPart[]): Promise<void> {
+    for (const part of compareParts(span, await view.sums(span), this.#prints)) {
+      const { range, comparison } = part;
       this.#branchesCompared += 1;
       if (comparison === 'oursEmpty') this.#fetches.push(range);
       else if (comparison === 'theirsEmpty') this.#pushRange(range);
-      else if (comparison === 'differs') differing.push(range);
+      else if (comparison === 'differs') differing.push(part);
     }
   }
 

@@ -12,7 +12,10 @@ const clusterLabel = Buffer.from('gkvmesh/cluster/v1\0');
 
 export const meshKeyBytes = 32;
 export const meshIdBytes = 32;
-/** No key bounds more levels than fit 64 bits: 12 · 5 = 60. */
+/** Zero bits of its digest that let a key bound level 1, and each further level. */
+const leafBits = 8;
+const levelBits = 5;
+/** No key bounds more levels than fit 64 bits: 8 + 11 · 5 = 63. */
 export const boundLevelMax = 12;
 
 /** A mesh that anybody may join: both values are public, and nothing is secret. */
@@ -74,17 +77,17 @@ export class MeshDigests {
 
   /**
    * The highest level at which the key bounds a branch, 0 for most: the first 8 bytes (big-endian) of SHA-256(meshKey ‖
-   * "gkvmesh/br/v1\0" ‖ key) are 0 modulo 32^level.
+   * "gkvmesh/br/v1\0" ‖ key) are 0 modulo 256 · 32^(level − 1).
    */
   boundLevel(key: Uint8Array): number {
     const input = this.#scratchOf(this.#boundPrefix.length + key.length);
     input.set(this.#boundPrefix);
     input.set(key, this.#boundPrefix.length);
     const digest = sha256Text(input);
-    if ((digest.charCodeAt(7) & 31) !== 0) return 0; // 31 of 32 keys
     const low = wordAt(digest, 4);
     const bits = low === 0 ? 32 + trailingZeros(wordAt(digest, 0)) : trailingZeros(low);
-    return Math.min(boundLevelMax, Math.floor(bits / 5));
+    if (bits < leafBits) return 0;
+    return Math.min(boundLevelMax, 1 + Math.floor((bits - leafBits) / levelBits));
   }
 
   /** HMAC under the mesh key. */

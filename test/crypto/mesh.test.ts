@@ -20,8 +20,8 @@ describe('mesh digests', () => {
     );
   });
 
-  it('C7: about one key in 32 bounds level 1, and one in 32 of these level 2', () => {
-    const levels = Array.from({ length: 50_000 }, (_, i) => open.boundLevel(Buffer.from(`key ${i}`)));
+  it('C7: about one key in 256 bounds level 1, and one in 32 of these level 2', () => {
+    const levels = Array.from({ length: 400_000 }, (_, i) => open.boundLevel(Buffer.from(`key ${i}`)));
     const at = (level: number): number => levels.filter((found) => found >= level).length;
     assert.ok(at(1) > 1_400 && at(1) < 1_750, `${at(1)} of about 1562`);
     assert.ok(at(2) > 25 && at(2) < 80, `${at(2)} of about 49`);

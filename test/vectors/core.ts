@@ -13,10 +13,12 @@ function elementOf(write: Statement): Buffer {
   return be((1n + (length << 64n) + (h << 128n)) % (1n << 384n), 48).reverse();
 }
 
-/** How often 32 divides the first 8 bytes of the keyed digest. */
+/** 0 unless 256 divides the first 8 bytes of the keyed digest; else 1, and how often 32 divides what that leaves. */
 function boundLevelOf(key: Buffer): number {
   let word = BigInt(`0x${sha256(meshKey, text('gkvmesh/br/v1\0'), key).subarray(0, 8).toString('hex')}`);
-  let level = 0;
+  if (word % 256n !== 0n) return 0;
+  word /= 256n;
+  let level = 1;
   while (word % 32n === 0n && level < 12) {
     word /= 32n;
     level += 1;
