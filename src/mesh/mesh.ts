@@ -6,7 +6,7 @@ import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { type Job } from '../replica/jobs.ts';
 import { type Standing as ReplicaStanding } from '../replica/proposal.ts';
-import { isFree, readLease } from '../replica/lease.ts';
+import { isFree, readLease } from '../replica/leaseRecord.ts';
 import { peerEnded } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { closeFreeSlots } from '../replica/slot.ts';

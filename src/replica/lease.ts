@@ -3,23 +3,13 @@ import { GkvError } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { storeKey, tableKeys, tables } from '../store/keyspace.ts';
 import { type Store, type Transaction } from '../store/store.ts';
+import { decodeLease, grantLease, isFree, type LeaseRecord, nobody, readLease } from './leaseRecord.ts';
 
 /** A lease that goes unrenewed this long, by the clock of who looks on, may be taken. */
 export const leaseMs = 5_000;
 const renewMs = 1_000;
 /** Leases that anybody may hold; slots and background jobs are far fewer. */
 const leasesMax = 1_000;
-
-const leaseFormat = 1;
-const holderBytes = 16;
-/** The holder of a lease that is free. */
-export const nobody = new Uint8Array(holderBytes);
-
-/** lease/<name> → format u8=1 | number u64 | holder 16, zero when free. The number rises with every holder: the fencing number. */
-export interface LeaseRecord {
-  readonly number: number;
-  readonly holder: Uint8Array;
-}
 
 export interface HeldLease {
   readonly name: string;
@@ -28,46 +18,9 @@ export interface HeldLease {
   readonly lost: AbortSignal;
 }
 
-function leaseKey(name: string): Uint8Array {
-  return storeKey(tables.lease, Buffer.from(name));
-}
-
 /** beat/<name> → u64, rises with each renewal; apart from the lease, so that a fenced transaction does not conflict with one. */
 function beatKey(name: string): Uint8Array {
   return storeKey(tables.leaseBeat, Buffer.from(name));
-}
-
-export function encodeLease({ number, holder }: LeaseRecord): Uint8Array {
-  const bytes = Buffer.alloc(1 + 8 + holderBytes);
-  bytes.writeUInt8(leaseFormat, 0);
-  writeU64(bytes, number, 1);
-  bytes.set(holder, 9);
-  return bytes;
-}
-
-export function decodeLease(bytes: Uint8Array): LeaseRecord {
-  const reader = new ByteReader(bytes, 'lease');
-  const format = reader.u8();
-  if (format !== leaseFormat) throw reader.fail(`format ${format} is unknown, 1 is known`);
-  const record = { number: reader.u64(), holder: reader.bytes(holderBytes) };
-  reader.end();
-  return record;
-}
-
-export function isFree({ holder }: LeaseRecord): boolean {
-  return equalBytes(holder, nobody);
-}
-
-export async function readLease(tx: Transaction, name: string): Promise<LeaseRecord> {
-  const bytes = await tx.get(leaseKey(name));
-  return bytes === undefined ? { number: 0, holder: nobody } : decodeLease(bytes);
-}
-
-/** Gives the lease to `holder` under the next number, within a transaction that has read it. */
-export function grantLease(tx: Transaction, name: string, before: LeaseRecord, holder: Uint8Array): LeaseRecord {
-  const record = { number: before.number + 1, holder };
-  tx.set(leaseKey(name), encodeLease(record));
-  return record;
 }
 
 /** Within each transaction of who holds the lease. Error: `lease_lost`. */
@@ -111,6 +64,8 @@ export interface LeasesDeps {
   readonly log: Log;
   /** 16 bytes, of this process alone. */
   readonly holder: Uint8Array;
+  /** 0 to 255: a lease that is wanted goes to the lowest at once, though another holds it. */
+  readonly rank: number;
   /** Called in the transaction that ends somebody's lease: fences what stands under it. */
   readonly onExpired: (tx: Transaction, name: string) => Promise<void>;
 }
@@ -136,7 +91,7 @@ export class Leases {
     return this.#deps.holder;
   }
 
-  /** From now on, takes the lease whenever it is free. */
+  /** From now on, takes the lease whenever it is free, or held by somebody of a higher rank. */
   want(name: string): void {
     this.#wanted.add(name);
   }
@@ -202,14 +157,17 @@ export class Leases {
     }
     for (const holding of held) {
       if (kept.includes(holding)) continue;
-      log.warn({ lease: holding.name, number: holding.number }, 'lease was lost: this process had not renewed it in time');
+      log.warn(
+        { lease: holding.name, number: holding.number },
+        'lease was lost: it was not renewed in time, or an instance of a lower --job-rank has it now',
+      );
       this.#lose(holding);
     }
   }
 
   /** Looks at everybody's leases; ends those that nobody renews, and takes the wanted that are free. */
   async #observe(): Promise<void> {
-    const { store, clock, holder } = this.#deps;
+    const { store, clock } = this.#deps;
     const nowMs = clock.monotonic();
     const rows = await store.read(async (snapshot) => {
       const [leases, beats] = await Promise.all([
@@ -231,8 +189,7 @@ export class Leases {
     }
     for (const name of this.#wanted) {
       const record = records.get(name);
-      const mayTake = record === undefined || isFree(record) || equalBytes(record.holder, holder);
-      if (mayTake && !this.#held.has(name)) await this.#take(name);
+      if ((record === undefined || this.#mayTake(record)) && !this.#held.has(name)) await this.#take(name);
     }
   }
 
@@ -250,17 +207,24 @@ export class Leases {
   }
 
   async #take(name: string): Promise<void> {
-    const { store, clock, log, holder } = this.#deps;
+    const { store, clock, log, holder, rank, onExpired } = this.#deps;
     const sinceMs = clock.monotonic();
     const number = await store.transact(async (tx) => {
       const record = await readLease(tx, name);
       // After a commit of unknown outcome the lease may be ours already.
       if (equalBytes(record.holder, holder)) return record.number;
-      return isFree(record) ? grantLease(tx, name, record, holder).number : undefined;
+      if (!this.#mayTake(record)) return undefined;
+      if (!isFree(record)) await onExpired(tx, name);
+      return grantLease(tx, name, record, holder, rank).number;
     });
     if (number === undefined) return;
     log.info({ lease: name, number }, 'lease taken');
     this.hold(name, number, sinceMs);
+  }
+
+  #mayTake(record: LeaseRecord): boolean {
+    const { holder, rank } = this.#deps;
+    return isFree(record) || equalBytes(record.holder, holder) || record.rank > rank;
   }
 
   #isLate({ renewedMs }: Holding): boolean {

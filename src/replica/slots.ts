@@ -2,7 +2,8 @@ import { GkvError } from '../core/errors.ts';
 import { slotsMax } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
 import { type Store, type Transaction } from '../store/store.ts';
-import { grantLease, isFree, type HeldLease, type Leases, readLease } from './lease.ts';
+import { type HeldLease, type Leases } from './lease.ts';
+import { grantLease, isFree, readLease } from './leaseRecord.ts';
 import { acquireSlot, type SlotRecord, takeOverSlot } from './slot.ts';
 
 export interface HeldSlot {

@@ -3,7 +3,8 @@ import { equalBytes, toHex } from '../core/bytes.ts';
 import { type Clock } from '../core/ports.ts';
 import { keyWithin, tableRange, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store, storeLimits, type Transaction } from '../store/store.ts';
-import { decodeLease, grantLease, isFree, leaseMs, nobody } from './lease.ts';
+import { leaseMs } from './lease.ts';
+import { decodeLease, grantLease, isFree, nobody } from './leaseRecord.ts';
 import { readClosed, takeOverSlot } from './slot.ts';
 
 /**

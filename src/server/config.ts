@@ -34,6 +34,8 @@ export interface ServerConfig {
   /** The directory of a granted one; undefined where it is open. */
   readonly mesh: string | undefined;
   readonly store: StoreConfig;
+  /** 0 to 255: of the instances on one FoundationDB the lowest runs the background jobs that one of them runs. */
+  readonly jobRank: number;
   readonly listen: HostPort;
   readonly meshListen: HostPort;
   /** Where other regions reach the mesh port; undefined: where it listens. */
@@ -87,6 +89,19 @@ const dayMs = z
     dayIs,
   )
   .refine((ms) => Number.isInteger(ms) && ms >= 1_000 && ms <= limits.ttlMsMax, dayIs);
+const rankIs = 'a whole number from 0 to 255';
+const jobRank = z
+  .union(
+    [
+      z.number(),
+      z
+        .string()
+        .regex(/^\d{1,3}$/)
+        .transform(Number),
+    ],
+    rankIs,
+  )
+  .refine((rank) => Number.isInteger(rank) && rank >= 0 && rank <= 255, rankIs);
 const hexIs = '64 lower-case hex digits (32 bytes), in quotes in a file';
 const hexId = text(hexIs)
   .regex(/^[0-9a-f]{64}$/, hexIs)
@@ -113,6 +128,7 @@ const schema = z.strictObject({
   data: text('a directory').optional(),
   fdb: text('a cluster file').optional(),
   fdbPrefix: keyPrefix.optional(),
+  jobRank: jobRank.default(100),
   listen: hostPort.prefault('127.0.0.1:6300'),
   meshListen: hostPort.prefault('127.0.0.1:6200'),
   advertise: reachable.optional(),
@@ -226,6 +242,8 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
       isLoopback(host) || rest.insecurePlaintext ? undefined : lackBeyondLoopback(port, tls[port], port === 'api' && tokens !== undefined);
     if (lack !== undefined) throw new GkvError('bad_config', `${sources.get(name) ?? name}: ${host} ${lack}`);
   }
+  if (merged['jobRank'] !== undefined && fdb === undefined)
+    throw new GkvError('bad_config', `${sources.get('jobRank') ?? 'jobRank'}: is of use with --fdb alone`);
   if (rest.join !== undefined && rest.advertise === undefined && isWildcard(rest.meshListen.host)) {
     throw new GkvError(
       'bad_config',

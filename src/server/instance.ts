@@ -48,8 +48,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
   const authority = config.granted === undefined ? undefined : await StoreAuthority.open(store, config.granted, log);
   const tree = await Tree.open(store, digests);
   const donor = await settleJoin(store, config.join, await holdingsOf(store, own.clusterId, digests));
-  const stopping = new AbortController();
-  const leaving = new AbortController();
+  const [stopping, leaving] = [new AbortController(), new AbortController()];
   const metrics: Metrics = new Metrics(
     {
       entries: () => contentOf(store, digests),
@@ -63,7 +62,8 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     },
     log,
   );
-  const { leases, replica, refusals } = await openReplica(opened, { own, digests, tree, observer: metrics, log, guard: authority?.guard });
+  const deps = { own, digests, tree, observer: metrics, log, guard: authority?.guard };
+  const { leases, replica, refusals } = await openReplica(opened, deps, config.jobRank);
   const transport = new Transport(undefined, tls.mesh?.material);
   tls.mesh?.onChange((material) => {
     transport.renew(material);

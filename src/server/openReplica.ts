@@ -25,14 +25,18 @@ export interface OpenReplicaDeps {
   readonly guard?: Guard | undefined;
 }
 
-/** The replica under a slot of its own, what it refused last, and the leases that this process takes part in where it shares the store. */
+/**
+ * The replica under a slot of its own, what it refused last, and the leases that this process takes part in where it shares the store. `jobRank`: its
+ * rank among those that do; see `LeasesDeps`.
+ */
 export async function openReplica(
   opened: OpenStore,
   { own, digests, tree, observer, log, guard }: OpenReplicaDeps,
+  jobRank: number,
 ): Promise<{ leases: Leases | undefined; replica: Replica; refusals: LastRefusals }> {
   const { store, isShared, feedPartitions } = opened;
   const leases = isShared
-    ? new Leases({ store, clock: realClock, log, holder: realRandom.bytes(holderBytes), onExpired: fenceSlot })
+    ? new Leases({ store, clock: realClock, log, holder: realRandom.bytes(holderBytes), rank: jobRank, onExpired: fenceSlot })
     : undefined;
   const refusals = new LastRefusals(realClock);
   try {

@@ -82,7 +82,7 @@ async function ingest(): Promise<Figures> {
     refused: (): void => undefined,
   };
   const tree = await Tree.open(store, digests);
-  const { leases, replica } = await openReplica(opened, { own, digests, tree, observer, log: silentLog });
+  const { leases, replica } = await openReplica(opened, { own, digests, tree, observer, log: silentLog }, 100);
   const stop = new AbortController();
   const keeping = writer === '0' ? keep(stop.signal) : Promise.resolve();
   const retriesBefore = opened.retries();

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { hasCode } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/ports.ts';
-import { decodeLease, encodeLease, fencedStore, leaseMs, Leases } from '../../src/replica/lease.ts';
+import { fencedStore, leaseMs, Leases } from '../../src/replica/lease.ts';
+import { decodeLease, encodeLease } from '../../src/replica/leaseRecord.ts';
 import { fenceSlot, LeasedSlots } from '../../src/replica/slots.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { openMemoryStore } from '../../src/store/memory/store.ts';
@@ -16,13 +17,13 @@ interface Process {
 }
 
 /** Processes on one store, each with a clock of its own. */
-function processes(count: number): Process[] {
+function processes(count: number, ranks: readonly number[] = []): Process[] {
   const database = new MemoryDatabase();
   return Array.from({ length: count }, (_, index) => {
     const clock = new ManualClock();
     const store = openMemoryStore(database, { clock, random: seededRandom(index + 1) });
     const holder = new Uint8Array(16).fill(index + 1);
-    return { clock, store, leases: new Leases({ store, clock, log: silentLog, holder, onExpired: fenceSlot }) };
+    return { clock, store, leases: new Leases({ store, clock, log: silentLog, holder, rank: ranks[index] ?? 100, onExpired: fenceSlot }) };
   });
 }
 
@@ -88,10 +89,40 @@ describe('leases', () => {
     assert(two.leases.held('job/x') !== undefined);
   });
 
+  it('G33: R14: go to the instance of the lowest rank at once, though another holds them, and to the next when it is gone', async () => {
+    const [late, early] = processes(2, [200, 10]) as [Process, Process];
+    late.leases.want('job/x');
+    await advance(2_000, late, early);
+    const first = late.leases.held('job/x');
+    assert(first !== undefined);
+    early.leases.want('job/x');
+    await advance(1_500, early);
+    assert(early.leases.held('job/x') !== undefined);
+    await assert.rejects(
+      fencedStore(late.store, first).transact(() => Promise.resolve()),
+      (error) => hasCode(error, 'lease_lost'),
+    );
+    await advance(1_500, late, early);
+    assert(first.lost.aborted && late.leases.held('job/x') === undefined);
+    await advance(2 * leaseMs, late); // the other is paused
+    assert(late.leases.held('job/x') !== undefined);
+    await advance(2_000, early, late);
+    assert(early.leases.held('job/x') !== undefined && late.leases.held('job/x') === undefined, 'it is back');
+  });
+
+  it('G33: R14: stay with their holder among instances of one rank', async () => {
+    const [one, two] = processes(2, [10, 10]) as [Process, Process];
+    one.leases.want('job/x');
+    await advance(2_000, one, two);
+    two.leases.want('job/x');
+    await advance(10_000, one, two);
+    assert(one.leases.held('job/x') !== undefined);
+  });
+
   it('have one encoding', () => {
-    const record = { number: 7, holder: new Uint8Array(16).fill(9) };
+    const record = { number: 7, holder: new Uint8Array(16).fill(9), rank: 10 };
     const bytes = encodeLease(record);
-    assert.deepEqual(decodeLease(bytes), { number: 7, holder: Buffer.alloc(16, 9) });
+    assert.deepEqual(decodeLease(bytes), { number: 7, holder: Buffer.alloc(16, 9), rank: 10 });
     for (let length = 0; length < bytes.length; length += 1) assert.throws(() => decodeLease(bytes.subarray(0, length)));
     assert.throws(() => decodeLease(Buffer.concat([bytes, Buffer.of(0)])));
   });

@@ -39,6 +39,7 @@ describe('configuration', () => {
       tls: { api: undefined, mesh: undefined },
       tokens: undefined,
       insecurePlaintext: false,
+      jobRank: 100,
       hostNames: [],
       logLevel: 'info',
     });
@@ -72,6 +73,10 @@ describe('configuration', () => {
     assert.deepEqual(prefixed.store, { kind: 'fdb', clusterFile: 'f', prefix: Buffer.from('m1') });
     assert.throws(() => loadConfig({ open: true, fdb: 'f', data: 'd' }, {}), refused(/^--data and --fdb: /));
     assert.throws(() => loadConfig({ open: true, fdbPrefix: '6d31' }, {}), refused(/^--fdb-prefix: is of use with --fdb alone/));
+    assert.equal(loadConfig({ open: true, fdb: 'f', jobRank: '10' }, {}).jobRank, 10);
+    assert.throws(() => loadConfig({ open: true, jobRank: '10' }, {}), refused(/^--job-rank: is of use with --fdb alone/));
+    for (const wrong of ['256', '-1', '1.5', 'first'])
+      assert.throws(() => loadConfig({ open: true, fdb: 'f', jobRank: wrong }, {}), refused(/^--job-rank: /));
     for (const wrong of ['', 'f', 'ff00', 'XY', '00'.repeat(65)]) {
       assert.throws(() => loadConfig({ open: true, fdb: 'f', fdbPrefix: wrong }, {}), refused(/^--fdb-prefix: /));
     }

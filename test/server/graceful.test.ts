@@ -32,7 +32,7 @@ describe('G29: a graceful stop', () => {
           meshKey: undefined,
         },
         ...{ tls: { api: undefined, mesh: undefined }, insecurePlaintext: false, hostNames: [], logLevel: 'error' },
-        ...{ advertise: undefined, join: undefined, dayMs: 86_400_000, tokens: undefined },
+        ...{ advertise: undefined, join: undefined, dayMs: 86_400_000, jobRank: 100, tokens: undefined },
       },
       () => undefined,
     );

@@ -94,7 +94,7 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
   await noteOpening(store, random.bytes(openingIdBytes));
   const authority = deps.granted === undefined ? undefined : await openAuthority(store, deps.granted, log, plant);
   const tree = await Tree.open(store, digests);
-  const leases = new Leases({ store, clock, log, holder: random.bytes(holderBytes), onExpired: fenceSlot });
+  const leases = new Leases({ store, clock, log, holder: random.bytes(holderBytes), rank: 100, onExpired: fenceSlot });
   const replica = await Replica.open({
     store,
     digests,

@@ -1,6 +1,6 @@
 import { fromLatin1, toLatin1 } from '../../../src/core/bytes.ts';
 import { compareStamps, stampToHex, type Stamp } from '../../../src/core/stamp.ts';
-import { decodeLease, isFree } from '../../../src/replica/lease.ts';
+import { decodeLease, isFree } from '../../../src/replica/leaseRecord.ts';
 import { decodeSlot, type SlotRecord } from '../../../src/replica/slot.ts';
 import { slotLease } from '../../../src/replica/slots.ts';
 import { storeKey, tables } from '../../../src/store/keyspace.ts';

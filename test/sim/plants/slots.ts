@@ -1,5 +1,5 @@
 import { stampZero } from '../../../src/core/stamp.ts';
-import { decodeLease } from '../../../src/replica/lease.ts';
+import { decodeLease } from '../../../src/replica/leaseRecord.ts';
 import { decodeSlot, encodeSlot, type SlotRecord } from '../../../src/replica/slot.ts';
 import { tables } from '../../../src/store/keyspace.ts';
 import { type Plant } from './plant.ts';
