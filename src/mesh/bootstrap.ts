@@ -1,6 +1,7 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
+import { beginWait } from '../core/wait.ts';
 import { Backoff } from './backoff.ts';
 import { Follower, type FollowerDeps, type TakenPage } from './follower.ts';
 import { newHealth } from './health.ts';
@@ -94,7 +95,12 @@ async function followToEnd(
     }
   };
   const follower = new Follower(donor.clusterId, { page }, newHealth(), { ...deps, waitMs: 0, onPage });
-  await follower.run(AbortSignal.any([signal, end.signal]));
+  const either = beginWait(signal, end.signal);
+  try {
+    await follower.run(either.signal);
+  } finally {
+    either.end();
+  }
   signal.throwIfAborted();
   if (failed.error !== undefined) throw failed.error;
   log.info({ donor: toHex(donor.clusterId), ...progress }, 'has what the donor had');

@@ -4,6 +4,7 @@ import { type FrameService } from '../aae/frame.ts';
 import { toHex } from '../core/bytes.ts';
 import { hostPortText } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
+import { beginWait } from '../core/wait.ts';
 import { type Standing } from '../replica/proposal.ts';
 import { type Reach } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
@@ -88,12 +89,13 @@ export class Following {
   #begin(record: PeerRecord, signal: AbortSignal): Followed {
     const { log } = this.#deps;
     const stop = new AbortController();
-    const either = AbortSignal.any([signal, stop.signal]);
+    const either = beginWait(signal, stop.signal);
     const health = newHealth();
     this.#healths.set(toHex(record.clusterId), health);
     log.info({ peer: toHex(record.clusterId), address: hostPortText(record.address) }, 'following');
-    const done = Promise.all([this.#follow(record, health, either), this.#repairs(record, health, either)]);
-    done.catch((error: unknown) => {
+    const done = Promise.all([this.#follow(record, health, either.signal), this.#repairs(record, health, either.signal)]);
+    done.then(either.end, (error: unknown) => {
+      either.end();
       log.error({ peer: toHex(record.clusterId), err: error }, 'following ended');
     });
     return { address: hostPortText(record.address), stop, done };

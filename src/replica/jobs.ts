@@ -1,4 +1,5 @@
 import { type Clock, type Log } from '../core/ports.ts';
+import { beginWait, type Wait } from '../core/wait.ts';
 import { type Store } from '../store/store.ts';
 import { fencedStore, type HeldLease, type Leases } from './lease.ts';
 
@@ -41,15 +42,19 @@ async function repeat(job: Job, { store, leases, clock, log }: JobsDeps, signal:
     if (signal.aborted) return;
     const lease = leased?.held(leaseName);
     if (leased !== undefined && lease === undefined) continue;
+    const run = beginRun(store, lease, signal);
     try {
-      await run(job, store, lease, signal);
+      await job.work(run.store, run.signal);
     } catch (error) {
       log.warn({ job: job.name, err: error }, 'background job failed; it runs again');
+    } finally {
+      run.end();
     }
   }
 }
 
-function run(job: Job, store: Store, lease: HeldLease | undefined, signal: AbortSignal): Promise<void> {
-  if (lease === undefined) return job.work(store, signal);
-  return job.work(fencedStore(store, lease), AbortSignal.any([signal, lease.lost]));
+/** Under a lease: fenced by it, and over when it is known to be lost. */
+function beginRun(store: Store, lease: HeldLease | undefined, signal: AbortSignal): Wait & { readonly store: Store } {
+  if (lease === undefined) return { store, signal, end: () => undefined };
+  return { store: fencedStore(store, lease), ...beginWait(signal, lease.lost) };
 }

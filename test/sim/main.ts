@@ -1,6 +1,6 @@
 /**
  * The deterministic simulation: `npm run sim -- [--from 1] [--seeds 100] [--operations 500] [--regions 4] [--instances 2]
- * [--without kind,…] [--also kind,…] [--authority drawn|open|granted] [--plant name] [--trace | --shrink]`.
+ * [--without kind,…] [--also kind,…] [--authority drawn|open|granted] [--plant name] [--trace | --shrink]`; `--help` says more.
  *
  * A seed is one history of a whole mesh in one process: clusters on stores in memory, instances of the real code on them, clients, a network,
  * clocks, and somebody who breaks things. Time is virtual (`kernel/kernel.ts`): events run one by one in an order that the seed
@@ -18,28 +18,35 @@
  * A failing seed prints what does not hold, and the command that replays it with its trace. `--shrink` looks for fewer operations,
  * regions, instances and kinds of faults with which the seed still fails. `--plant` puts one of the bugs of `plants/` in: the
  * simulation must find each of them.
+ *
+ * It runs compiled (`tsconfig.run.json`, into dist-sim): what strips types at run time also names every function anew each time that it is made,
+ * which takes a fifth of a run.
  */
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { parseRunnerOptions, replayCommand, type RunnerOptions, type SimOptions } from './options.ts';
+import { parseRunnerOptions, replayCommand, usage, type RunnerOptions, type SimOptions } from './options.ts';
 import { plantNamed } from './plants/index.ts';
-import { runReport, summary, type RunReport } from './report.ts';
+import { progress, runReport, summary, type RunReport } from './report.ts';
 import { runSeed } from './run.ts';
 import { shrink } from './shrink.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const tellProgress = (line: string): void => void process.stderr.write(`${line}\n`);
 
-/** A worker runs so many and is replaced: what a world leaves behind, with all that waits in it for ever, would fill the memory of one that goes on. */
-const seedsOfWorker = 40;
+/** A worker runs so many and is replaced, in case worlds leave something behind; a new one has all code to optimise anew, for seconds. */
+const seedsOfWorker = 500;
+const seedsOfProgress = 100;
+/** More room for what is new: a world's timers and waits would be moved about before they end. */
+const workerFlags = ['--max-semi-space-size=32'];
 
 /** Runs every seed, spread over as many workers as the machine has cores; stops handing out once ten have failed. */
-async function runMany(options: RunnerOptions, args: readonly string[]): Promise<RunReport[]> {
+async function runMany(options: RunnerOptions, args: readonly string[], started: number): Promise<RunReport[]> {
   const reports: RunReport[] = [];
   let next = options.from;
   const end = options.from + options.seeds;
   const isOver = (): boolean => next >= end || reports.filter(({ violation }) => violation !== null).length >= 10;
   const oneWorker = async (): Promise<void> => {
-    const worker = fork(new URL('worker.ts', import.meta.url), [...args], { execArgv: ['--import', 'tsx/esm'] });
+    const worker = fork(new URL('worker.js', import.meta.url), [...args], { execArgv: workerFlags });
     let left = seedsOfWorker;
     const hand = (): void => {
       left -= 1;
@@ -50,6 +57,7 @@ async function runMany(options: RunnerOptions, args: readonly string[]): Promise
       const report = runReport.parse(message);
       reports.push(report);
       if (report.violation !== null) tell(report, options);
+      if (reports.length % seedsOfProgress === 0) tellProgress(progress(reports, performance.now() - started));
       hand();
     });
     hand();
@@ -73,8 +81,11 @@ async function main(args: readonly string[]): Promise<boolean> {
   const started = performance.now();
   const first: SimOptions = { ...options.each, seed: options.from };
   switch (options.mode) {
+    case 'help':
+      say(usage);
+      return true;
     case 'many': {
-      const reports = await runMany(options, args);
+      const reports = await runMany(options, args, started);
       say(summary(reports, performance.now() - started));
       return reports.every(({ violation }) => violation === null);
     }

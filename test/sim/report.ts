@@ -17,20 +17,40 @@ export const runReport = z.object({
 });
 export type RunReport = z.infer<typeof runReport>;
 
-/** All runs together, as text. */
-export function summary(reports: readonly RunReport[], wallMs: number): string {
+/** How far a long run is, in a line: all that is known of it where it is stopped. */
+export function progress(reports: readonly RunReport[], wallMs: number): string {
+  return `${headline(reports, wallMs).join('; ')}; ${faultLine(countsOf(reports))}`;
+}
+
+function headline(reports: readonly RunReport[], wallMs: number): [string, string] {
+  return [
+    `seeds: ${reports.length}; violations: ${reports.filter(({ violation }) => violation !== null).length}`,
+    `time: ${(wallMs / 1_000).toFixed(1)} s, ${(reports.length / (wallMs / 1_000)).toFixed(2)} seeds/s`,
+  ];
+}
+
+function countsOf(reports: readonly RunReport[]): Counts {
   const counts = new Counts();
   for (const report of reports) counts.addAll(report.counts);
+  return counts;
+}
+
+function faultLine(counts: Counts): string {
+  return `faults: ${faultKinds.map((kind) => `${kind} ${counts.of(`fault: ${kind}`)}`).join(', ')}`;
+}
+
+/** All runs together, as text. */
+export function summary(reports: readonly RunReport[], wallMs: number): string {
+  const counts = countsOf(reports);
   const healed = reports.map(({ healedMs }) => healedMs).sort((a, b) => a - b);
   const sum = (of: (report: RunReport) => number): number => reports.reduce((total, report) => total + of(report), 0);
   const lines = Object.entries(counts.toObject()).map(([name, count]) => `  ${String(count).padStart(9)}  ${name}`);
   const seconds = (ms: number | undefined): string => ((ms ?? 0) / 1_000).toFixed(0);
   return [
-    `seeds: ${reports.length}; violations: ${reports.filter(({ violation }) => violation !== null).length}`,
-    `time: ${(wallMs / 1_000).toFixed(1)} s, ${(reports.length / (wallMs / 1_000)).toFixed(2)} seeds/s`,
+    ...headline(reports, wallMs),
     `events: ${sum(({ events }) => events)}; virtual time: ${seconds(sum(({ virtualMs }) => virtualMs))} s`,
     `healed within: half of the seeds ${seconds(healed[healed.length >> 1])} s, the slowest ${seconds(healed.at(-1))} s`,
     ...lines,
-    `faults: ${faultKinds.map((kind) => `${kind} ${counts.of(`fault: ${kind}`)}`).join(', ')}`,
+    faultLine(counts),
   ].join('\n');
 }

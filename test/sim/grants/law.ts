@@ -49,9 +49,15 @@ export interface Wanted {
   readonly ms: number;
 }
 
-/** From the root's grant to this one. */
-export function lineOf(grant: GivenGrant): GivenGrant[] {
-  return grant.parent === undefined ? [grant] : [...lineOf(grant.parent), grant];
+const lines = new WeakMap<GivenGrant, readonly GivenGrant[]>();
+
+/** From the root's grant to this one. A grant never changes, so its line is put together once. */
+export function lineOf(grant: GivenGrant): readonly GivenGrant[] {
+  const known = lines.get(grant);
+  if (known !== undefined) return known;
+  const line = grant.parent === undefined ? [grant] : [...lineOf(grant.parent), grant];
+  lines.set(grant, line);
+  return line;
 }
 
 /** All records that were ever made, and what stands by them, told from how they were made and without the code that judges them. */

@@ -3,8 +3,11 @@ import { EventQueue, type Due } from './queue.ts';
 import { Streams, type Stream } from './streams.ts';
 import { Trace } from './trace.ts';
 
-/** Taken before a run bans it. All microtasks, and those that they queue, have run when it calls back. */
-const { setImmediate: afterMicrotasks } = globalThis;
+/** Taken before a run bans it. Between two of its callbacks all microtasks run, those that they queue, and what tells of unhandled rejections. */
+const { setImmediate: inTurn } = globalThis;
+
+/** So many callbacks are asked for at once: asking for them one by one takes a look at every file and socket between two events. */
+const turnsAtOnce = 1_000;
 
 interface Event extends Due {
   readonly label: string;
@@ -100,12 +103,20 @@ export class Kernel {
       );
     });
     for (;;) {
-      await new Promise((resolve) => afterMicrotasks(resolve));
-      this.#running = undefined;
+      await turns(() => this.#failure === undefined && outcome === undefined && this.#turn());
       if (this.#failure !== undefined) throw this.#failure.error;
       if (outcome !== undefined) return outcome.value;
-      this.#next();
     }
+  }
+
+  #turn(): true {
+    this.#running = undefined;
+    try {
+      this.#next();
+    } catch (error) {
+      this.fail(error);
+    }
+    return true;
   }
 
   #next(): void {
@@ -120,4 +131,23 @@ export class Kernel {
       return;
     }
   }
+}
+
+/** Calls `turn` as often as it is true, each time when everything has run that became ready by the last. */
+function turns(turn: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    let goesOn = true;
+    const once = (): void => {
+      goesOn &&= turn();
+    };
+    const many = (): void => {
+      if (!goesOn) {
+        resolve();
+        return;
+      }
+      for (let at = 0; at < turnsAtOnce; at += 1) inTurn(once);
+      inTurn(many);
+    };
+    many();
+  });
 }

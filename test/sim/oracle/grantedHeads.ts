@@ -148,9 +148,11 @@ export class GrantedHeads implements HeadOracle {
   /** With it goes what it had taken the place of. */
   #lose(key: string, head: Head): void {
     const line = idsOf(this.#grantOf(head));
+    const version = toHex(head.version);
     this.#ledger().lose((write) => {
+      if (write.key !== key || write.version > version) return false;
       const own = new Set(idsOf(this.#leafOf(key, write.version)));
-      return write.key === key && write.version <= toHex(head.version) && line.every((id) => own.has(id));
+      return line.every((id) => own.has(id));
     });
   }
 
@@ -184,9 +186,11 @@ export class GrantedHeads implements HeadOracle {
   /** What was never stored was replaced in its own commit, by the next write of the same slot: under that one's grant. */
   #leafOf(key: string, version: string): GivenGrant | undefined {
     const leaves = this.#leaves.get(key);
+    const own = leaves?.get(version);
+    if (own !== undefined) return own;
     const isNext = (other: string): boolean => other > version && other.slice(16) === version.slice(16);
     const [next] = [...(leaves?.keys() ?? [])].filter(isNext).sort();
-    return leaves?.get(version) ?? leaves?.get(next ?? '');
+    return leaves?.get(next ?? '');
   }
 
   #grantOf({ leaf }: Head): GivenGrant {

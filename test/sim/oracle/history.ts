@@ -12,9 +12,15 @@ export interface Seen {
   readonly value: string;
 }
 
-/** version ‖ id in hex. */
-export function rankOf({ version, id }: Head): string {
-  return toHex(version) + toHex(id);
+const ranks = new WeakMap<Head, string>();
+
+/** version ‖ id in hex. A head never changes, so it is told once. */
+export function rankOf(head: Head): string {
+  const known = ranks.get(head);
+  if (known !== undefined) return known;
+  const rank = toHex(head.version) + toHex(head.id);
+  ranks.set(head, rank);
+  return rank;
 }
 
 export function seenOf(head: Head, value: string): Seen {
