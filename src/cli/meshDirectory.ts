@@ -62,7 +62,7 @@ export class MeshDirectory {
   async add(any: AnyRecord): Promise<void> {
     const refusal = await take(this.authority, any);
     if (refusal !== undefined) throw refused(refusal);
-    const known = any.kind === 'grant' ? this.authority.grant(any.record.id) : undefined; // with the signatures of before
+    const known = any.kind === 'grant' ? this.authority.grant(any.record.id) : undefined; // with the signatures that count
     writeRecord(join(this.#dir, names.records), known === undefined ? any : { kind: 'grant', record: known });
   }
 

@@ -5,7 +5,6 @@ import { chainTo, linkFault, mayRevoke, meetsThreshold, unknownGrant } from './c
 import { grantLayout, isZero, type Grant } from './grant.ts';
 import { refusal, type Known, type Refusal, type RefusalCode } from './known.ts';
 import { grantLimits } from './limits.ts';
-import { type Signature } from './record.ts';
 import { revocationLayout, type Revocation } from './revocation.ts';
 import { rootLayout, type RootDocument } from './root.ts';
 import { Roots } from './roots.ts';
@@ -81,11 +80,12 @@ export class Authority implements Known {
     if ('code' in whole) return this.#refuse(grant, whole);
     const fault = await recordFault(grantLayout, this.#scope(), grant, keysOfGrant(grant.body));
     if (fault !== undefined) return fault;
-    const merged = this.#merged(grant);
-    const wrong = linkFault(this, [...whole.slice(0, -1), merged]);
+    if (this.grant(grant.id) !== undefined) return undefined; // the signatures that it was taken in with are enough
+    const signed = this.#ofRootKeys(grant);
+    const wrong = linkFault(this, [...whole.slice(0, -1), signed]);
     if (wrong !== undefined) return this.#refuse(grant, wrong);
-    this.#count(this.#grants.has(toHex(grant.id)));
-    this.#grants.set(toHex(grant.id), merged);
+    this.#count();
+    this.#grants.set(toHex(grant.id), signed);
     return undefined;
   }
 
@@ -100,7 +100,7 @@ export class Authority implements Known {
     if (refused !== undefined) return refused;
     const before = this.revocationsOf(body.target);
     if (before.length > 0) return undefined; // one that counts is enough
-    this.#count(false);
+    this.#count();
     this.#revocations.set(toHex(body.target), [revocation]);
     return undefined;
   }
@@ -122,20 +122,12 @@ export class Authority implements Known {
     return refusal('issuer_mismatch', 'its signer neither holds the grant nor gave it, or one before it', { grantId: target });
   }
 
-  /** With the signatures of the root's keys that are known of it, of each key the least, and no others. */
-  #merged(grant: Grant): Grant {
-    const { id, body } = grant;
-    if (!isZero(body.parent)) return this.grant(id) ?? grant;
+  /** One of the root's without the signatures of others. */
+  #ofRootKeys(grant: Grant): Grant {
+    const { body, signatures } = grant;
+    if (!isZero(body.parent)) return grant;
     const keys = this.rootsOf(body.rootVersion).flatMap((document) => document.body.keys);
-    const byKey = new Map<string, Signature>();
-    for (const signature of [...(this.grant(id)?.signatures ?? []), ...grant.signatures]) {
-      const name = toHex(signature.key);
-      const before = byKey.get(name);
-      if (before !== undefined && Buffer.compare(before.signature, signature.signature) <= 0) continue;
-      if (keys.some((key) => equalBytes(key, signature.key))) byKey.set(name, signature);
-    }
-    const names = [...byKey.keys()].sort();
-    return { id, body, signatures: names.flatMap((name) => byKey.get(name) ?? []) };
+    return { ...grant, signatures: signatures.filter((signature) => keys.some((key) => equalBytes(key, signature.key))) };
   }
 
   #refuse({ id }: Grant, why: Refusal): Refusal {
@@ -146,8 +138,7 @@ export class Authority implements Known {
     return why;
   }
 
-  #count(isKnown: boolean): void {
-    if (isKnown) return;
+  #count(): void {
     if (this.#records === grantLimits.recordsMax) {
       throw new GkvError('too_large', `more than ${grantLimits.recordsMax} grants and revocations: the rest would not fit`);
     }

@@ -5,7 +5,6 @@ import { storeKey, tableKeys, tables } from '../store/keyspace.ts';
 import { versionstampBytes, type Snapshot, type Store, type Transaction } from '../store/store.ts';
 import { decodeAny, encodeAny, knownAs, take, type AnyRecord } from './anyRecord.ts';
 import { Authority } from './authority.ts';
-import { isZero } from './grant.ts';
 import { isFinal, refusal as refusalBy, shortId, type Known, type Refusal } from './known.ts';
 import { grantLimits } from './limits.ts';
 import { ledgerBounds, Places, type LedgerBounds, type Source } from './places.ts';
@@ -134,11 +133,11 @@ export class Ledger {
       }
       trial ??= { authority: this.#authority.copy(), places: this.#places.copy() };
       const { authority, places } = trial;
-      const refusal = (isMore(any, before) ? this.#noRoom(any, authority, places, source) : undefined) ?? (await take(authority, any));
+      const refusal = (before === undefined ? this.#noRoom(any, authority, places, source) : undefined) ?? (await take(authority, any));
       refusals.push(refusal);
       if (refusal?.code === 'grant_limit') this.#passOver(any);
-      const after = refusal === undefined ? knownBytes(authority, any) : undefined;
-      if (after === undefined || (before !== undefined && equalBytes(before, after))) continue;
+      const after = refusal === undefined && before === undefined ? knownBytes(authority, any) : undefined;
+      if (after === undefined) continue;
       fresh.push(after);
       places.take(authority, any);
     }
@@ -176,11 +175,6 @@ export class Ledger {
       if (any.kind !== 'grant') this.#lastEnding = after + 1 + i;
     }
   }
-}
-
-/** Whether it may need a row: it is not known, or may come with more signatures. */
-function isMore({ kind, record }: AnyRecord, before: Uint8Array | undefined): boolean {
-  return before === undefined || (kind === 'grant' && isZero(record.body.parent));
 }
 
 /** With the signatures that are known. */

@@ -1,6 +1,6 @@
 import { equalBytes } from '../core/bytes.ts';
 import { checked, gives, isAt, standing, type Answer, type Check } from './authorise.ts';
-import { type Chain } from './chain.ts';
+import { chainTo, type Chain } from './chain.ts';
 import { refusal, type Known, type Refusal } from './known.ts';
 import { type Grant } from './grant.ts';
 
@@ -48,32 +48,63 @@ function checksAt(atMs: number): readonly Check[] {
   return [gives('replicate'), overAll, isAt(atMs)];
 }
 
-/** By which grant, but for some, the holder of a key may: of several, the one that is first (`byWeight`). Else the refusal of one that got as far as any. */
+/** By which grant, but for those that were tried, the holder of a key may: of several, the one whose turn it is. Else the refusal of one that got as far as any. */
 export function replicatingLeaf(
   known: Known & { grants(): readonly Grant[] },
   holder: Uint8Array,
   atMs: number,
-  except: readonly Uint8Array[] = [],
+  tried: readonly Uint8Array[] = [],
 ): Answer {
-  const held = known.grants().filter(({ id, body }) => equalBytes(body.audience, holder) && !except.some((each) => equalBytes(each, id)));
+  const held = known.grants().filter(({ id, body }) => equalBytes(body.audience, holder) && !tried.some((each) => equalBytes(each, id)));
+  const turns = new Turns(tried.flatMap((id) => knownChains(known, id)));
   let best: Answer = { kind: 'refused', refusal: refusal('grant_unknown', 'its key holds no grant that is known here') };
   for (const { id } of held) {
     const answer = mayReplicate(known, id, holder, atMs);
-    if (isBetter(answer, best)) best = answer;
+    if (isBetter(answer, best, turns)) best = answer;
   }
   return best;
 }
 
+function knownChains(known: Known, id: Uint8Array): Chain[] {
+  const leaf = known.grant(id);
+  const chain = leaf && chainTo(known, leaf);
+  return chain === undefined || 'code' in chain ? [] : [chain];
+}
+
 const order: readonly Refusal['code'][] = ['grant_unknown', 'grant_revoked', 'right_denied', 'replicate_narrow', 'grant_time'];
 
-function isBetter(answer: Answer, than: Answer): boolean {
-  if (answer.kind === 'allowed') return than.kind === 'refused' || byWeight(answer.chain, than.chain) < 0;
+function isBetter(answer: Answer, than: Answer, turns: Turns): boolean {
+  if (answer.kind === 'allowed') return than.kind === 'refused' || turns.compare(answer.chain, than.chain) < 0;
   return than.kind === 'refused' && order.indexOf(answer.refusal.code) >= order.indexOf(than.refusal.code);
 }
 
-/** Those with the fewest links first, and of these the latest: what a delegate gives, and may end, comes behind what those above it gave. */
-export function byWeight(a: Chain, b: Chain): number {
-  return a.length - b.length || beginOf(b) - beginOf(a);
+/** In which order chains of one key, as one `Known` tells them, are shown: what follows from one grant takes turns with what follows from others, however much of it there is. */
+export class Turns {
+  readonly #shown = new Map<Grant, number>();
+
+  constructor(shown: readonly Chain[]) {
+    for (const chain of shown) this.note(chain);
+  }
+
+  note(chain: Chain): void {
+    for (const link of chain) this.#shown.set(link, this.#shownOf(link) + 1);
+  }
+
+  /**
+   * First those of which no link was shown as often as one of the others; then those with the fewest links, and of these the latest: what a delegate gives, and may end, comes behind
+   * what those above it gave.
+   */
+  compare(a: Chain, b: Chain): number {
+    return this.#most(a) - this.#most(b) || a.length - b.length || beginOf(b) - beginOf(a);
+  }
+
+  #most(chain: Chain): number {
+    return Math.max(...chain.map((link) => this.#shownOf(link)));
+  }
+
+  #shownOf(link: Grant): number {
+    return this.#shown.get(link) ?? 0;
+  }
 }
 
 function beginOf(chain: Chain): number {

@@ -5,7 +5,7 @@ import { standing } from '../grant/authorise.ts';
 import { type Chain } from '../grant/chain.ts';
 import { type Grant } from '../grant/grant.ts';
 import { type Ledger } from '../grant/ledger.ts';
-import { byWeight } from '../grant/replicate.ts';
+import { Turns } from '../grant/replicate.ts';
 import { shownRecordsMax } from './handshake.ts';
 import { decodeSent } from './records.ts';
 
@@ -17,7 +17,7 @@ const shownBytesMax = 262_144;
 const signaturesMax = 64;
 
 /**
- * What the holder of a key shows of its authority, encoded: the chain by which it may replicate, those of what else it holds (`byWeight`), as far as they fit, and
+ * What the holder of a key shows of its authority, encoded: the chain by which it may replicate, those of what else it holds, in their turns (`Turns`), as far as they fit, and
  * the latest root documents. So whoever it sends to can judge what it writes, too.
  */
 export function shownRecords(known: Ledger['known'], chain: Chain, holder: Uint8Array): Uint8Array[] {
@@ -36,16 +36,20 @@ export function shownRecords(known: Ledger['known'], chain: Chain, holder: Uint8
 
 /** Each behind the one that it follows from. */
 function linksOf(known: Ledger['known'], chain: Chain, holder: Uint8Array): Grant[] {
-  const links = new Map(chain.map((grant) => [toHex(grant.id), grant]));
+  const links = new Set(chain);
   const held = known.grants().filter(({ body }) => equalBytes(body.audience, holder));
   const answers = held.map(({ id }) => standing(known, id));
-  const chains = answers.flatMap((answer) => (answer.kind === 'allowed' ? [answer.chain] : []));
-  for (const each of chains.sort(byWeight)) {
-    const more = each.filter((link) => !links.has(toHex(link.id)));
-    if (links.size + more.length > shownLinksMax) continue;
-    for (const link of more) links.set(toHex(link.id), link);
+  let others = answers.flatMap((answer) => (answer.kind === 'allowed' ? [answer.chain] : []));
+  const turns = new Turns([chain]);
+  const missing = (each: Chain): number => each.filter((link) => !links.has(link)).length;
+  for (;;) {
+    others = others.filter((each) => missing(each) > 0 && links.size + missing(each) <= shownLinksMax);
+    const [first, ...rest] = others;
+    if (first === undefined) return [...links];
+    const next = rest.reduce((best, each) => (turns.compare(each, best) < 0 ? each : best), first);
+    for (const link of next) links.add(link);
+    turns.note(next);
   }
-  return [...links.values()];
 }
 
 /** Of what a peer shows: root documents, the grants that are to show its leaf, up from it, and what is more than the verdict on it takes. */

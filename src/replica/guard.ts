@@ -141,6 +141,10 @@ export class Guard {
     return false;
   }
 
+  linksOf(leaf: GrantId): string[] {
+    return [...this.#upwards(leaf)].map(({ id }) => toLatin1(id)).reverse();
+  }
+
   /** What a grant rests on, as far as it is known, and why that does not stand. */
   chainOf(leaf: GrantId): LeafChain {
     const { known } = this.#ledger;

@@ -13,7 +13,7 @@ import { exchange, key, linkTo, openInstance, type Instance } from './world.ts';
 const always = { notBeforeMs: 0, expiresMs: 2 ** 48 };
 const mesh = new Mesh();
 const [a, b] = [mesh.grant('a', always), mesh.grant('b', always)];
-const leaves = Array.from({ length: 66 }, () => mesh.given(a, 'a', 'c'));
+const leaves = Array.from({ length: 66 }, () => mesh.grant('c', always));
 const clock = new FakeClock();
 const granted = { meshId: mesh.id, records: [mesh.root, a, b, ...leaves].map(anyOf), signer: person('a') };
 const instance = parseInstance(new Uint8Array(8).fill(0xee));
@@ -69,6 +69,7 @@ describe('keys with many candidates', function () {
       if (nth > 0) await other.replica.receive(sent, peer);
     }
     assert.equal((await exchange(other, bounded(full, 10))).converged, true);
+    assert.equal((await other.replica.candidates(key('k149'))).length, 66);
   });
 
   it('I7: R31: a forged write in whatever part of a page keeps its frontier from being joined, and that of the next', async () => {

@@ -1,14 +1,14 @@
 /** A granted mesh of two regions: one may write below /cities/FR alone, nothing that its store was made to say, and nothing any more once it is revoked. */
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { request } from 'undici';
 import { z } from 'zod';
-import { parseKey } from '../../src/core/key.ts';
-import { headKey } from '../../src/replica/change.ts';
 import { realClock, realRandom } from '../../src/server/real.ts';
 import { openLmdbStore } from '../../src/store/lmdb/store.ts';
+import { copyOf, directoryFor } from '../meshDirectories.ts';
 import { command, linesOf, post, spawned, type Region } from '../region.ts';
+import { alterValue } from '../tamper.ts';
 import { base64 } from './cities.ts';
 import { hears, say, seconds, until, World } from './world.ts';
 
@@ -26,7 +26,7 @@ export async function grantedMesh(): Promise<void> {
   try {
     const [home, fr] = [join(dir, 'home'), join(dir, 'fr')];
     await gkvmesh('init', home);
-    const grant = await delegate(home, fr, '/cities/FR/**', '@system/**');
+    const { grant } = await directoryFor(gkvmesh, home, fr, '/cities/FR/**', '@system/**');
     say(`  the root gives region fr /cities/FR/**, by grant ${grant.slice(0, 16)}...`);
     const regions = [await world.start('home', undefined, ['--mesh', home]), await world.start('fr', undefined, ['--mesh', fr])] as const;
     const [a, b] = regions;
@@ -40,7 +40,7 @@ export async function grantedMesh(): Promise<void> {
     say(`  its grant is revoked: what it wrote is gone from both regions after ${seconds(ms)}`);
     say(`  fr writes /cities/FR/2988507: ${await set(tampered, '/cities/FR/2988507')}`);
     const stranger = join(dir, 'stranger');
-    await copyOf(home, stranger);
+    await copyOf(gkvmesh, home, stranger);
     const c = await world.start('stranger', undefined, ['--mesh', stranger]);
     say(`  one who has the mesh's key and no grant writes: ${await set(c, '/cities/FR/2988507')}`);
     say(`  and pulls from home: ${await pull(c, a)}`);
@@ -71,42 +71,15 @@ async function tamper(world: World, home: Region, fr: Region): Promise<Region> {
   return again;
 }
 
-/** Changes a value where it lies in a store, beside its signed write. It is as long as the one before. */
 async function alter(data: string, name: string, value: string): Promise<void> {
   await using store = await openLmdbStore({ dir: data, clock: realClock, random: realRandom });
-  await store.transact(async (tx) => {
-    const row = headKey(parseKey(Buffer.from(name)));
-    const entry = Buffer.from((await tx.get(row)) ?? new Uint8Array(0));
-    const at = entry.lastIndexOf(cityValue);
-    if (at < 0) throw new Error(`${name} is not in ${data}`);
-    entry.write(value, at);
-    tx.set(row, entry);
-  });
+  await alterValue(store, name, cityValue, value);
 }
 
 /** Why a write to this key was refused that a peer had sent. */
 async function refusedFor({ api }: Region, key: string): Promise<string | undefined> {
   const { refused } = refusedSchema.parse(await (await request(`${api}/control/refused`)).body.json());
   return refused.find((write) => write.via === 'peer' && write.key === base64(key))?.code;
-}
-
-/** A directory for another region, whose key is given what the patterns say, and may replicate. Returns the first grant's id. */
-async function delegate(from: string, to: string, ...patterns: string[]): Promise<string> {
-  const key = await copyOf(from, to);
-  const give = (rights: string, ...on: string[]): Promise<string> =>
-    gkvmesh('grant', 'create', '--mesh', from, '--to', key, '--rights', rights, '--pattern', ...on);
-  const grant = await give('read,write,delete', ...patterns);
-  await give('replicate', '**');
-  cpSync(join(from, 'records'), join(to, 'records'), { recursive: true });
-  return grant;
-}
-
-/** With the mesh's id, key and records, and a key of its own, which is returned. */
-async function copyOf(from: string, to: string): Promise<string> {
-  mkdirSync(to, { mode: 0o700 });
-  for (const name of ['mesh-id', 'mesh-key']) copyFileSync(join(from, name), join(to, name));
-  cpSync(join(from, 'records'), join(to, 'records'), { recursive: true });
-  return gkvmesh('keygen', join(to, 'cluster.key'));
 }
 
 /** The command's last line. */

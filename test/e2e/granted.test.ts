@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { chmodSync, cpSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { copyOf, copyRecords, directoryFor, give } from '../meshDirectories.ts';
 import { command } from '../region.ts';
 import { until } from '../support.ts';
 import { b64, errorIn, Scene, serveArgs, type RunningServer } from './server.ts';
@@ -12,11 +13,7 @@ describe('gkvmesh serve --mesh', () => {
 
   after(() => scene.close());
 
-  async function succeeds(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await scene.run(args);
-    assert.equal(code, 0, `gkvmesh ${args.join(' ')}: ${stderr}`);
-    return stdout.toString().trim();
-  }
+  const succeeds = (...args: string[]): Promise<string> => scene.succeeds(args);
 
   const argsOf = (mesh: string, data: string): string[] => serveArgs(data).flatMap((arg) => (arg === '--open' ? ['--mesh', mesh] : [arg]));
 
@@ -25,31 +22,6 @@ describe('gkvmesh serve --mesh', () => {
 
   const write = (server: RunningServer, key: string, value: string): ReturnType<RunningServer['post']> =>
     server.post('/data/set', { key: b64(key), value: b64(value) });
-
-  async function read(server: RunningServer, key: string): Promise<string | undefined> {
-    const { exists, value } = (await server.post('/data/get', { key: b64(key) })).json as { exists: boolean; value: string }; // as the schema says
-    return exists ? Buffer.from(value, 'base64').toString() : undefined;
-  }
-
-  const granted = (from: string, to: string, rights: string, ...patterns: string[]): Promise<string> =>
-    succeeds('grant', 'create', '--mesh', from, '--to', to, '--rights', rights, '--pattern', ...patterns);
-
-  /** A directory with the mesh's id, its key and all records, and with a key of its own, which is returned. */
-  async function copyOf(from: string, to: string): Promise<string> {
-    mkdirSync(to, { mode: 0o700 });
-    for (const name of ['mesh-id', 'mesh-key']) cpSync(join(from, name), join(to, name));
-    cpSync(join(from, 'records'), join(to, 'records'), { recursive: true });
-    return succeeds('keygen', join(to, 'cluster.key'));
-  }
-
-  /** The directory of another region, which may replicate, and may write what the patterns say. Returns the ids of both grants. */
-  async function region(from: string, to: string, ...patterns: string[]): Promise<{ grant: string; replicate: string }> {
-    const key = await copyOf(from, to);
-    const grant = await granted(from, key, 'read,write,delete', ...patterns);
-    const replicate = await granted(from, key, 'replicate', '**');
-    cpSync(join(from, 'records'), join(to, 'records'), { recursive: true });
-    return { grant, replicate };
-  }
 
   beforeEach(async () => {
     dir = scene.dir();
@@ -66,7 +38,7 @@ describe('gkvmesh serve --mesh', () => {
     assert.equal(code, 2);
     assert.match(stderr, /bad_config: .*granted mesh: start it with --mesh/);
     const again = await serve(mesh, data);
-    assert.equal(await read(again, 'k'), 'v');
+    assert.equal(await again.read('k'), 'v');
     assert.equal(again.meshId, first.meshId);
     const open = await scene.server();
     assert.equal((await open.process.kill('SIGTERM')).code, 0);
@@ -77,7 +49,7 @@ describe('gkvmesh serve --mesh', () => {
 
   it('K10: K11: K20: a region confined to /cities/FR/** is refused elsewhere, and once revoked its writes go everywhere', async () => {
     const [meshA, meshB] = [join(dir, 'a'), join(dir, 'b')];
-    const { grant } = await region(meshA, meshB, '/cities/FR/**', '@system/**');
+    const { grant } = await directoryFor(succeeds, meshA, meshB, '/cities/FR/**', '@system/**');
     const a = await serve(meshA);
     const b = await serve(meshB);
     assert.equal((await a.post('/control/members/add', { peer: b.mesh })).status, 200);
@@ -86,13 +58,13 @@ describe('gkvmesh serve --mesh', () => {
     assert.equal(refused.status, 403);
     const { code, link, grant: named, endedBy } = errorIn(refused);
     assert.deepEqual([code, link, named, endedBy], ['key_denied', 0, grant, null]);
-    await until(async () => (await read(a, '/cities/FR/1')) === 'Paris');
+    await until(async () => (await a.read('/cities/FR/1')) === 'Paris');
     const revocation = await succeeds('revoke', grant, '--mesh', meshA);
-    for (const each of [a, b]) await until(async () => (await read(each, '/cities/FR/1')) === undefined);
+    for (const each of [a, b]) await until(async () => (await each.read('/cities/FR/1')) === undefined);
     const ended = errorIn(await write(b, '/cities/FR/2', 'Lyon'));
     assert.deepEqual([ended.code, ended['grant'], ended['endedBy']], ['grant_revoked', grant, revocation]);
     assert.equal((await write(a, '/cities/FR/2', 'Lyon')).status, 200);
-    await until(async () => (await read(b, '/cities/FR/2')) === 'Lyon');
+    await until(async () => (await b.read('/cities/FR/2')) === 'Lyon');
   });
 
   /** Requests that were refused on the mesh port, by route and code. */
@@ -106,7 +78,7 @@ describe('gkvmesh serve --mesh', () => {
   it('M33: K10: a region joins with a chain that its donor has never seen; once it may not replicate, it gets nothing and gives nothing', async () => {
     const [meshA, office, meshB] = [join(dir, 'a'), join(dir, 'office'), join(dir, 'b')];
     cpSync(meshA, office, { recursive: true });
-    const { replicate } = await region(office, meshB, '**');
+    const { replicate } = await directoryFor(succeeds, office, meshB, '**');
     const a = await serve(meshA);
     for (const [key, value] of [
       ['k', 'of a'],
@@ -115,11 +87,11 @@ describe('gkvmesh serve --mesh', () => {
       assert.equal((await write(a, key, value)).status, 200);
     const data = scene.dir();
     const b = await scene.wrapped(process.execPath, [command, ...argsOf(meshB, data), '--join', a.mesh], data);
-    assert.deepEqual([await read(b, 'k'), (await read(b, 'large'))?.length], ['of a', 1_048_576]);
+    assert.deepEqual([await b.read('k'), (await b.read('large'))?.length], ['of a', 1_048_576]);
     assert.equal((await write(b, 'k', 'of b')).status, 200);
-    await until(async () => (await read(a, 'k')) === 'of b');
+    await until(async () => (await a.read('k')) === 'of b');
     await succeeds('revoke', replicate, '--mesh', office);
-    cpSync(join(office, 'records'), join(meshA, 'records'), { recursive: true });
+    copyRecords(office, meshA);
     await until(async () => (await refusals(a)).some((refused) => refused.endsWith(' grant_revoked')));
     for (const [server, value] of [
       [a, 'later, of a'],
@@ -131,7 +103,7 @@ describe('gkvmesh serve --mesh', () => {
       [b, a],
     ] as const)
       assert.equal(errorIn(await server.post('/control/aae/pull', { peer: peer.mesh })).code, 'grant_revoked');
-    assert.deepEqual([await read(a, 'later'), await read(b, 'later')], ['later, of a', 'later, of b']);
+    assert.deepEqual([await a.read('later'), await b.read('later')], ['later, of a', 'later, of b']);
   });
 
   it('M33: K20: whoever has the mesh key alone, or may replicate a part alone, gets nothing', async () => {
@@ -143,14 +115,14 @@ describe('gkvmesh serve --mesh', () => {
       ['confined', 'replicate_narrow', ['/cities/FR/**']],
     ] as const) {
       const mesh = join(dir, name);
-      const key = await copyOf(meshA, mesh);
-      if (patterns.length > 0) await granted(meshA, key, 'read,write,replicate', ...patterns);
-      cpSync(join(meshA, 'records'), join(mesh, 'records'), { recursive: true });
+      const key = await copyOf(succeeds, meshA, mesh);
+      if (patterns.length > 0) await give(succeeds, meshA, key, 'read,write,replicate', ...patterns);
+      copyRecords(meshA, mesh);
       const server = await serve(mesh);
       assert.equal(errorIn(await server.post('/control/aae/pull', { peer: a.mesh })).code, code);
       assert.equal(errorIn(await a.post('/control/aae/pull', { peer: server.mesh })).code, code);
       assert.equal(errorIn(await a.post('/control/members/add', { peer: server.mesh })).code, code);
-      assert.equal(await read(server, 'k'), undefined);
+      assert.equal(await server.read('k'), undefined);
     }
     assert.deepEqual(((await a.get('/peers')).json as { peers: unknown[] }).peers, []); // as the schema says
   });

@@ -10,11 +10,7 @@ describe('grants on the command line', () => {
 
   after(() => scene.close());
 
-  async function succeeds(args: readonly string[], env = process.env): Promise<string> {
-    const { code, stdout, stderr } = await scene.run(args, { env });
-    assert.equal(code, 0, `gkvmesh ${args.join(' ')}: ${stderr}`);
-    return stdout.toString().trim();
-  }
+  const succeeds = (args: readonly string[], env = process.env): Promise<string> => scene.succeeds(args, env);
 
   /** Its exit code and error code. */
   async function fails(args: readonly string[], env = process.env): Promise<string> {

@@ -10,6 +10,11 @@ import { Link } from './link.ts';
 /** In a frame: mac 16 | CBOR array 1, version 1, mesh id 2 + 32, and 1 before the cluster id. */
 const clusterIdAt = 53;
 const clusterIdBytes = 16;
+const meshIdAt = 18;
+/** How the mesh id begins in CBOR: 32 bytes. */
+const meshIdHeader = Buffer.of(0x58, 0x20);
+/** Before the frame of a request under a session (M34): format 1 | session id 16 | counter 8 | mac 16. */
+const sessionBytes = 41;
 const queuedBytesMax = 1_048_576;
 
 interface Front {
@@ -116,6 +121,8 @@ function pump(from: Socket, to: Socket, link: Link, direction: 'asked' | 'answer
 /** Undefined while the frame of the first request is not there up to its cluster id. */
 function senderOf(bytes: Buffer): string | undefined {
   const head = bytes.indexOf('\r\n\r\n');
-  const at = head + 4 + clusterIdAt;
-  return head < 0 || bytes.length < at + clusterIdBytes ? undefined : uuidText(bytes.subarray(at, at + clusterIdBytes));
+  const body = bytes.subarray(head + 4);
+  const isFrame = body.indexOf(meshIdHeader, meshIdAt) === meshIdAt;
+  const at = (isFrame ? 0 : sessionBytes) + clusterIdAt;
+  return head < 0 || body.length < at + clusterIdBytes ? undefined : uuidText(body.subarray(at, at + clusterIdBytes));
 }

@@ -213,6 +213,13 @@ export class Scene {
     return this.process(process.execPath, [command, ...args], rest, input).ended;
   }
 
+  /** The command, which must succeed; what it printed, without the end of the line. */
+  async succeeds(args: readonly string[], env = process.env): Promise<string> {
+    const { code, stdout, stderr } = await this.run(args, { env });
+    if (code !== 0) throw new Error(`gkvmesh ${args.join(' ')}: ${stderr}`);
+    return stdout.toString().trim();
+  }
+
   async server(data = join(this.dir(), 'data'), flags: readonly string[] = []): Promise<RunningServer> {
     const started = this.process(process.execPath, [command, ...serveArgs(data), ...flags]);
     return new RunningServer(started, data, await started.line(readyLine));

@@ -4,9 +4,10 @@ import { readKeyFile } from '../../src/cli/keyFile.ts';
 import { Client } from '../../src/client/client.ts';
 import { candidatesOf } from '../../src/client/inspect.ts';
 import { Signer } from '../../src/client/signer.ts';
+import { give } from '../meshDirectories.ts';
 import { command } from '../region.ts';
 import { until } from '../support.ts';
-import { b64, Scene, serveArgs, type RunningServer } from './server.ts';
+import { Scene, serveArgs, type RunningServer } from './server.ts';
 
 /** Writers who sign for themselves, on the command line. */
 describe('gkvmesh set --sign-with', () => {
@@ -17,11 +18,7 @@ describe('gkvmesh set --sign-with', () => {
 
   after(() => scene.close());
 
-  async function succeeds(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await scene.run(args);
-    assert.equal(code, 0, `gkvmesh ${args.join(' ')}: ${stderr}`);
-    return stdout.toString().trim();
-  }
+  const succeeds = (...args: string[]): Promise<string> => scene.succeeds(args);
 
   /** Its exit code and error code. */
   async function fails(...args: string[]): Promise<string> {
@@ -34,7 +31,7 @@ describe('gkvmesh set --sign-with', () => {
   /** A key of this name that holds a grant of the root; returns the options that sign with it. The server knows it within seconds. */
   async function writer(name: string, rights: string, ...patterns: string[]): Promise<string[]> {
     const publicKey = await succeeds('keygen', keyOf(name));
-    const grant = await succeeds('grant', 'create', '--mesh', mesh, '--to', publicKey, '--rights', rights, '--pattern', ...patterns);
+    const grant = await give(succeeds, mesh, publicKey, rights, ...patterns);
     const options = ['--sign-with', keyOf(name), '--grant', grant];
     // Whether it is known is told before whether it fits.
     await until(async () => (await fails('set', '/elsewhere', 'v', ...options, ...url)) !== '1 grant_unknown');
@@ -42,11 +39,6 @@ describe('gkvmesh set --sign-with', () => {
   }
 
   const grantOf = ([, , , grant = '']: readonly string[]): Buffer => Buffer.from(grant, 'hex');
-
-  async function read(key: string): Promise<string | undefined> {
-    const { exists, value } = (await server.post('/data/get', { key: b64(key) })).json as { exists: boolean; value: string }; // as the schema says
-    return exists ? Buffer.from(value, 'base64').toString() : undefined;
-  }
 
   beforeEach(async () => {
     mesh = join(scene.dir(), 'mesh');
@@ -61,10 +53,10 @@ describe('gkvmesh set --sign-with', () => {
     const french = await writer('french', 'write,delete', '/cities/FR/**');
     const version = await succeeds('set', '/cities/FR/1', 'Paris', ...french, ...url);
     assert.match(version, /^[0-9a-f]{32}$/);
-    assert.equal(await read('/cities/FR/1'), 'Paris');
+    assert.equal(await server.read('/cities/FR/1'), 'Paris');
     assert.equal(await fails('set', '/cities/DE/1', 'Bonn', ...french, ...url), '1 key_denied');
     await succeeds('delete', '/cities/FR/1', ...french, ...url);
-    assert.equal(await read('/cities/FR/1'), undefined);
+    assert.equal(await server.read('/cities/FR/1'), undefined);
     const ahead = new Signer({
       meshId: Buffer.from(server.meshId, 'hex'),
       grantId: grantOf(french),
@@ -81,7 +73,7 @@ describe('gkvmesh set --sign-with', () => {
     let told: string | undefined;
     await until(async () => (told = await loses()) !== undefined);
     assert.match(told ?? '', /not applied: a greater version/);
-    assert.equal(await read('/cities/FR/2'), 'Lyon');
+    assert.equal(await server.read('/cities/FR/2'), 'Lyon');
     assert.equal(await fails('set', '/cities/FR/1', 'v', ...french.slice(0, 2), ...url), '2 bad_config');
     assert.equal(await fails('set', '/cities/FR/1', 'v', ...french.slice(2), ...url), '2 bad_config');
     assert.equal(
@@ -122,9 +114,10 @@ describe('gkvmesh set --sign-with', () => {
     assert.equal(await fails(...revoke, ...keeper, '--key', keyOf('keeper')), '1 issuer_mismatch');
     await succeeds(...revoke, ...keeper);
     await until(async () => (await fails('set', '/cities/FR/1', 'v', ...french, ...url)) === '1 grant_revoked');
-    for (const [i, { key: name }] of ops.entries()) assert.equal(await read(name.toString()), valueOf(i).toString(), name.toString());
+    for (const [i, { key: name }] of ops.entries())
+      assert.equal(await server.read(name.toString()), valueOf(i).toString(), name.toString());
     const [adopted, ...others] = await candidatesOf(client, Buffer.from('/cities/FR/7'));
     assert.deepEqual([adopted?.expiresAt, others.filter(({ chain }) => chain?.stands === true)], [expiresAt, []]);
-    assert.deepEqual([await read('/cities/FR/kept'), await read('/cities/FR/gone')], ['by keeper', undefined]);
+    assert.deepEqual([await server.read('/cities/FR/kept'), await server.read('/cities/FR/gone')], ['by keeper', undefined]);
   });
 });

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { MeshDigests, openMesh } from '../../src/crypto/mesh.ts';
 import { realClock, realRandom } from '../../src/server/real.ts';
-import { openFdbStore } from '../../src/store/fdb/store.ts';
+import { openFdbStore, type FdbStore } from '../../src/store/fdb/store.ts';
 import { assertTree } from '../aae/oracle.ts';
 import { type Process, type RunningServer, type Scene } from '../e2e/server.ts';
 import { command } from '../region.ts';
@@ -40,24 +40,25 @@ export class OwnFdb {
     return spawnSync('fdbserver', ['--version']).status === 0 && spawnSync('fdbcli', ['--version']).status === 0;
   }
 
-  /** A gkvmesh instance of the cluster under a prefix, given in hex. */
-  instance(scene: Scene, prefix: string): Promise<RunningServer> {
+  /** A gkvmesh instance of the cluster under a prefix, given in hex. `flags`: of which mesh, and more. */
+  instance(scene: Scene, prefix: string, flags: readonly string[] = ['--open']): Promise<RunningServer> {
     return scene.wrapped(
       process.execPath,
-      [command, 'serve', '--open', '--fdb', this.clusterFile, '--fdb-prefix', prefix, ...instanceFlags],
+      [command, 'serve', '--fdb', this.clusterFile, '--fdb-prefix', prefix, ...instanceFlags, ...flags],
       prefix,
     );
   }
 
+  /** What lies under a prefix, given in hex. */
+  store(prefix: string): Promise<FdbStore> {
+    const { clusterFile } = this;
+    return openFdbStore({ clusterFile, prefix: Buffer.from(prefix, 'hex'), clock: realClock, random: realRandom });
+  }
+
   /** The tree under a prefix, given in hex, is the one that its heads make. */
-  async assertSound(prefix: string): Promise<void> {
-    await using store = await openFdbStore({
-      clusterFile: this.clusterFile,
-      prefix: Buffer.from(prefix, 'hex'),
-      clock: realClock,
-      random: realRandom,
-    });
-    await assertTree(store, new MeshDigests(openMesh));
+  async assertSound(prefix: string, digests = new MeshDigests(openMesh)): Promise<void> {
+    await using store = await this.store(prefix);
+    await assertTree(store, digests);
   }
 
   async killAndRestart(): Promise<void> {

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'mocha';
-import { statusAnswer } from '../../src/http/schema.ts';
 import { b64, Scene, type RunningServer } from '../e2e/server.ts';
 import { Writers } from '../e2e/writers.ts';
 import { until } from '../support.ts';
 import { testCluster } from './cluster.ts';
 import { OwnFdb } from './fdbserver.ts';
-
-type Pair = readonly [RunningServer, RunningServer];
+import { defects, level, type Pair } from './pairs.ts';
 
 if (testCluster !== undefined) {
   describe('a mesh of two clusters of two instances each, under two prefixes of one FoundationDB', function () {
@@ -34,19 +32,9 @@ if (testCluster !== undefined) {
     }
 
     async function assertLevel(): Promise<void> {
-      await until(async () => {
-        const sums = await Promise.all([one[1], two[1]].map(async (server) => (await server.tree()).sum));
-        return sums[0] === sums[1];
-      });
+      await level([...one, ...two]);
       await fdb.assertSound(left);
       await fdb.assertSound(right);
-    }
-
-    async function defects(): Promise<number> {
-      const statuses = await Promise.all(
-        [...one, ...two].map(async (server) => statusAnswer.parse((await server.get('/control/status')).json)),
-      );
-      return statuses.flatMap(({ mesh }) => mesh?.peers ?? []).reduce((total, peer) => total + peer.defects, 0);
     }
 
     it('a write that any instance takes in is read through any other, by its accepted stamp', async () => {
@@ -70,7 +58,7 @@ if (testCluster !== undefined) {
       await writing;
       await assertLevel();
       await all.check(two[1]);
-      assert.equal(await defects(), 0);
+      assert.equal(await defects([...one, ...two]), 0);
     });
 
     it('fdbserver killed amid writers and restarted: all agree, nothing is lost', async () => {
@@ -83,7 +71,7 @@ if (testCluster !== undefined) {
       await writing;
       await assertLevel();
       await all.check(one[1]);
-      assert.equal(await defects(), 0);
+      assert.equal(await defects([...one, ...two]), 0);
     });
 
     it('the instance that follows is killed: the other one goes on', async () => {

@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
-import { type Grant } from '../../src/grant/grant.ts';
+import { createHash } from 'node:crypto';
+import { Point } from '@noble/ed25519';
+import { equalBytes } from '../../src/core/bytes.ts';
+import { sha256 } from '../../src/crypto/digest.ts';
+import { grantLayout, type Grant } from '../../src/grant/grant.ts';
 import { Ledger } from '../../src/grant/ledger.ts';
 import { ledgerBounds, type LedgerBounds, type Source } from '../../src/grant/places.ts';
+import { signedMessage, type Signature } from '../../src/grant/record.ts';
 import { RecordIntake } from '../../src/mesh/records.ts';
 import { encodeAny } from '../../src/grant/anyRecord.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { openMemoryStore } from '../../src/store/memory/store.ts';
 import { FakeClock, seededRandom } from '../support.ts';
-import { anyOf, Mesh, signatures } from './world.ts';
+import { anyOf, Mesh, person, signatures } from './world.ts';
 
 const bounds: LedgerBounds = { rowsMax: 25, grantsMax: 12, delegatedMax: 9, followingMax: 6, followingOursMax: 4 };
 const mesh = new Mesh();
@@ -28,6 +33,23 @@ async function codesOf(ledger: Ledger, records: readonly AnyOf[], source: Source
 
 const taken = (count: number): string[] => Array.from({ length: count }, () => 'taken');
 const limited = (count: number): string[] => Array.from({ length: count }, () => 'grant_limit');
+
+const order = 2n ** 252n + 27742317777372353535851937790883648493n;
+const littleEndian = (bytes: Uint8Array): bigint => BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`);
+const sha512 = (...parts: Uint8Array[]): Buffer => createHash('sha512').update(Buffer.concat(parts)).digest();
+
+/** Another signature of a grant by one key that holds as well: Ed25519 (RFC 8032, 5.1.6) with a number of our choice. */
+function signedAgain(of: Mesh, { id }: Grant, name: string, i: number): Signature {
+  const key = person(name).publicKey;
+  const secret = sha512(sha256(Buffer.from(name))).subarray(0, 32);
+  secret[0] = (secret[0] ?? 0) & 248;
+  secret[31] = ((secret[31] ?? 0) & 63) | 64;
+  const nonce = BigInt(i + 1);
+  const r = Point.BASE.multiply(nonce).toBytes();
+  const message = signedMessage(grantLayout, of.id, id);
+  const s = (nonce + (littleEndian(sha512(r, key, message)) % order) * littleEndian(secret)) % order;
+  return { key, signature: Buffer.concat([r, Buffer.from(s.toString(16).padStart(64, '0'), 'hex').reverse()]) };
+}
 
 describe('T19: places of the ledger', () => {
   it('I9: of what follows from one grant of the root so many are taken, fewer of those that are brought here first, over a start too', async () => {
@@ -67,6 +89,32 @@ describe('T19: places of the ledger', () => {
       taken(3),
     );
     assert.deepEqual([ledger.number, ledger.lastEnding], [4, 4]);
+  });
+
+  it('I9: a key of the root that is one of too few adds no row, and takes no place, however often it signs what the root has given', async () => {
+    const three = new Mesh(['r1', 'r2', 'r3'], 2);
+    const store = openMemoryStore(new MemoryDatabase(), { clock: new FakeClock(), random: seededRandom(1) });
+    const ledger = await Ledger.open(store, three.id, signatures, bounds);
+    const grant = three.grant('a', {}, ['r1', 'r2']);
+    await ledger.take([three.root, grant].map(anyOf));
+    const alone = Array.from({ length: 30 }, (_, i) => ({
+      ...grant,
+      signatures: [signedAgain(three, grant, ['r2', 'r3'][i % 2] ?? '', i)],
+    }));
+    const lesser = alone.filter(({ signatures: [again] }) =>
+      grant.signatures.some(
+        ({ key, signature }) => again !== undefined && equalBytes(again.key, key) && Buffer.compare(again.signature, signature) < 0,
+      ),
+    );
+    assert.ok(lesser.length > 0);
+    assert.deepEqual(await codesOf(ledger, alone), taken(30), 'they hold, and change nothing');
+    assert.deepEqual(await codesOf(ledger, [three.grant('b', {}, ['r1']), three.revocationByRoot(grant, 1, ['r1'])]), [
+      'threshold',
+      'threshold',
+    ]);
+    assert.deepEqual([ledger.number, ledger.passedOver, ledger.known.grant(grant.id)?.signatures], [2, 0, grant.signatures]);
+    const more = Array.from({ length: 11 }, (_, i) => three.grant(`${i}`, {}, ['r2', 'r3']));
+    assert.deepEqual(await codesOf(ledger, more), taken(11), 'all other places are free');
   });
 
   it('M32: what a peer had room for is passed over with what rests on it, and its other records are taken in', async () => {

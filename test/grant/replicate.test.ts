@@ -52,6 +52,25 @@ describe('T20: who may replicate', () => {
     );
   });
 
+  it('what one delegate gives in plenty takes turns with what others gave, of as many links, and after what has fewer', async () => {
+    const [rogue, honest] = [mesh.grant('d', { rights }), mesh.grant('h', { rights })];
+    const deeper = mesh.given(rogue, 'd', 'e');
+    const gifts = [1, 2, 3, 4, 5].map((i) => mesh.given(rogue, 'd', 'b', { notBeforeMs: 1_400 + i }));
+    const further = mesh.given(deeper, 'e', 'b', { notBeforeMs: 1_450 });
+    const [good, own] = [mesh.given(honest, 'h', 'b'), mesh.grant('b', { rights })];
+    const { authority } = await knowing(mesh, rogue, honest, deeper, ...gifts, further, good, own);
+    const tried: Uint8Array[] = [];
+    for (let i = 0; i < 4; i += 1) {
+      const answer = replicatingLeaf(authority, person('b').publicKey, 1_500, tried);
+      assert.ok(answer.kind === 'allowed');
+      tried.push(answer.chain.at(-1)?.id ?? new Uint8Array(0));
+    }
+    assert.deepEqual(
+      tried,
+      [own, gifts[4], good, gifts[3]].map((grant) => grant?.id),
+    );
+  });
+
   it('of several grants that which begins last serves; where none does, the one that gets furthest tells why', async () => {
     const latest = mesh.given(held, 'a', 'b', { notBeforeMs: 1_200 });
     const [first, later] = [mesh.given(held, 'a', 'b'), mesh.given(held, 'a', 'b', { notBeforeMs: 1_600 })];

@@ -172,6 +172,21 @@ describe('M33: proofs between peers', () => {
     assert.equal(known.wire.asked.length, 3 + 1 + 3); // one opening for each grant
   });
 
+  it('T20: M33: who was given many grants by a delegate that ended them at the other side shows, after one, what another gave', async () => {
+    const [rogue, honest] = [mesh.grant('d', everything), mesh.grant('h', everything)];
+    const gifts = Array.from({ length: 20 }, (_, i) => mesh.given(rogue, 'd', 'a', { ...replicate, notBeforeMs: 2 + i }));
+    const good = mesh.given(honest, 'h', 'a', { ...replicate, notBeforeMs: 1 });
+    const writes = mesh.given(honest, 'h', 'a', { ...forEver, notBeforeMs: 1, rights: rightsOf(['write']), depth: 0 });
+    const rest = [mesh.root, grants.b, rogue];
+    const { b, wire } = await pair(
+      [...rest, honest, good, writes, ...gifts],
+      [...rest, ...gifts, ...gifts.map((gift) => mesh.revocation(gift, 'd'))],
+    );
+    assert.equal(await wire.ask('ab'), 'ba');
+    assert.deepEqual(wire.asked, ['session', 'session', 'session', 'feed']);
+    assert.ok(b.ledger.known.grant(writes.id) !== undefined, 'and what else it gave is shown beside it');
+  });
+
   it('I9: of what is shown by who may not replicate no more stays than shows just that', async () => {
     const reads = { ...forEver, rights: rightsOf(['read', 'delegate']) };
     const delegate = mesh.grant('d', reads);

@@ -261,8 +261,21 @@ describe('a granted store', () => {
     assert.deepEqual([await read(region, '/cities/FR/999'), await read(region, '/cities/FR/2000')], ['v', 'v']);
   });
 
+  it('I9: R29: K10: what a delegate gives itself pushes nothing out of a key that does not follow from it, and its end shows that again', async () => {
+    const delegate = mesh.grant('delegate', always);
+    const grants = Array.from({ length: 140 }, (_, i) => mesh.given(delegate, 'delegate', `writer ${i}`));
+    const region = await open('a', {}, [mesh.root, held, delegate, ...grants]);
+    assert.deepEqual(await statuses(region, sent(region, held, 'a', { key: key('k'), value: Buffer.from('honest') })), ['applied']);
+    for (const [i, grant] of grants.entries())
+      await statuses(region, sent(region, grant, `writer ${i}`, { key: key('k'), version: makeStamp(nowMs, i + 1, peerInstance) }));
+    assert.deepEqual([await read(region, 'k'), (await region.replica.candidates(key('k'))).length], ['v', 33]);
+    await region.ledger?.take([anyOf(mesh.revocationByRoot(delegate))]);
+    assert.equal(await read(region, 'k'), 'honest');
+    await assertTree(region.store, region.digests);
+  });
+
   it('I9: R29: a key keeps the 128 greatest candidates, in whatever order they come', async () => {
-    const grants = Array.from({ length: 140 }, (_, i) => mesh.given(held, 'a', `writer ${i}`));
+    const grants = Array.from({ length: 140 }, (_, i) => mesh.grant(`writer ${i}`, always));
     const kept: string[][] = [];
     for (const order of ['rising', 'falling'] as const) {
       const region = await open('a', {}, [mesh.root, held, ...grants]);
