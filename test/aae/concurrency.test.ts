@@ -79,7 +79,7 @@ async function run(seed: number): Promise<number> {
 }
 
 describe('tree under concurrency', () => {
-  it('A3: two instances, conflicts, unknown commits, splits, merges, collections: tree = rebuilt tree, no write lost', async () => {
+  it('G37: A3: two instances, conflicts, unknown commits, splits, merges, collections: tree = rebuilt tree, no write lost', async () => {
     let collected = 0;
     for (let seed = 1; seed <= 60; seed += 1) {
       try {

@@ -103,7 +103,7 @@ describe('what follows an entry', () => {
     );
   });
 
-  it('R11: an overwrite moves the feed row to the end', async () => {
+  it('S11: R11: an overwrite moves the feed row to the end, in its own commit: no reader finds both, or neither', async () => {
     const { replica, store } = await openInstance();
     const feed = async (): Promise<string[]> =>
       [...(await rowsOf(store, 'derived'))]

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { makeStamp, parseInstance, physicalMsOf, stampToHex } from '../../src/core/stamp.ts';
+import { instanceOf } from '../../src/crypto/mesh.ts';
 import { grantZero, parseGrantId } from '../../src/core/write.ts';
 import { key, openInstance, set } from '../aae/world.ts';
 import { assertTree } from '../aae/oracle.ts';
@@ -57,12 +58,13 @@ describe('receive', () => {
     assert.deepEqual(statuses, ['applied', 'duplicate', 'dominated']);
   });
 
-  it('R10: a local write over a received one that is ahead of the clock is greater than it', async () => {
-    const { replica } = await openInstance();
+  it('S4: R10: what is written here bears our slot and is greater than a received one that is ahead of the clock', async () => {
+    const { replica, clusterId } = await openInstance();
     const ahead = makeStamp(baseMs + 4_000, 0xffff, parseInstance(new Uint8Array(8).fill(0xff)));
     await replica.receive([received(digests, 'k', ahead)], 'peer');
     const [outcome] = await replica.write([set('k', 'mine')]);
     assert.ok(outcome?.applied === true && stampToHex(outcome.version) > stampToHex(ahead));
+    assert.deepEqual(Buffer.from(outcome.version.subarray(8)), Buffer.from(instanceOf(clusterId, 1, 0)));
     assert.equal(physicalMsOf(outcome.version), baseMs + 4_001, 'the logical part carried into the ms');
     assert.equal(Buffer.from((await replica.get(key('k'))).value).toString(), 'mine');
   });
