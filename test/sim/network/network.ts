@@ -67,7 +67,7 @@ export class Network {
     const listener = this.#listeners.get(address);
     if (signal.aborted) return Promise.reject(reasonOf(signal));
     return new Promise((resolve, reject) => {
-      const gone = new AbortController();
+      const gone = new Leaving();
       let isOver = false;
       const end = (settle: () => void): void => {
         if (isOver) return;
@@ -78,13 +78,13 @@ export class Network {
       };
       const leave = (): void => {
         end(() => {
-          gone.abort();
+          gone.tell();
           reject(reasonOf(signal));
         });
       };
       const fail = (code: ErrorCode, why: string): void => {
         end(() => {
-          gone.abort();
+          gone.tell();
           reject(new GkvError(code, `peer ${address}: ${why}`));
         });
       };
@@ -99,7 +99,7 @@ export class Network {
         });
         return;
       }
-      this.#send(caller, address, path, { frame, gone: gone.signal, end, resolve, fail });
+      this.#send(caller, address, path, { frame, gone, end, resolve, fail });
     });
   }
 
@@ -166,16 +166,31 @@ export class Network {
 
 interface Request {
   readonly frame: Uint8Array;
-  readonly gone: AbortSignal;
+  readonly gone: Leaving;
   readonly end: (settle: () => void) => void;
   readonly resolve: (answer: Uint8Array) => void;
   readonly fail: (code: ErrorCode, why: string) => void;
 }
 
+/** That a caller has gone, for those who were listening by then. */
+class Leaving {
+  #listeners: (() => void)[] = [];
+
+  listen(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  tell(): void {
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    for (const listener of listeners) listener();
+  }
+}
+
 /** The other end hears that a caller has gone a little later, in a turn of its own. */
-function leavingIn(life: Life, gone: AbortSignal): AbortSignal {
+function leavingIn(life: Life, gone: Leaving): AbortSignal {
   const heard = new AbortController();
-  gone.addEventListener('abort', () => {
+  gone.listen(() => {
     life.after(5, '', () => {
       heard.abort();
     });
