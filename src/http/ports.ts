@@ -63,6 +63,8 @@ export interface Backups {
 export interface StatusReport extends Identity {
   readonly release: string;
   readonly ready: boolean;
+  /** Why it is not; null where it is. */
+  readonly unready: string | null;
   /** The slot of its cluster that the instance commits under. */
   readonly slot: number;
   readonly clockAheadMs: number;

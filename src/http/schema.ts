@@ -122,6 +122,7 @@ export const statusAnswer = z.object({
   region: z.string(),
   release: z.string(),
   ready: z.boolean(),
+  unready: z.string().nullable().meta({ description: 'why it is not ready, and what to do' }),
   slot: count,
   clockAheadMs: count,
   store: z.object({ kind: z.enum(['lmdb', 'fdb']), available: z.boolean(), healthy: z.boolean(), message: z.string() }),

@@ -4,8 +4,9 @@ import { hostPortText, type HostPort } from '../core/hostPort.ts';
 import { beginWait } from '../core/wait.ts';
 import { Backoff } from './backoff.ts';
 import { Follower, type FollowerDeps, type TakenPage } from './follower.ts';
-import { newHealth } from './health.ts';
+import { codeOf, newHealth, noteFailure, type PeerHealth } from './health.ts';
 import { identify, type PeerIdentity } from './identity.ts';
+import { joinAdvice } from './joinAdvice.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { type RecordIntake } from './records.ts';
 import { repair, type RepairDeps } from './repair.ts';
@@ -17,6 +18,8 @@ export interface BootstrapDeps extends Omit<FollowerDeps, 'onPage' | 'replica' |
   readonly own: OwnCluster;
   /** Of a granted mesh. */
   readonly records?: RecordIntake | undefined;
+  /** How it goes with the donor. */
+  readonly health: PeerHealth;
 }
 
 /** What came since this process began to join. */
@@ -83,10 +86,15 @@ async function followToEnd(
     if (isEnd) end.abort();
   };
   const failed: { error?: GkvError } = {};
+  let advised: string | undefined;
   const page: Upstream['page'] = async (ask, until) => {
     try {
       return await upstream.page(ask, until);
     } catch (error) {
+      const code = codeOf(error);
+      const advice = joinAdvice(code);
+      if (advice !== undefined && code !== advised) log.warn({ donor: toHex(donor.clusterId), code }, advice);
+      advised = advice === undefined ? undefined : code;
       if (hasCode(error, 'wrong_peer')) {
         failed.error = error;
         end.abort();
@@ -94,7 +102,7 @@ async function followToEnd(
       throw error;
     }
   };
-  const follower = new Follower(donor.clusterId, { page }, newHealth(), { ...deps, waitMs: 0, onPage });
+  const follower = new Follower(donor.clusterId, { page }, deps.health, { ...deps, waitMs: 0, onPage });
   const either = beginWait(signal, end.signal);
   try {
     await follower.run(either.signal);
@@ -117,6 +125,7 @@ async function whileUnreachable<T>(address: HostPort, deps: BootstrapDeps, signa
       if (!hasCode(error, 'peer_unreachable', 'peer_timeout')) throw error;
       if (error.message !== told) deps.log.warn({ donor: hostPortText(address), err: error }, 'cannot join yet; it is tried again');
       told = error.message;
+      noteFailure(deps.health, error);
       await backoff.failed(signal);
     }
   }

@@ -17,7 +17,7 @@ import { bootstrap, type JoinProgress } from './bootstrap.ts';
 import { FeedServer } from './feedServer.ts';
 import { floorOf, isAboveFloor } from './floor.ts';
 import { Following, type FollowingDeps } from './following.ts';
-import { type PeerHealth } from './health.ts';
+import { newHealth, type PeerHealth } from './health.ts';
 import { type PeerIdentity } from './identity.ts';
 import { Peers, type PeerRecord, type RemovedRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
@@ -115,6 +115,7 @@ export class Mesh {
   #lastClosing: Stamp = stampZero;
   #closingMs: number;
   #isFilling = false;
+  readonly #donorHealth = newHealth();
 
   constructor(deps: MeshDeps) {
     const { replica, digests, own, clock, signal, times, log } = deps;
@@ -157,8 +158,14 @@ export class Mesh {
     onProgress: (progress: JoinProgress) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    await bootstrap(donor, { ...this.#deps, ...this.#talking(), records: this.#records }, announce, onProgress, signal);
+    const deps = { ...this.#deps, ...this.#talking(), records: this.#records, health: this.#donorHealth };
+    await bootstrap(donor, deps, announce, onProgress, signal);
     this.#isFilling = false;
+  }
+
+  /** Why nothing comes from the donor, at its last try. */
+  donorError(): PeerHealth['lastError'] {
+    return this.#donorHealth.lastError;
   }
 
   /** True where the data name this cluster, given in hex, as a member. */
@@ -200,6 +207,11 @@ export class Mesh {
   /** Members, in hex, that did not say yet that they know of the same members as we do. */
   behind(): readonly string[] {
     return this.#talk.notAt(1);
+  }
+
+  /** Whether a member, in hex, answers what we ask of it. */
+  answers(clusterId: string): boolean {
+    return this.#following.healthOf(clusterId)?.connected ?? false;
   }
 
   /** How many clusters are not in good standing, ours among them. */

@@ -68,7 +68,7 @@ export function createApps(deps: AppsDeps): Apps {
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
     backups: createBackups(own, replica, mesh),
-    status: statusView({ opened, identity, digests, replica, mesh, ready: () => unready() === undefined }),
+    status: statusView({ opened, identity, digests, replica, mesh, unready }),
     peers: { peers: () => mesh.records().map(peerView) },
     members: {
       add: async (address, regionName, signal) => peerView(await members.add(address, regionName, signal)),

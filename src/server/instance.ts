@@ -78,7 +78,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     signal: leaving.signal,
   });
   const { mesh } = inMesh;
-  const joining = donor === undefined ? undefined : new Joining(donor, { store, ...inMesh, clock: realClock, signal: stopping.signal });
+  const joining = donor && new Joining(donor, { store, ...inMesh, kind: own.kind, clock: realClock, log, signal: stopping.signal });
   const unready = (): string | undefined => {
     if (stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';

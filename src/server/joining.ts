@@ -1,8 +1,10 @@
 import { GkvError } from '../core/errors.ts';
 import { hostPortText, parseHostPort, type HostPort } from '../core/hostPort.ts';
-import { type Clock } from '../core/ports.ts';
+import { type Clock, type Log } from '../core/ports.ts';
 import { uuidText } from '../core/uuid.ts';
+import { type MeshKind } from '../crypto/mesh.ts';
 import { type JoinProgress } from '../mesh/bootstrap.ts';
+import { joinAdvice, recordAdvice } from '../mesh/joinAdvice.ts';
 import { type Members } from '../mesh/members.ts';
 import { type Mesh } from '../mesh/mesh.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
@@ -42,12 +44,17 @@ export async function settleJoin(store: Store, wanted: HostPort | undefined, hol
 
 /** Between two looks at whether all members know of us. */
 const admissionLookMs = 50;
+/** Members that answer and follow us know of us sooner; after that it is told what may be wrong. */
+const admissionMsMax = 10_000;
 
 export interface JoiningDeps {
   readonly store: Store;
-  readonly mesh: Mesh;
-  readonly members: Members;
-  readonly clock: Clock;
+  readonly mesh: Pick<Mesh, 'fillFirst' | 'join' | 'readMembers' | 'behind' | 'answers' | 'donorError'>;
+  readonly members: Pick<Members, 'joined'>;
+  /** Whether what is written here rests on grants. */
+  readonly kind: MeshKind;
+  readonly clock: Pick<Clock, 'monotonic' | 'sleep'>;
+  readonly log: Log;
   readonly signal: AbortSignal;
 }
 
@@ -58,6 +65,7 @@ export class Joining {
   #isFilled = false;
   #isDone = false;
   #writes = 0;
+  #filledMs = 0;
 
   constructor(donor: HostPort, deps: JoiningDeps) {
     this.donor = donor;
@@ -70,7 +78,7 @@ export class Joining {
    * `follow` begins to follow them. Errors: those of `Mesh.join`.
    */
   async run(onProgress: (progress: JoinProgress) => void, follow: () => void): Promise<void> {
-    const { store, mesh, members, clock, signal } = this.#deps;
+    const { store, mesh, members, clock, log, signal } = this.#deps;
     const note = (progress: JoinProgress): void => {
       this.#writes = progress.writes;
       onProgress(progress);
@@ -78,8 +86,12 @@ export class Joining {
     await mesh.join(this.donor, (found) => members.joined(found, this.donor), note, signal);
     await mesh.readMembers();
     this.#isFilled = true;
+    this.#filledMs = clock.monotonic();
     follow();
-    while (mesh.behind().length > 0) {
+    for (let told = ''; mesh.behind().length > 0;) {
+      const refusing = this.#doNotTakeUs().map(named);
+      if (refusing.length > 0 && refusing.join() !== told) log.warn({ code: 'grant_unknown', members: refusing }, recordAdvice);
+      told = refusing.join();
       await clock.sleep(admissionLookMs, signal);
       signal.throwIfAborted();
     }
@@ -90,12 +102,25 @@ export class Joining {
     this.#isDone = true;
   }
 
+  /** Members that answer, and should have had our record long since. Nothing but that it waits there for its grant keeps it from them. */
+  #doNotTakeUs(): readonly string[] {
+    const { mesh, kind, clock } = this.#deps;
+    if (kind === 'open' || clock.monotonic() - this.#filledMs < admissionMsMax) return [];
+    return mesh.behind().filter((name) => mesh.answers(name));
+  }
+
   /** Why it serves nothing yet; undefined: it may. */
   unready(): string | undefined {
     if (this.#isDone) return undefined;
-    if (this.#isFilled)
-      return `it has joined the mesh, and waits until these know of it too: ${this.#deps.mesh.behind().map(named).join(', ')}`;
-    return `it joins the mesh from ${hostPortText(this.donor)}, ${this.#writes} writes so far`;
+    if (this.#isFilled) {
+      const why = `it has joined the mesh, and waits until these know of it too: ${this.#deps.mesh.behind().map(named).join(', ')}`;
+      return this.#doNotTakeUs().length === 0 ? why : `${why}; grant_unknown: ${recordAdvice}`;
+    }
+    const why = `it joins the mesh from ${hostPortText(this.donor)}, ${this.#writes} writes so far`;
+    const error = this.#deps.mesh.donorError();
+    if (error === undefined) return why;
+    const advice = joinAdvice(error.code);
+    return `${why}; ${error.code}: ${error.message}${advice === undefined ? '' : `; ${advice}`}`;
   }
 }
 

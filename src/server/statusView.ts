@@ -20,15 +20,16 @@ export interface StatusDeps {
   readonly digests: MeshDigests;
   readonly replica: Replica;
   readonly mesh: Mesh;
-  readonly ready: () => boolean;
+  readonly unready: () => string | undefined;
 }
 
 /** Answers also while the store does not. */
-export function statusView({ opened, identity, digests, replica, mesh, ready }: StatusDeps): StatusView {
+export function statusView({ opened, identity, digests, replica, mesh, unready }: StatusDeps): StatusView {
   const known = <T>(read: () => Promise<T>): Promise<T | undefined> =>
     opened.available() ? read().catch(() => undefined) : Promise.resolve(undefined);
   const status = async (): Promise<StatusReport> => {
     const health = await opened.health();
+    const why = unready();
     const [content, parked, view] = await Promise.all([
       known(() => contentOf(opened.store, digests)),
       known(() => replica.parkedCount()),
@@ -37,7 +38,8 @@ export function statusView({ opened, identity, digests, replica, mesh, ready }: 
     return {
       ...identity,
       release,
-      ready: ready(),
+      ready: why === undefined,
+      unready: why ?? null,
       slot: replica.slot,
       clockAheadMs: replica.hlc.aheadMs(),
       store: { kind: opened.kind, ...health },

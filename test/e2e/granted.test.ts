@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { statusAnswer } from '../../src/http/schema.ts';
 import { copyOf, copyRecords, directoryFor, give } from '../meshDirectories.ts';
 import { command } from '../region.ts';
 import { until } from '../support.ts';
@@ -15,7 +16,7 @@ describe('gkvmesh serve --mesh', () => {
 
   const succeeds = (...args: string[]): Promise<string> => scene.succeeds(args);
 
-  const argsOf = (mesh: string, data: string): string[] => serveArgs(data).flatMap((arg) => (arg === '--open' ? ['--mesh', mesh] : [arg]));
+  const argsOf = (mesh: string, data: string): string[] => serveArgs(data, ['--mesh', mesh]);
 
   const serve = (mesh: string, data = scene.dir()): Promise<RunningServer> =>
     scene.wrapped(process.execPath, [command, ...argsOf(mesh, data)], data);
@@ -104,6 +105,25 @@ describe('gkvmesh serve --mesh', () => {
     ] as const)
       assert.equal(errorIn(await server.post('/control/aae/pull', { peer: peer.mesh })).code, 'grant_revoked');
     assert.deepEqual([await a.read('later'), await b.read('later')], ['later, of a', 'later, of b']);
+  });
+
+  it('M17: M33: who joins and may not waits, and says with a code why and what to do; once its directory has a grant it is filled', async () => {
+    const [meshA, meshB] = [join(dir, 'a'), join(dir, 'b')];
+    const a = await serve(meshA);
+    assert.equal((await write(a, 'k', 'v')).status, 200);
+    const key = await copyOf(succeeds, meshA, meshB);
+    const b = await scene.joining(a.mesh, scene.dir(), [], ['--mesh', meshB]);
+    const why = /grant_unknown: .*its key holds no grant that is known here.* grant to replicate on .*gkvmesh grant create/;
+    await until(async () => why.test(errorIn(await b.get('/readyz')).message));
+    const { ready, unready } = statusAnswer.parse((await b.get('/control/status')).json);
+    assert.equal(ready, false);
+    assert.match(unready ?? '', why);
+    assert.match(b.process.stderr, /"code":"grant_unknown","msg":"its key needs a grant to replicate/);
+    for (const rights of ['replicate', 'write']) await give(succeeds, meshA, key, rights, '**');
+    copyRecords(meshA, meshB);
+    await b.ready();
+    assert.equal(await b.read('k'), 'v');
+    assert.equal(statusAnswer.parse((await b.get('/control/status')).json).unready, null);
   });
 
   it('M33: K20: whoever has the mesh key alone, or may replicate a part alone, gets nothing', async () => {

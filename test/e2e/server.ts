@@ -226,8 +226,8 @@ export class Scene {
   }
 
   /** A server that is filled from a mesh port, as soon as it listens. */
-  async joining(from: string, data = join(this.dir(), 'data'), flags: readonly string[] = []): Promise<RunningServer> {
-    const [, ...args] = serveArgs(data);
+  async joining(from: string, data = join(this.dir(), 'data'), flags: readonly string[] = [], mesh = open): Promise<RunningServer> {
+    const [, ...args] = serveArgs(data, mesh);
     const started = this.process(process.execPath, [command, 'join', from, ...args, ...flags]);
     return new RunningServer(started, data, await started.line(joiningLine));
   }
@@ -261,8 +261,11 @@ export class Scene {
   }
 }
 
-export function serveArgs(data: string): string[] {
-  return ['serve', '--open', '--data', data, '--listen', '127.0.0.1:0', '--mesh-listen', '127.0.0.1:0', '--log-level', 'warn'];
+/** The flags of an open mesh. */
+const open: readonly string[] = ['--open'];
+
+export function serveArgs(data: string, mesh = open): string[] {
+  return ['serve', ...mesh, '--data', data, '--listen', '127.0.0.1:0', '--mesh-listen', '127.0.0.1:0', '--log-level', 'warn'];
 }
 
 /** Sends bytes over a bare socket; resolves with everything that came back once the other side closes. */

@@ -44,7 +44,7 @@ describe('gkvmesh set --sign-with', () => {
     mesh = join(scene.dir(), 'mesh');
     await succeeds('init', mesh);
     const data = scene.dir();
-    const args = serveArgs(data).flatMap((arg) => (arg === '--open' ? ['--mesh', mesh] : [arg]));
+    const args = serveArgs(data, ['--mesh', mesh]);
     server = await scene.wrapped(process.execPath, [command, ...args], data);
     url = ['--url', server.api];
   });

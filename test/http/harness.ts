@@ -92,6 +92,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
           ...identity,
           release: '0.0.0',
           ready: true,
+          unready: null,
           slot: 0,
           clockAheadMs: 0,
           store: { kind: 'lmdb', available: true, healthy: true, message: '' },

@@ -15,7 +15,7 @@ function viewOf({ store, digests, replica, mesh, clusterId }: Cluster, isAvailab
     health: () => Promise.resolve({ available: isAvailable, healthy: isAvailable, message: '' }),
   };
   const identity = { clusterId: uuidText(clusterId), meshId: '00'.repeat(32), region: 'here' };
-  return statusView({ opened, identity, digests, replica, mesh, ready: () => true });
+  return statusView({ opened, identity, digests, replica, mesh, unready: () => undefined });
 }
 
 describe('M15: what an operator sees of the mesh', () => {

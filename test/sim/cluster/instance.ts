@@ -154,7 +154,7 @@ async function join(parts: Parts, signal: AbortSignal): Promise<((follow: () => 
     advertised: () => address,
     incarnationOf: (clusterId) => mesh.incarnationOf(clusterId),
   });
-  const joining = new Joining(donor, { store, mesh, members, clock, signal });
+  const joining = new Joining(donor, { store, mesh, members, kind: digests.kind, clock, log: parts.log, signal });
   return async (follow) => {
     await mesh.readMembers().catch(() => undefined);
     await joining.run(() => undefined, follow);

@@ -1,0 +1,23 @@
+import { type ErrorCode } from '../core/errors.ts';
+
+/** With which a donor, or we ourselves, say that this cluster may not replicate: nothing but other records ends that. */
+const authorityCodes: readonly ErrorCode[] = [
+  'grant_unknown',
+  'root_unknown',
+  'grant_wider',
+  'grant_revoked',
+  'grant_time',
+  'grant_limit',
+  'right_denied',
+  'replicate_narrow',
+];
+
+/** What an operator can do about a cluster that does not get into a granted mesh; undefined: wait. */
+export function joinAdvice(code: ErrorCode): string | undefined {
+  if (!authorityCodes.includes(code)) return undefined;
+  return 'its key needs a grant to replicate on ** that the donor takes: gkvmesh whoami tells which it holds, gkvmesh grant create gives one, and the records of that belong into its own mesh directory, or the donor’s';
+}
+
+/** The same, for a cluster that members answer, and do not take for one. */
+export const recordAdvice =
+  'they answer, and so its record may wait there for the grant that it was written by: its records belong into the mesh directory of one of them';
