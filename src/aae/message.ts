@@ -58,8 +58,8 @@ export interface Reply {
 
 /** Ranges and ids in one frame, at the most: what one message may make us do. */
 const rangesPerFrameMax = 65_535;
-/** Parts of one span; ours have 32 at the most. */
-export const partsPerSpanMax = 256;
+/** Parts of one span; ours have 30 at the most. Each edge that is no bound may make us read the heads of a branch. */
+export const partsPerSpanMax = 64;
 
 export function encodeAsk(ask: Ask): Uint8Array {
   const out = new KeyWriter();
