@@ -33,7 +33,8 @@ export async function writers(world: World, granted: GrantedMesh, signal: AbortS
     if (signal.aborted) return;
     const host = random.pick(world.hosts());
     const { intake } = host;
-    if (intake === undefined) continue;
+    // A region that has just begun anew has told no time yet, and has no floor: it would take a version of 1970, which others refuse as below theirs.
+    if (intake === undefined || intake.lastMs() === 0) continue;
     const made = next(world, granted, { random, intake, number });
     if (made.length === 0 || !isTimely(world, granted, host, made)) continue;
     const way = random.chance(0.5) ? 'feed' : 'exchange';
