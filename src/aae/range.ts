@@ -29,7 +29,7 @@ export interface Fineness {
   readonly evenMax: number;
 }
 
-const wide: Fineness = { parts: 30, idsMax: 256, wholeMax: 32, evenMax: 768 };
+const wide: Fineness = { parts: 30, idsMax: 256, wholeMax: 32, evenMax: 3_072 };
 const narrow: Fineness = { parts: 8, idsMax: 64, wholeMax: 16, evenMax: 768 };
 /** A level serves for taking a range apart if it has at least this many bounds in it. */
 const boundsMin = 8;
