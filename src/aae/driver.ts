@@ -104,7 +104,7 @@ export class Driver {
   async run(): Promise<PullReport> {
     const { scope } = this.#options;
     this.#asOf = await this.#deps.store.read(readFloor);
-    this.#tasks.addSpan(await this.#view((view) => view.cut(scope, finenessFor(1))));
+    this.#tasks.addSpan(await this.#view((view) => view.parts(scope, finenessFor(1))));
     while (this.#tasks.pending()) {
       const ask = await this.#nextAsk();
       if (ask === undefined) continue;

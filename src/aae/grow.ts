@@ -9,7 +9,7 @@ import { encodeTreeState, readTreeState, treeStateKey, type BoundChange, type Tr
 import { levelRows, rangeSum, type BranchRow } from './sums.ts';
 import { createLevel } from './tree.ts';
 
-/** Over the first number of branches at the top another level is built, under the second one goes. A root is read in a few ms. */
+/** Over the first number of branches at the top another level is built, under the second one goes. That many are read for a root. */
 const topBranches = { max: 8_192, min: 16 } as const;
 /** Branches of the level below that one step of building takes up, where writers let it. */
 const stepBranchesMax = 512;

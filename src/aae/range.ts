@@ -67,19 +67,10 @@ export class RangeView {
     return sum;
   }
 
-  async cut(range: KeyRange, fineness: Fineness): Promise<Parts> {
-    return this.parts(range, await this.sum(range), fineness);
-  }
-
-  /** The range in parts along our own bounds, or keys; in one part where it holds few writes. `sum`: what it held a moment ago. */
-  async parts(range: KeyRange, sum: Sum, fineness: Fineness): Promise<Parts> {
-    const count = countOf(sum);
-    const parts = Math.min(fineness.parts, Math.ceil(count / fineness.wholeMax));
-    const cut =
-      parts <= 1
-        ? undefined
-        : ((count <= fineness.evenMax ? undefined : await this.#alongBounds(range, parts)) ?? (await this.#betweenKeys(range, parts)));
-    const { edges, sums } = cut ?? { edges: [], sums: [await this.sum(range)] };
+  /** The range in parts along our own bounds, or keys; in one part where it holds few writes. `before`: what it held a moment ago, where that is known. */
+  async parts(range: KeyRange, fineness: Fineness, before?: Sum): Promise<Parts> {
+    const count = countOf(before ?? (await this.sum(range)));
+    const { edges, sums } = await this.#apart(range, count, fineness);
     const ends = [...edges, range.end];
     return { start: range.start, parts: sums.map((part, i) => ({ end: ends[i] ?? null, fingerprint: this.#prints.of(part) })) };
   }
@@ -90,6 +81,12 @@ export class RangeView {
       const entry = unhidden(decodeEntry(row.value), this.#floor);
       yield { key: parseKey(keyWithin(row.key)), entry, ids: entry.map((head) => this.#prints.idOf(head.id)) };
     }
+  }
+
+  async #apart(range: KeyRange, count: number, { parts: partsMax, wholeMax, evenMax }: Fineness): Promise<Cut> {
+    const parts = Math.min(partsMax, Math.ceil(count / wholeMax));
+    if (parts <= 1) return { edges: [], sums: [await this.sum(range)] };
+    return (count > evenMax ? await this.#alongBounds(range, parts) : undefined) ?? (await this.#betweenKeys(range, parts));
   }
 
   /** Along bounds of the highest level that has enough of them in there; undefined: there is none. */

@@ -139,7 +139,7 @@ async function lookAtSpan(
     else if (findings.bytes > findingsBytesAim)
       findings.spans.push(undivided(range, prints.of(sum))); // the driver takes it apart; all of our parts might not fit
     else {
-      const parts = await view.parts(range, sum, fineness);
+      const parts = await view.parts(range, fineness, sum);
       const isOneKey = parts.parts.length === 1 && countOf(sum) <= limits.candidatesKeptMax; // which nobody can take apart
       if (isOneKey) findings.ids.push({ range, ids: joinIds(await idsOf(view, range)) });
       else findings.spans.push(parts);

@@ -104,7 +104,7 @@ export class Tasks {
     const differing: ComparedPart[] = [];
     for (const span of reply.spans) await looking((view) => this.#planSpan(view, span, differing));
     const fineness = finenessFor(differing.length);
-    for (const { range, sum } of differing) this.#spans.push(await looking((view) => view.parts(range, sum, fineness)));
+    for (const { range, sum } of differing) this.#spans.push(await looking((view) => view.parts(range, fineness, sum)));
     for (const listed of reply.ids) await looking((view) => this.#planIds(view, listed));
     this.#fetches.push(...reply.offers);
     for (const range of reply.gaps) this.#pushRange(range);

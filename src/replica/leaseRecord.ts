@@ -11,7 +11,7 @@ export const nobody = new Uint8Array(holderBytes);
 export interface LeaseRecord {
   readonly number: number;
   readonly holder: Uint8Array;
-  /** 0 to 255: of a lease that is wanted, whoever has a lower one takes it from its holder. 0 where nobody does. */
+  /** 0 to 255: whoever wants the lease and has a lower one takes it from its holder; so of rank 0 nobody does. */
   readonly rank: number;
 }
 

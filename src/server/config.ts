@@ -77,31 +77,14 @@ const reachable = hostPort.refine(
   'HOST:PORT that others can call, no wildcard and no port 0',
 );
 const dayIs = 'a whole number of ms, at least 1000';
-const dayMs = z
-  .union(
-    [
-      z.number(),
-      z
-        .string()
-        .regex(/^\d{1,15}$/)
-        .transform(Number),
-    ],
-    dayIs,
-  )
-  .refine((ms) => Number.isInteger(ms) && ms >= 1_000 && ms <= limits.ttlMsMax, dayIs);
+/** A number in a file, or as text of so many digits at the most. */
+const wholeNumber = (right: string, digits: RegExp, least: number, most: number): z.ZodType<number> =>
+  z
+    .union([z.number(), z.string().regex(digits).transform(Number)], right)
+    .refine((number) => Number.isInteger(number) && number >= least && number <= most, right);
+const dayMs = wholeNumber(dayIs, /^\d{1,15}$/, 1_000, limits.ttlMsMax);
 const rankIs = 'a whole number from 0 to 255';
-const jobRank = z
-  .union(
-    [
-      z.number(),
-      z
-        .string()
-        .regex(/^\d{1,3}$/)
-        .transform(Number),
-    ],
-    rankIs,
-  )
-  .refine((rank) => Number.isInteger(rank) && rank >= 0 && rank <= 255, rankIs);
+const jobRank = wholeNumber(rankIs, /^\d{1,3}$/, 0, 255);
 const hexIs = '64 lower-case hex digits (32 bytes), in quotes in a file';
 const hexId = text(hexIs)
   .regex(/^[0-9a-f]{64}$/, hexIs)

@@ -51,7 +51,7 @@ describe('ranges of an exchange', () => {
           const prints = new Fingerprints(instance.digests, new Uint8Array(16));
           await instance.store.read(async (snapshot) => {
             const view = new RangeView(snapshot, instance.digests, prints, stampZero);
-            const { start: first, parts } = await view.cut(range, how);
+            const { start: first, parts } = await view.parts(range, how);
             assert.deepEqual(first, range.start);
             assert.deepEqual(parts.at(-1)?.end, range.end);
             assert.ok(parts.length <= how.parts);
