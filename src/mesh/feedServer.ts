@@ -1,6 +1,6 @@
 import { decodeRequest, encodeAnswer } from '../aae/frame.ts';
 import { equalBytes } from '../core/bytes.ts';
-import { type Frontier } from '../core/frontier.ts';
+import { withAllOf, type Frontier } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
 import { beginWait } from '../core/wait.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
@@ -11,6 +11,7 @@ import { encodeWrites } from '../replica/wire.ts';
 import { decodeFeedAsk, encodeFeedAnswer } from './feedMessage.ts';
 import { type OwnCluster } from './ports.ts';
 import { type Statement } from './statement.ts';
+import { partOf } from './words.ts';
 
 /** A feed as it is served; the replica has one. */
 interface Feed {
@@ -40,6 +41,12 @@ interface Place {
   readonly recordsAfter: number | undefined;
 }
 
+/** What the reader's frontier covers, and what it has made itself since it told of it: nobody needs to tell it of that. */
+function hadBy(reader: Uint8Array, frontier: Frontier, { members }: Statement): Frontier {
+  const word = members.find(({ clusterId }) => equalBytes(clusterId, reader));
+  return word === undefined ? frontier : withAllOf(frontier, partOf(word));
+}
+
 /** Readers that wait for changes at a time; one more is answered at once. */
 const waitingMax = 256;
 
@@ -61,7 +68,10 @@ export class FeedServer {
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
     const after = isPlaced ? cursor.position : positionZero;
     const recordsAfter = records === undefined ? undefined : records.incarnation === own.incarnation ? records.number : 0;
-    const { page, reach } = await this.#page({ after, covered: frontier, recordsAfter }, waitMs);
+    const { page, reach } = await this.#page(
+      { after, covered: hadBy(request.header.clusterId, frontier, statement), recordsAfter },
+      waitMs,
+    );
     const body = encodeFeedAnswer({
       cursor: { incarnation: own.incarnation, position: page.position },
       end: page.end,

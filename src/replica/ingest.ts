@@ -44,7 +44,12 @@ export interface IngestDeps {
   readonly guard?: Guard | undefined;
 }
 
-const gatherMs = 1;
+/** From the beginning of one commit to that of the next, at the most, where callers are waited for. */
+const gatherMs = 4;
+/** Fewer that shared the last commits are not waited for, and no more than the greatest: a commit costs little more for another then. */
+const [sharersMin, sharersMax] = [3, 8];
+/** How much of the number of callers that shared a commit is left where fewer came. */
+const remembered = 7 / 8;
 
 interface Waiting {
   readonly submission: Submission;
@@ -66,7 +71,10 @@ export class Ingest {
   readonly #underWay = new Set<Waiting>();
   #queuedWrites = 0;
   #queuedBytes = 0;
-  #lastBatchWrites = 0;
+  /** Callers that shared the last commits. */
+  #sharers = 0;
+  #begunMs = 0;
+  #gathering: AbortController | undefined;
   #slot: number;
   #lease: number;
   #batch: number;
@@ -100,6 +108,7 @@ export class Ingest {
       this.#queuedWrites += count;
       this.#queuedBytes += bytes;
       this.#running ??= this.#run();
+      if (!this.#lacksSome) this.#gathering?.abort(enough);
     });
   }
 
@@ -122,6 +131,7 @@ export class Ingest {
   /** Commits what waits, and refuses what comes. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#gathering?.abort(enough);
     while (this.#running !== undefined) await this.#running;
     await Promise.all(this.#unsettled);
   }
@@ -144,12 +154,23 @@ export class Ingest {
   }
 
   /**
-   * Callers that wait for their answers come back together: the first of them must not have a commit, and a sync, of its own. Where the
-   * last batch was much larger than what waits now, a moment is given to the others. A lone caller never waits.
+   * Callers that wait for their answers come back together, and peers ask for all that was committed: the first of them must not have a commit, a sync and a
+   * page of its own. Where fewer wait than shared the last commits, a moment is given to the others. A lone caller never waits.
    */
   async #gather(): Promise<void> {
-    if (this.#queuedWrites * 2 < this.#lastBatchWrites && !this.#closed) await this.#deps.clock.sleep(gatherMs);
-    this.#lastBatchWrites = Math.min(this.#queuedWrites, limits.commitWritesMax);
+    const { clock } = this.#deps;
+    const leftMs = this.#begunMs + gatherMs - clock.monotonic();
+    if (leftMs > 0 && this.#lacksSome && !this.#closed) {
+      this.#gathering = new AbortController();
+      await clock.sleep(leftMs, this.#gathering.signal);
+      this.#gathering = undefined;
+    }
+    this.#begunMs = clock.monotonic();
+    this.#sharers = Math.max(this.#queue.length, this.#sharers * remembered);
+  }
+
+  get #lacksSome(): boolean {
+    return this.#sharers >= sharersMin && this.#queue.length < Math.min(this.#sharers, sharersMax);
   }
 
   #take(): Waiting[] {
@@ -297,6 +318,8 @@ export class Ingest {
     hlc.startAs(instanceOf(slot), record.closed);
   }
 }
+
+const enough = 'enough'; // left out, each abort would make an exception with a stack
 
 function unknownOutcome(cause: unknown): GkvError {
   return new GkvError('unavailable', 'the outcome of this write is unknown: read it back before trying again', { cause });
