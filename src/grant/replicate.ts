@@ -1,10 +1,26 @@
 import { equalBytes } from '../core/bytes.ts';
+import { type KeyRange, prefixRange, successorKey } from '../core/key.ts';
+import { everything, intersection, isEverything, membersScope, scopeOf, type Scope } from '../core/scope.ts';
 import { checked, gives, isAt, standing, type Answer, type Check } from './authorise.ts';
 import { chainTo, type Chain } from './chain.ts';
 import { refusal, type Known, type Refusal } from './known.ts';
 import { type Grant } from './grant.ts';
+import { type Pattern } from './pattern.ts';
 
-/** Feeds and exchanges are over all keys: who may replicate some alone may not take part yet. */
+/** Which keys a chain lets its holder replicate: those that every link names, and the records of members. Each pattern of a grant to replicate has a literal prefix (T6). */
+export function scopeOfChain(chain: Chain): Scope {
+  const named = chain.map(({ body }) => scopeOf(body.patterns.flatMap(rangesOf))).reduce(intersection, everything);
+  return isEverything(named) ? everything : scopeOf([...named, ...membersScope]);
+}
+
+/** The keys that begin with its prefix, and the one that ends before the last slash of that. */
+function rangesOf({ literalPrefix: prefix }: Pattern): KeyRange[] {
+  if (prefix === undefined) return [];
+  const name = prefix.subarray(0, -1);
+  return name.length === 0 ? [prefixRange(prefix)] : [prefixRange(prefix), { start: name, end: successorKey(name) }];
+}
+
+/** Where parts of a mesh are not replicated, who may replicate some keys alone may not take part. */
 const overAll: Check = {
   code: 'replicate_narrow',
   fault: ({ patterns }) => {

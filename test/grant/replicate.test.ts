@@ -1,10 +1,45 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { mayReplicate, replicatingLeaf } from '../../src/grant/replicate.ts';
+import { parseKey } from '../../src/core/key.ts';
+import { everything, isInScope, membersPrefix, outside } from '../../src/core/scope.ts';
+import { mayReplicate, replicatingLeaf, scopeOfChain } from '../../src/grant/replicate.ts';
 import { rightsOf } from '../../src/grant/rights.ts';
 import { knowing, Mesh, patternsOf, person } from './world.ts';
 
 const rights = rightsOf(['write', 'delegate', 'replicate']);
+
+describe('T21: the scope of a chain', () => {
+  const mesh = new Mesh();
+  const segment = fc.constantFrom('', 'a', 'b', '@system', 'peers');
+  const pattern = fc.array(segment, { maxLength: 3 }).map((segments) => [...segments, '**'].join('/'));
+  const patterns = fc.uniqueArray(pattern, { minLength: 1, maxLength: 8 });
+  const keyText = fc
+    .array(fc.constantFrom('', 'a', 'b', 'a\0', '@system', 'peers'), { minLength: 1, maxLength: 4 })
+    .map((segments) => segments.join('/'));
+
+  it('holds the keys that match a pattern of every link, and the records of members, and no others', () => {
+    fc.assert(
+      fc.property(fc.array(patterns, { minLength: 1, maxLength: 3 }), keyText, (links, text) => {
+        fc.pre(text !== '');
+        const chain = links.map((texts) => mesh.grant('a', { rights, patterns: patternsOf(...texts) }));
+        const key = parseKey(Buffer.from(text));
+        const isNamed = chain.every(({ body }) => body.patterns.some((each) => each.matches(key)));
+        assert.equal(isInScope(key, scopeOfChain(chain)), isNamed || text.startsWith(Buffer.from(membersPrefix).toString()));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('is everything where ** is among the patterns of each, and nothing else is', () => {
+    const [whole, mixed, part] = [['**'], ['**', 'a/**'], ['a/**']].map((texts) =>
+      mesh.grant('a', { rights, patterns: patternsOf(...texts) }),
+    );
+    assert.ok(whole !== undefined && mixed !== undefined && part !== undefined);
+    assert.equal(scopeOfChain([whole, mixed]), everything);
+    assert.notEqual(outside(scopeOfChain([whole, part, mixed])).length, 0);
+  });
+});
 
 describe('T20: who may replicate', () => {
   const mesh = new Mesh();
