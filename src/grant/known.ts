@@ -36,6 +36,7 @@ export type RefusalCode = Extract<
   | 'grant_time'
   | 'grant_limit'
   | 'replicate_narrow'
+  | 'scope_mismatch'
   | 'bad_signature'
 >;
 

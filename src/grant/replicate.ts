@@ -1,6 +1,6 @@
 import { equalBytes } from '../core/bytes.ts';
 import { type KeyRange, prefixRange, successorKey } from '../core/key.ts';
-import { everything, intersection, isEverything, membersScope, scopeOf, type Scope } from '../core/scope.ts';
+import { areEqual, everything, intersection, isEverything, membersScope, scopeOf, scopeText, type Scope } from '../core/scope.ts';
 import { checked, gives, isAt, standing, type Answer, type Check } from './authorise.ts';
 import { chainTo, type Chain } from './chain.ts';
 import { refusal, type Known, type Refusal } from './known.ts';
@@ -64,21 +64,37 @@ function checksAt(atMs: number): readonly Check[] {
   return [gives('replicate'), overAll, isAt(atMs)];
 }
 
-/** By which grant, but for those that were tried, the holder of a key may: of several, the one whose turn it is. Else the refusal of one that got as far as any. */
+export interface LeafTerms {
+  /** Ids of grants that are left out. */
+  readonly tried?: readonly Uint8Array[];
+  /** Just these keys it is to give; left out: whatever. */
+  readonly scope?: Scope;
+}
+
+/** By which grant the holder of a key may: of several, the one whose turn it is. Else the refusal of one that got as far as any; `scope_mismatch` where it gives other keys than are asked for. */
 export function replicatingLeaf(
   known: Known & { grants(): readonly Grant[] },
   holder: Uint8Array,
   atMs: number,
-  tried: readonly Uint8Array[] = [],
+  { tried = [], scope }: LeafTerms = {},
 ): Answer {
   const held = known.grants().filter(({ id, body }) => equalBytes(body.audience, holder) && !tried.some((each) => equalBytes(each, id)));
   const turns = new Turns(tried.flatMap((id) => knownChains(known, id)));
   let best: Answer = { kind: 'refused', refusal: refusal('grant_unknown', 'its key holds no grant that is known here') };
   for (const { id } of held) {
-    const answer = mayReplicate(known, id, holder, atMs);
+    const answer = onScope(mayReplicate(known, id, holder, atMs), scope);
     if (isBetter(answer, best, turns)) best = answer;
   }
   return best;
+}
+
+function onScope(answer: Answer, scope: Scope | undefined): Answer {
+  if (answer.kind === 'refused' || scope === undefined) return answer;
+  const given = scopeOfChain(answer.chain);
+  if (areEqual(given, scope)) return answer;
+  const [gives, holds] = [given, scope].map((each) => scopeText(each).join(' '));
+  const why = `it is for ${gives}, and the store for ${holds}, which is fixed when a store is first started: it takes a new one`;
+  return { kind: 'refused', refusal: refusal('scope_mismatch', why, { grantId: answer.chain.at(-1)?.id ?? new Uint8Array(0) }) };
 }
 
 function knownChains(known: Known, id: Uint8Array): Chain[] {
@@ -87,7 +103,14 @@ function knownChains(known: Known, id: Uint8Array): Chain[] {
   return chain === undefined || 'code' in chain ? [] : [chain];
 }
 
-const order: readonly Refusal['code'][] = ['grant_unknown', 'grant_revoked', 'right_denied', 'replicate_narrow', 'grant_time'];
+const order: readonly Refusal['code'][] = [
+  'grant_unknown',
+  'grant_revoked',
+  'right_denied',
+  'replicate_narrow',
+  'grant_time',
+  'scope_mismatch',
+];
 
 function isBetter(answer: Answer, than: Answer, turns: Turns): boolean {
   if (answer.kind === 'allowed') return than.kind === 'refused' || turns.compare(answer.chain, than.chain) < 0;

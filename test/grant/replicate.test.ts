@@ -78,7 +78,7 @@ describe('T20: who may replicate', () => {
     const gifts = [mesh.given(held, 'a', 'b', { notBeforeMs: 1_300 }), mesh.given(held, 'a', 'b', { notBeforeMs: 1_400 })];
     const { authority } = await knowing(mesh, held, own, again, ...gifts);
     const served: Uint8Array[] = [];
-    for (let answer; (answer = replicatingLeaf(authority, person('b').publicKey, 1_500, served)).kind === 'allowed';) {
+    for (let answer; (answer = replicatingLeaf(authority, person('b').publicKey, 1_500, { tried: served })).kind === 'allowed';) {
       served.push(answer.chain.at(-1)?.id ?? new Uint8Array(0));
     }
     assert.deepEqual(
@@ -96,7 +96,7 @@ describe('T20: who may replicate', () => {
     const { authority } = await knowing(mesh, rogue, honest, deeper, ...gifts, further, good, own);
     const tried: Uint8Array[] = [];
     for (let i = 0; i < 4; i += 1) {
-      const answer = replicatingLeaf(authority, person('b').publicKey, 1_500, tried);
+      const answer = replicatingLeaf(authority, person('b').publicKey, 1_500, { tried });
       assert.ok(answer.kind === 'allowed');
       tried.push(answer.chain.at(-1)?.id ?? new Uint8Array(0));
     }
