@@ -20,19 +20,9 @@ function rangesOf({ literalPrefix: prefix }: Pattern): KeyRange[] {
   return name.length === 0 ? [prefixRange(prefix)] : [prefixRange(prefix), { start: name, end: successorKey(name) }];
 }
 
-/** Where parts of a mesh are not replicated, who may replicate some keys alone may not take part. */
-const overAll: Check = {
-  code: 'replicate_narrow',
-  fault: ({ patterns }) => {
-    if (patterns.some(({ literalPrefix }) => literalPrefix?.length === 0)) return undefined;
-    const texts = patterns.map(({ bytes }) => Buffer.from(bytes).toString()).join(' ');
-    return `replicate on ${JSON.stringify(texts)}: it must be on **, parts of a mesh are not replicated yet`;
-  },
-};
-
 /**
- * Whether a cluster that has proved this key may send and be sent everything, by this grant, at a time (ms since the epoch). Codes: `grant_unknown`,
- * `root_unknown`, those for which a grant is refused, `grant_revoked`, `bad_signature` where another key holds it, `right_denied`, `replicate_narrow`, `grant_time`.
+ * Whether a cluster that has proved this key may send and be sent the keys of its scope (`scopeOfChain`), by this grant, at a time (ms since the epoch). Codes: `grant_unknown`,
+ * `root_unknown`, those for which a grant is refused, `grant_revoked`, `bad_signature` where another key holds it, `right_denied`, `grant_time`.
  */
 export function mayReplicate(known: Known, leafId: Uint8Array, holder: Uint8Array, atMs: number): Answer {
   const answer = standing(known, leafId);
@@ -47,7 +37,7 @@ export function mayReplicate(known: Known, leafId: Uint8Array, holder: Uint8Arra
 
 /**
  * Why nobody may replicate by a leaf whose last links, up from it, are these, whatever they follow from. A link that holds all that is asked for below one that does not is wider than that.
- * Codes: `right_denied`, `replicate_narrow`, `grant_time`, `grant_wider`.
+ * Codes: `right_denied`, `grant_time`, `grant_wider`.
  */
 export function replicateFault([leaf, ...above]: readonly Grant[], atMs: number): Refusal | undefined {
   const faultOf = (grant: Grant): Refusal | undefined => {
@@ -61,7 +51,7 @@ export function replicateFault([leaf, ...above]: readonly Grant[], atMs: number)
 }
 
 function checksAt(atMs: number): readonly Check[] {
-  return [gives('replicate'), overAll, isAt(atMs)];
+  return [gives('replicate'), isAt(atMs)];
 }
 
 export interface LeafTerms {
@@ -103,14 +93,7 @@ function knownChains(known: Known, id: Uint8Array): Chain[] {
   return chain === undefined || 'code' in chain ? [] : [chain];
 }
 
-const order: readonly Refusal['code'][] = [
-  'grant_unknown',
-  'grant_revoked',
-  'right_denied',
-  'replicate_narrow',
-  'grant_time',
-  'scope_mismatch',
-];
+const order: readonly Refusal['code'][] = ['grant_unknown', 'grant_revoked', 'right_denied', 'grant_time', 'scope_mismatch'];
 
 function isBetter(answer: Answer, than: Answer, turns: Turns): boolean {
   if (answer.kind === 'allowed') return than.kind === 'refused' || turns.compare(answer.chain, than.chain) < 0;

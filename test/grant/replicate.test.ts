@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { parseKey } from '../../src/core/key.ts';
-import { everything, isInScope, membersPrefix, outside } from '../../src/core/scope.ts';
+import { everything, isInScope, membersPrefix, outside, type Scope } from '../../src/core/scope.ts';
 import { mayReplicate, replicatingLeaf, scopeOfChain } from '../../src/grant/replicate.ts';
 import { rightsOf } from '../../src/grant/rights.ts';
 import { knowing, Mesh, patternsOf, person } from './world.ts';
@@ -53,8 +53,8 @@ describe('T20: who may replicate', () => {
     ['of one with ** among its patterns', mixed, 'a', 1_500, 'allowed'],
     ['of one that was given on', mesh.given(held, 'a', 'b'), 'b', 1_500, 'allowed'],
     ['of one without the right', writes, 'a', 1_500, 'right_denied 0'],
-    ['of one on parts alone', parts, 'a', 1_500, 'replicate_narrow 0'],
-    ['of one on a part, of **', mesh.given(held, 'a', 'b', { patterns: patternsOf('/cities/**') }), 'b', 1_500, 'replicate_narrow 1'],
+    ['of one on parts alone', parts, 'a', 1_500, 'allowed'],
+    ['of one on a part, of **', mesh.given(held, 'a', 'b', { patterns: patternsOf('/cities/**') }), 'b', 1_500, 'allowed'],
     ['before it', held, 'a', 999, 'grant_time 0'],
     ['after it', held, 'a', 2_000, 'grant_time 0'],
     ['another key', held, 'b', 1_500, 'bad_signature 0'],
@@ -116,7 +116,20 @@ describe('T20: who may replicate', () => {
     };
     assert.deepEqual([leafAt('b', 1_500), leafAt('b', 5_000), leafAt('nobody', 1_500)], [latest, 'grant_time', 'grant_unknown']);
     const { authority: other } = await knowing(mesh, writes, parts);
-    const answer = replicatingLeaf(other, person('a').publicKey, 1_500);
-    assert.equal(answer.kind === 'refused' && answer.refusal.code, 'replicate_narrow');
+    const answer = replicatingLeaf(other, person('a').publicKey, 1_500, { scope: everything });
+    assert.equal(answer.kind === 'refused' && answer.refusal.code, 'scope_mismatch');
+  });
+
+  it('T22: where a scope is asked for, a grant that gives just that serves, and none that gives more or less', async () => {
+    const narrow = mesh.given(held, 'a', 'b', { patterns: patternsOf('/cities/**'), notBeforeMs: 1_300 });
+    const whole = mesh.given(held, 'a', 'b', { notBeforeMs: 1_200 });
+    const { authority } = await knowing(mesh, held, narrow, whole);
+    const leafFor = (scope?: Scope): unknown => {
+      const answer = replicatingLeaf(authority, person('b').publicKey, 1_500, scope === undefined ? {} : { scope });
+      return answer.kind === 'allowed' ? answer.chain.at(-1) : answer.refusal.code;
+    };
+    const cities = scopeOfChain([narrow]);
+    assert.deepEqual([leafFor(), leafFor(cities), leafFor(everything)], [narrow, narrow, whole]);
+    assert.equal(leafFor(scopeOfChain([mesh.grant('b', { rights, patterns: patternsOf('/roads/**') })])), 'scope_mismatch');
   });
 });
