@@ -52,7 +52,7 @@ export interface InstanceDeps {
   readonly held: Held | undefined;
 }
 
-export interface Held {
+interface Held {
   readonly scopes: RegionScopes;
   readonly region: number;
 }
