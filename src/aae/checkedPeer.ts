@@ -1,6 +1,7 @@
 import { compareBytes, emptyBytes, toHex } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { inRange, type KeyRange } from '../core/key.ts';
+import { type Scopes } from '../core/scope.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
@@ -12,7 +13,10 @@ import { decodeReply, encodeAsk, type Ask, type Parts, type Reply } from './mess
 
 /** Carries one frame to the peer and its answer back. Errors: `peer_unreachable`, `peer_timeout`, `peer_protocol`, `mesh_mismatch`. */
 export interface PeerLink {
-  ask(frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
+  /** `under`: what `scopes` told; the answer of a peer that has proved another scope by now is `scope_mismatch`. */
+  ask(frame: Uint8Array, signal: AbortSignal, under?: Scopes): Promise<Uint8Array>;
+  /** Which keys either side may hold, as they have proved; undefined where that is everything. Left out: nobody proves anything. */
+  scopes?(signal: AbortSignal): Promise<Scopes | undefined>;
 }
 
 /** An answer that fits what was asked. */

@@ -5,11 +5,13 @@ import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
 import { parseStamp, type Stamp } from '../core/stamp.ts';
 import { toHex } from '../core/bytes.ts';
+import { commonScope, type Scopes } from '../core/scope.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { type BatchResult } from '../replica/slot.ts';
 import { decodeWrites } from '../replica/wire.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
+import { checkAsk } from './checkAsk.ts';
 import { compareParts, isOrdered } from './diff.ts';
 import { Fingerprints, joinIds, splitIds } from './fingerprint.ts';
 import { decodeRequest, encodeAnswer, frameBytesAim, protocolError } from './frame.ts';
@@ -50,15 +52,17 @@ export class Responder {
     this.#deps = deps;
   }
 
-  /** Answers one frame. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, and what the store reports. */
-  async answer(frame: Uint8Array): Promise<Uint8Array> {
+  /** Answers one frame. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, `scope_mismatch` for what is not of both `scopes`, and what the store reports. */
+  async answer(frame: Uint8Array, scopes?: Scopes): Promise<Uint8Array> {
     const { digests, clusterId } = this.#deps;
     const request = decodeRequest(frame, digests);
     const refusal = this.#deps.refusalOf?.(toHex(request.header.clusterId));
     if (refusal !== undefined) throw refusal;
     const ask = decodeAsk(request.body);
     const asOf = parseStamp(request.header.floor);
-    const taken = await takeIn(this.#deps.sink, decodeWrites(ask.writes, digests), toHex(request.header.clusterId), asOf);
+    const brought = decodeWrites(ask.writes, digests);
+    if (scopes !== undefined) checkAsk(ask, brought, commonScope(scopes));
+    const taken = await takeIn(this.#deps.sink, brought, toHex(request.header.clusterId), asOf);
     const prints = new Fingerprints(digests, request.header.nonce);
     const view = (snapshot: Snapshot): RangeView => new RangeView(snapshot, digests, prints, asOf);
     const found = await this.#look(ask, prints, view);

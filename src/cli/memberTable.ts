@@ -14,6 +14,8 @@ interface MemberLine {
   readonly lagMs: number | null;
   /** Stamp in hex, up to which it has everything; null: nothing heard yet. */
   readonly low: string | null;
+  /** Which keys it holds: `**` for all. */
+  readonly scope: readonly string[] | null;
   /** It knows of the same members as the instance that was asked. */
   readonly atEpoch: boolean | null;
   readonly lastError: string | null;
@@ -27,6 +29,7 @@ const statusSchema = z.object({
   mesh: z
     .object({
       low: z.string(),
+      scope: z.array(z.string()),
       epoch: z.string(),
       removed: z.array(z.object({ clusterId: z.string(), settled: z.boolean() })),
       peers: z.array(
@@ -36,6 +39,7 @@ const statusSchema = z.object({
           lagMs: z.number(),
           atEpoch: z.boolean(),
           low: z.string().nullable(),
+          scope: z.array(z.string()).nullable(),
           lastError: z.string().nullable(),
           defects: z.number(),
         }),
@@ -61,11 +65,12 @@ export function describeMembers(peersAnswer: JsonObject, statusAnswer: JsonObjec
   const unknown = { connected: null, lagMs: null, lastError: null, defects: null };
   const members = peers.data.peers.map((record): MemberLine => {
     const self = record.clusterId === own;
-    if (self) return { ...record, ...unknown, self, low: told(mesh?.low), atEpoch: true };
+    if (self) return { ...record, ...unknown, self, low: told(mesh?.low), scope: mesh?.scope ?? null, atEpoch: true };
     const seen = mesh?.peers.find(({ clusterId }) => clusterId === record.clusterId);
-    if (seen?.followed !== true) return { ...record, ...unknown, self, low: told(seen?.low), atEpoch: seen?.atEpoch ?? null };
-    const { connected, lagMs, low, atEpoch, lastError, defects } = seen;
-    return { ...record, self, connected, lagMs, low: told(low), atEpoch, lastError, defects };
+    if (seen?.followed !== true)
+      return { ...record, ...unknown, self, low: told(seen?.low), scope: seen?.scope ?? null, atEpoch: seen?.atEpoch ?? null };
+    const { connected, lagMs, low, scope, atEpoch, lastError, defects } = seen;
+    return { ...record, self, connected, lagMs, low: told(low), scope, atEpoch, lastError, defects };
   });
   return { epoch: mesh?.epoch ?? null, members, removed: mesh?.removed ?? [] };
 }
@@ -89,7 +94,13 @@ export function memberTable({ epoch, members, removed }: MembersSeen, nowMs: num
   );
   const behind = members.filter(({ atEpoch }) => atEpoch !== true).map(({ clusterId }) => clusterId);
   const reached = behind.length === 0 ? 'reached by all' : `not reached by ${behind.join(', ')}`;
-  return [...table, ...(epoch === null ? [] : [`epoch ${epoch}: ${reached}`]), ...removed.map(removedLine)];
+  const parts = members.flatMap((member) => partLine(member));
+  return [...table, ...parts, ...(epoch === null ? [] : [`epoch ${epoch}: ${reached}`]), ...removed.map(removedLine)];
+}
+
+/** Of a region that holds some keys alone. */
+function partLine({ clusterId, scope }: MemberLine): string[] {
+  return scope === null || scope.includes('**') ? [] : [`${clusterId} holds ${scope.join(' ')}`];
 }
 
 function removedLine({ clusterId, settled }: MembersSeen['removed'][number]): string {

@@ -32,7 +32,7 @@ export type ErrorCode =
   | 'key_denied'
   | 'grant_time'
   | 'grant_limit'
-  | 'replicate_narrow'
+  | 'scope_mismatch'
   // what a peer is or did
   | 'mesh_mismatch'
   | 'peer_unproven'

@@ -35,7 +35,7 @@ export type RefusalCode = Extract<
   | 'key_denied'
   | 'grant_time'
   | 'grant_limit'
-  | 'replicate_narrow'
+  | 'scope_mismatch'
   | 'bad_signature'
 >;
 

@@ -1,22 +1,28 @@
 import { equalBytes } from '../core/bytes.ts';
+import { type KeyRange, prefixRange, successorKey } from '../core/key.ts';
+import { areEqual, everything, intersection, isEverything, membersScope, scopeOf, scopeText, type Scope } from '../core/scope.ts';
 import { checked, gives, isAt, standing, type Answer, type Check } from './authorise.ts';
 import { chainTo, type Chain } from './chain.ts';
 import { refusal, type Known, type Refusal } from './known.ts';
 import { type Grant } from './grant.ts';
+import { type Pattern } from './pattern.ts';
 
-/** Feeds and exchanges are over all keys: who may replicate some alone may not take part yet. */
-const overAll: Check = {
-  code: 'replicate_narrow',
-  fault: ({ patterns }) => {
-    if (patterns.some(({ literalPrefix }) => literalPrefix?.length === 0)) return undefined;
-    const texts = patterns.map(({ bytes }) => Buffer.from(bytes).toString()).join(' ');
-    return `replicate on ${JSON.stringify(texts)}: it must be on **, parts of a mesh are not replicated yet`;
-  },
-};
+/** Which keys a chain lets its holder replicate: those that every link names, and the records of members. Each pattern of a grant to replicate has a literal prefix (T6). */
+export function scopeOfChain(chain: Chain): Scope {
+  const named = chain.map(({ body }) => scopeOf(body.patterns.flatMap(rangesOf))).reduce(intersection, everything);
+  return isEverything(named) ? everything : scopeOf([...named, ...membersScope]);
+}
+
+/** The keys that begin with its prefix, and the one that ends before the last slash of that. */
+function rangesOf({ literalPrefix: prefix }: Pattern): KeyRange[] {
+  if (prefix === undefined) return [];
+  const name = prefix.subarray(0, -1);
+  return name.length === 0 ? [prefixRange(prefix)] : [prefixRange(prefix), { start: name, end: successorKey(name) }];
+}
 
 /**
- * Whether a cluster that has proved this key may send and be sent everything, by this grant, at a time (ms since the epoch). Codes: `grant_unknown`,
- * `root_unknown`, those for which a grant is refused, `grant_revoked`, `bad_signature` where another key holds it, `right_denied`, `replicate_narrow`, `grant_time`.
+ * Whether a cluster that has proved this key may send and be sent the keys of its scope (`scopeOfChain`), by this grant, at a time (ms since the epoch). Codes: `grant_unknown`,
+ * `root_unknown`, those for which a grant is refused, `grant_revoked`, `bad_signature` where another key holds it, `right_denied`, `grant_time`.
  */
 export function mayReplicate(known: Known, leafId: Uint8Array, holder: Uint8Array, atMs: number): Answer {
   const answer = standing(known, leafId);
@@ -31,7 +37,7 @@ export function mayReplicate(known: Known, leafId: Uint8Array, holder: Uint8Arra
 
 /**
  * Why nobody may replicate by a leaf whose last links, up from it, are these, whatever they follow from. A link that holds all that is asked for below one that does not is wider than that.
- * Codes: `right_denied`, `replicate_narrow`, `grant_time`, `grant_wider`.
+ * Codes: `right_denied`, `grant_time`, `grant_wider`.
  */
 export function replicateFault([leaf, ...above]: readonly Grant[], atMs: number): Refusal | undefined {
   const faultOf = (grant: Grant): Refusal | undefined => {
@@ -45,24 +51,40 @@ export function replicateFault([leaf, ...above]: readonly Grant[], atMs: number)
 }
 
 function checksAt(atMs: number): readonly Check[] {
-  return [gives('replicate'), overAll, isAt(atMs)];
+  return [gives('replicate'), isAt(atMs)];
 }
 
-/** By which grant, but for those that were tried, the holder of a key may: of several, the one whose turn it is. Else the refusal of one that got as far as any. */
+export interface LeafTerms {
+  /** Ids of grants that are left out. */
+  readonly tried?: readonly Uint8Array[];
+  /** Just these keys it is to give; left out: whatever. */
+  readonly scope?: Scope;
+}
+
+/** By which grant the holder of a key may: of several, the one whose turn it is. Else the refusal of one that got as far as any; `scope_mismatch` where it gives other keys than are asked for. */
 export function replicatingLeaf(
   known: Known & { grants(): readonly Grant[] },
   holder: Uint8Array,
   atMs: number,
-  tried: readonly Uint8Array[] = [],
+  { tried = [], scope }: LeafTerms = {},
 ): Answer {
   const held = known.grants().filter(({ id, body }) => equalBytes(body.audience, holder) && !tried.some((each) => equalBytes(each, id)));
   const turns = new Turns(tried.flatMap((id) => knownChains(known, id)));
   let best: Answer = { kind: 'refused', refusal: refusal('grant_unknown', 'its key holds no grant that is known here') };
   for (const { id } of held) {
-    const answer = mayReplicate(known, id, holder, atMs);
+    const answer = onScope(mayReplicate(known, id, holder, atMs), scope);
     if (isBetter(answer, best, turns)) best = answer;
   }
   return best;
+}
+
+function onScope(answer: Answer, scope: Scope | undefined): Answer {
+  if (answer.kind === 'refused' || scope === undefined) return answer;
+  const given = scopeOfChain(answer.chain);
+  if (areEqual(given, scope)) return answer;
+  const [gives, holds] = [given, scope].map((each) => scopeText(each).join(' '));
+  const why = `it is for ${gives}, and the store for ${holds}, which is fixed when a store is first started: it takes a new one`;
+  return { kind: 'refused', refusal: refusal('scope_mismatch', why, { grantId: answer.chain.at(-1)?.id ?? new Uint8Array(0) }) };
 }
 
 function knownChains(known: Known, id: Uint8Array): Chain[] {
@@ -71,7 +93,7 @@ function knownChains(known: Known, id: Uint8Array): Chain[] {
   return chain === undefined || 'code' in chain ? [] : [chain];
 }
 
-const order: readonly Refusal['code'][] = ['grant_unknown', 'grant_revoked', 'right_denied', 'replicate_narrow', 'grant_time'];
+const order: readonly Refusal['code'][] = ['grant_unknown', 'grant_revoked', 'right_denied', 'grant_time', 'scope_mismatch'];
 
 function isBetter(answer: Answer, than: Answer, turns: Turns): boolean {
   if (answer.kind === 'allowed') return than.kind === 'refused' || turns.compare(answer.chain, than.chain) < 0;

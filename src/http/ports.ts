@@ -105,6 +105,8 @@ export interface PeerStatus extends PeerView {
   readonly clockSkewMs: number;
   /** Up to where it has everything; null: not heard of. */
   readonly low: string | null;
+  /** Which keys it holds: `**` for all; null: not heard of. */
+  readonly scope: readonly string[] | null;
   readonly writes: number;
   readonly failures: number;
   readonly lastError: string | null;
@@ -120,6 +122,8 @@ export interface PeerStatus extends PeerView {
 /** The mesh as this cluster sees it. Stamps in hex. */
 export interface MeshStatus {
   readonly peers: readonly PeerStatus[];
+  /** Which keys this cluster holds: `**` for all. */
+  readonly scope: readonly string[];
   /** Up to where everything of every member is here. */
   readonly low: string;
   readonly floor: string;

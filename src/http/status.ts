@@ -29,7 +29,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   key_denied: 403,
   grant_time: 403,
   grant_limit: 403,
-  replicate_narrow: 403,
+  scope_mismatch: 403,
   mesh_mismatch: 409,
   peer_unproven: 403,
   session_unknown: 409,

@@ -1,6 +1,7 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
+import { containsScope, scopeText, type Scopes } from '../core/scope.ts';
 import { beginWait } from '../core/wait.ts';
 import { Backoff } from './backoff.ts';
 import { Follower, type FollowerDeps, type TakenPage } from './follower.ts';
@@ -34,7 +35,7 @@ export interface JoinProgress {
  * Fills this cluster from a member's feed, from where the cursor in the store stands: who is killed and comes again repeats the pages that were under
  * way, and no more. Then `announce` makes us and the donor members, and an exchange in both directions shows that nothing is missing and
  * carries the records over. A donor that cannot be reached is tried again until the signal aborts; where another cluster answers in its place, it begins anew
- * with that one. Errors: `mesh_mismatch`, `peer_protocol`, `bad_config` where
+ * with that one, and one that does not hold all that we are for is not taken. Errors: `mesh_mismatch`, `peer_protocol`, `bad_config` where
  * the donor is this cluster, and what `announce` reports.
  */
 export async function bootstrap(
@@ -89,7 +90,9 @@ async function followToEnd(
   let advised: string | undefined;
   const page: Upstream['page'] = async (ask, until) => {
     try {
-      return await upstream.page(ask, until);
+      const answered = await upstream.page(ask, until);
+      checkDonor(answered.scopes);
+      return answered;
     } catch (error) {
       const code = codeOf(error);
       const advice = joinAdvice(code);
@@ -112,6 +115,16 @@ async function followToEnd(
   signal.throwIfAborted();
   if (failed.error !== undefined) throw failed.error;
   log.info({ donor: toHex(donor.clusterId), ...progress }, 'has what the donor had');
+}
+
+/** Who lacks some of what we are for cannot fill us. Error: `scope_mismatch`. */
+function checkDonor(scopes: Scopes | undefined): void {
+  if (scopes === undefined || containsScope(scopes.peer, scopes.own)) return;
+  const [has, needed] = [scopes.peer, scopes.own].map((scope) => scopeText(scope).join(' '));
+  throw new GkvError(
+    'scope_mismatch',
+    `the donor holds ${has}, and this cluster is for ${needed}: join from a member that holds all of that`,
+  );
 }
 
 /** Again and again, with pauses, while nobody answers. */

@@ -2,6 +2,7 @@ import { decodeRequest, encodeAnswer } from '../aae/frame.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { withAllOf, type Frontier } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
+import { isEverything, type Scope, type Scopes } from '../core/scope.ts';
 import { beginWait } from '../core/wait.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Reach } from '../replica/ended.ts';
@@ -15,7 +16,7 @@ import { partOf } from './words.ts';
 
 /** A feed as it is served; the replica has one. */
 interface Feed {
-  feedPage(after: Uint8Array, covered: Frontier, recordsAfter?: number): Promise<FeedPage>;
+  feedPage(after: Uint8Array, covered: Frontier, recordsAfter?: number, scope?: Scope): Promise<FeedPage>;
   /** Resolves when there may be more. */
   feedChange(signal: AbortSignal): Promise<void>;
 }
@@ -39,6 +40,8 @@ interface Place {
   readonly covered: Frontier;
   /** Undefined in an open mesh. */
   readonly recordsAfter: number | undefined;
+  /** What it may hold; undefined: everything. */
+  readonly scope: Scope | undefined;
 }
 
 /** What the reader's frontier covers, and what it has made itself since it told of it: nobody needs to tell it of that. */
@@ -59,8 +62,8 @@ export class FeedServer {
     this.#deps = deps;
   }
 
-  /** Answers one frame. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, those of `hear`, and what the store reports. */
-  async answer(frame: Uint8Array): Promise<Uint8Array> {
+  /** Answers one frame; what the reader may not hold is left out. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, those of `hear`, and what the store reports. */
+  async answer(frame: Uint8Array, scopes?: Scopes): Promise<Uint8Array> {
     const { digests, own, hear, state } = this.#deps;
     const request = decodeRequest(frame, digests, 'feed');
     const { waitMs, cursor, frontier, statement, records } = decodeFeedAsk(request.body, digests.kind);
@@ -68,10 +71,9 @@ export class FeedServer {
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
     const after = isPlaced ? cursor.position : positionZero;
     const recordsAfter = records === undefined ? undefined : records.incarnation === own.incarnation ? records.number : 0;
-    const { page, reach } = await this.#page(
-      { after, covered: hadBy(request.header.clusterId, frontier, statement), recordsAfter },
-      waitMs,
-    );
+    const scope = scopes === undefined || isEverything(scopes.peer) ? undefined : scopes.peer;
+    const covered = hadBy(request.header.clusterId, frontier, statement);
+    const { page, reach } = await this.#page({ after, covered, recordsAfter, scope }, waitMs);
     const body = encodeFeedAnswer({
       cursor: { incarnation: own.incarnation, position: page.position },
       end: page.end,
@@ -83,7 +85,7 @@ export class FeedServer {
   }
 
   /** Waits where there is nothing that the reader lacks. */
-  async #page({ after, covered, recordsAfter }: Place, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
+  async #page({ after, covered, recordsAfter, scope }: Place, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
     const { feed, clock, signal, reach: reachNow } = this.#deps;
     const startedMs = clock.monotonic();
     for (let position = after; ;) {
@@ -92,7 +94,7 @@ export class FeedServer {
       changed.catch(() => undefined);
       try {
         const reach = await reachNow();
-        const page = await feed.feedPage(position, covered, recordsAfter);
+        const page = await feed.feedPage(position, covered, recordsAfter, scope);
         const leftMs = waitMs - (clock.monotonic() - startedMs);
         if (page.writes.length > 0 || page.end === undefined || leftMs <= 0 || signal.aborted) return { page, reach };
         if (this.#waiting >= waitingMax) return { page, reach };

@@ -6,6 +6,7 @@ import { positionZero, type FeedCursor } from '../replica/cursor.ts';
 import { type Reach } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
+import { claimsFor } from './claims.ts';
 import { noteFailure, type PeerHealth } from './health.ts';
 import { type Statement } from './statement.ts';
 import { type Upstream, type UpstreamPage } from './upstream.ts';
@@ -88,7 +89,9 @@ export class Follower {
       // Where there is more, it comes while this page is taken in.
       next = page.end === undefined ? this.#ask(page.cursor, waitMs, signal) : undefined;
       next?.catch(() => undefined); // it is awaited above, unless what comes now fails first, or we stop
-      const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, joins: page.end, reached };
+      const peer = { clusterId: this.#peerId, incarnation: page.cursor.incarnation };
+      const claims = claimsFor({ joins: page.end, reached }, page.scopes, peer);
+      const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, ...claims };
       const { results, isMoved } = await replica.receivePage(page.writes, toHex(this.#peerId), move);
       this.#health.applied += results.filter(({ status }) => status === 'applied').length;
       // Who took these in itself would have seen it. What else was in the page is here, and our place is behind it.
@@ -133,6 +136,7 @@ function noteAnswer(health: PeerHealth, page: UpstreamPage, nowMs: number): void
   health.connected = true;
   health.contactMs = nowMs;
   health.skewMs = page.statement.wallMs - nowMs;
+  health.scope = page.scopes?.peer;
   health.pages += 1;
   health.writes += page.writes.length;
   health.bytesIn += page.bytesIn;

@@ -1,4 +1,5 @@
 import { GkvError, type ErrorCode } from '../core/errors.ts';
+import { type Scope } from '../core/scope.ts';
 
 /** How it goes with one upstream; what status and metrics tell. Times are of the wall clock, in ms. */
 export interface PeerHealth {
@@ -11,6 +12,8 @@ export interface PeerHealth {
   lagMs: number;
   /** Its wall clock less ours, at its last answer; the network's delay is in it. */
   skewMs: number;
+  /** Which keys it holds, as it proved at its last answer; undefined: everything, or it was not heard of. */
+  scope: Scope | undefined;
   pages: number;
   writes: number;
   applied: number;
@@ -33,6 +36,7 @@ export function newHealth(): PeerHealth {
     levelMs: 0,
     lagMs: 0,
     skewMs: 0,
+    scope: undefined,
     pages: 0,
     writes: 0,
     applied: 0,

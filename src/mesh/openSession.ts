@@ -2,6 +2,7 @@ import { decodeAnswer, encodeRequest, nonceBytes, protocolError, type Answer } f
 import { type PeerLink } from '../aae/checkedPeer.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
+import { scopesOf } from '../core/scope.ts';
 import { stampZero } from '../core/stamp.ts';
 import { Agreement, agreementBytes } from '../crypto/agreement.ts';
 import {
@@ -37,10 +38,10 @@ export async function openSession(link: PeerLink, prover: Prover, signal: AbortS
   const peer = { clusterId: answerer.clusterId, incarnation: answerer.incarnation, key: shown.part.key, leaf: shown.part.leaf };
   const message = acceptanceMessage(digests.meshId, opening, shown.part);
   await prover.verify(peer, message, shown.signature);
-  const leaf = await prover.admit(peer, shown.records);
+  const { leaf, scope } = await prover.admit(peer, shown.records);
   const keys = sessionKeys(digests, agreement.with(shown.part.agreement), message);
   const terms = { id: shown.part.sessionId, agreement: agreement.publicKey, ownLeaf: opening.asker.leaf, keys, beganMs };
-  return new Session({ ...terms, peer: { ...peer, leaf } });
+  return new Session({ ...terms, scopes: scopesOf(prover.scope, scope), peer: { ...peer, leaf } });
 }
 
 /** An opening that the other side did not refuse. */

@@ -5,12 +5,10 @@ import { hostPortText, parseHostPort, type HostPort } from '../core/hostPort.ts'
 import { parseKey, prefixRange, type Key } from '../core/key.ts';
 import { incarnationMax, limits } from '../core/limits.ts';
 import { type Log } from '../core/ports.ts';
+import { membersPrefix } from '../core/scope.ts';
 import { type ListedEntry, type ListQuery, type ListResult } from '../replica/read.ts';
 
-/** Where the mesh's members are described, as data: @system/peers/<cluster id, a UUID> → JSON. */
-const peersPrefix = Buffer.from('@system/peers/');
-
-/** One member as the data describe it. */
+/** One member as the data describe it: @system/peers/<cluster id, a UUID> → JSON. */
 export interface PeerRecord {
   /** A UUID's 16 bytes. */
   readonly clusterId: Uint8Array;
@@ -47,7 +45,7 @@ const recordSchema = z.looseObject({
 
 /** The key of a member's record; `clusterId` is a UUID's 16 bytes. */
 export function peerKey(clusterId: Uint8Array): Key {
-  return parseKey(Buffer.concat([peersPrefix, Buffer.from(uuidText(clusterId))]));
+  return parseKey(Buffer.concat([membersPrefix, Buffer.from(uuidText(clusterId))]));
 }
 
 /** The value of a member's record. Fields of `before`, the value that it replaces, stay where we do not know them, and so do upstreams. */
@@ -105,7 +103,7 @@ export class Peers {
     const unreadable: string[] = [];
     const removed: RemovedRecord[] = [];
     for (const entry of await this.#entries()) {
-      const name = Buffer.from(entry.key.subarray(peersPrefix.length)).toString();
+      const name = Buffer.from(entry.key.subarray(membersPrefix.length)).toString();
       const clusterId = parseUuid(name);
       try {
         if (clusterId === undefined) throw new Error('its key does not end in a UUID');
@@ -122,7 +120,7 @@ export class Peers {
 
   /** A list ends early where it is large: all of its pages, up to as many as there may be members. */
   async #entries(): Promise<ListedEntry[]> {
-    const { start, end } = prefixRange(peersPrefix);
+    const { start, end } = prefixRange(membersPrefix);
     const found: ListedEntry[] = [];
     for (let from: Uint8Array | null = start; from !== null && found.length < limits.membersMax;) {
       const limit = limits.membersMax - found.length;

@@ -1,6 +1,7 @@
 import { type PeerLink } from '../aae/checkedPeer.ts';
 import { type FrameService } from '../aae/frame.ts';
 import { type HostPort } from '../core/hostPort.ts';
+import { type Scopes } from '../core/scope.ts';
 
 /** The network, as the mesh needs it. */
 export interface Links {
@@ -11,6 +12,11 @@ export interface Links {
 /** The answering side of one service's frames. */
 export interface FrameAnswering {
   answer(frame: Uint8Array): Promise<Uint8Array>;
+}
+
+/** The same, where who asks has proved which keys it may hold. */
+export interface ScopedAnswering {
+  answer(frame: Uint8Array, scopes?: Scopes): Promise<Uint8Array>;
 }
 
 /** Who this cluster is. */

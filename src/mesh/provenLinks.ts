@@ -4,6 +4,7 @@ import { equalBytes } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
 import { limits } from '../core/limits.ts';
+import { areEqual, type Scopes } from '../core/scope.ts';
 import { OpenedSessions } from './openedSessions.ts';
 import { openSession } from './openSession.ts';
 import { type Links } from './ports.ts';
@@ -16,6 +17,12 @@ import { stopCodes, unproven } from './stopCodes.ts';
 const placesMax = 2 * limits.membersMax;
 /** Sessions that one request may begin: where the first is not known any more a moment later, a process has begun anew, or another one answers. */
 const openingsMax = 2;
+
+/** What is asked, and under which scopes. */
+interface Asked {
+  readonly frame: Uint8Array;
+  readonly under: Scopes | undefined;
+}
 
 /** Where something is asked, and of which service. */
 interface Place {
@@ -47,7 +54,10 @@ export class ProvenLinks implements Links {
     if (service === 'identity' || service === 'session') return link;
     const place = { service, link, opening: this.#opening(address) };
     const name = placeOf(address, service);
-    return { ask: (frame, signal) => this.#ask({ ...place, sessions: this.#openedAt(name) }, frame, signal) };
+    return {
+      ask: (frame, signal, under) => this.#ask({ ...place, sessions: this.#openedAt(name) }, { frame, under }, signal),
+      scopes: (signal) => this.#scopes(place.opening, this.#openedAt(name), signal),
+    };
   }
 
   /** Has who answers there prove itself; its cluster id. Errors: those of `openSession`. */
@@ -58,7 +68,14 @@ export class ProvenLinks implements Links {
     return terms.peer.clusterId;
   }
 
-  async #ask(place: Place, frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  /** Those of the session that is tried first. */
+  async #scopes(opening: PeerLink, sessions: OpenedSessions, signal: AbortSignal): Promise<Scopes | undefined> {
+    const kept = sessions.next(new Set(), this.#prover.deps.clock.monotonic());
+    const { terms } = kept ?? (await sessions.open(() => openSession(opening, this.#prover, signal)));
+    return terms.scopes;
+  }
+
+  async #ask(place: Place, asked: Asked, signal: AbortSignal): Promise<Uint8Array> {
     const { sessions, opening } = place;
     const tried = new Set<Session>();
     for (let openings = 0; ;) {
@@ -67,16 +84,17 @@ export class ProvenLinks implements Links {
         if (kept === undefined) openings += 1;
         const session = kept ?? (await sessions.open(() => openSession(opening, this.#prover, signal)));
         tried.add(session);
-        return await this.#askUnder(session, place, frame, signal);
+        return await this.#askUnder(session, place, asked, signal);
       } catch (error) {
         if (openings === openingsMax || !hasCode(error, 'session_unknown')) throw error;
       }
     }
   }
 
-  async #askUnder(session: Session, { service, link, sessions }: Place, frame: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  async #askUnder(session: Session, { service, link, sessions }: Place, { frame, under }: Asked, signal: AbortSignal): Promise<Uint8Array> {
     const { terms } = session;
     try {
+      if (!areSame(terms.scopes, under)) throw new GkvError('scope_mismatch', 'the peer has proved another scope than a moment ago');
       await this.#prover.confirm(terms);
       const { bytes, counter } = session.seal(service, frame);
       const answered = await link.ask(bytes, signal).catch(async (error: unknown) => {
@@ -110,6 +128,11 @@ export class ProvenLinks implements Links {
     if (this.#opened.size > placesMax && oldest !== undefined) this.#opened.delete(oldest);
     return opened;
   }
+}
+
+function areSame(a: Scopes | undefined, b: Scopes | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return areEqual(a.own, b.own) && areEqual(a.peer, b.peer);
 }
 
 function placeOf(address: HostPort, service: FrameService): string {

@@ -1,15 +1,16 @@
 import { toHex } from '../core/bytes.ts';
 import { assert, GkvError } from '../core/errors.ts';
 import { type Clock, type Random } from '../core/ports.ts';
+import { everything, type Scope } from '../core/scope.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type Signatures, type SigningKey } from '../crypto/ed25519.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type AnyRecord } from '../grant/anyRecord.ts';
 import { type Answer } from '../grant/authorise.ts';
-import { type Chain } from '../grant/chain.ts';
+import { chainTo, type Chain } from '../grant/chain.ts';
 import { isFinal, type Refusal } from '../grant/known.ts';
 import { type Ledger } from '../grant/ledger.ts';
-import { mayReplicate, replicateFault, replicatingLeaf } from '../grant/replicate.ts';
+import { mayReplicate, replicateFault, replicatingLeaf, scopeOfChain } from '../grant/replicate.ts';
 import { type Credentials, type Party } from './handshake.ts';
 import { type MemberKeys } from './memberKeys.ts';
 import { type OwnCluster } from './ports.ts';
@@ -23,6 +24,8 @@ export interface ProverDeps {
   /** Our cluster's key. */
   readonly signer: SigningKey;
   readonly signatures: Signatures;
+  /** What our store is for; left out: everything. */
+  readonly scope?: Scope;
   readonly memberKeys: Pick<MemberKeys, 'check'>;
   readonly clock: Pick<Clock, 'now' | 'monotonic'>;
   readonly random: Pick<Random, 'bytes'>;
@@ -30,6 +33,12 @@ export interface ProverDeps {
 
 type Holder = Omit<Credentials, 'agreement'>;
 type Peer = Party & Holder;
+
+/** By which grant a peer may, and which keys it may hold by that. */
+export interface Admitted {
+  readonly leaf: Uint8Array;
+  readonly scope: Scope;
+}
 
 /** What a cluster of a granted mesh shows of itself, and asks of others, before anything goes between them: a key, and that it may replicate. */
 export class Prover {
@@ -39,13 +48,18 @@ export class Prover {
     this.deps = deps;
   }
 
-  /** Our key and a grant, none of those that were `tried`, and what shows that they stand. Errors: the codes of `mayReplicate`. */
+  /** Our key and a grant for what our store holds, none of those that were `tried`, and what shows that they stand. Errors: the codes of `mayReplicate`; `scope_mismatch`. */
   async credentials(tried: readonly Uint8Array[] = []): Promise<Holder & { readonly records: readonly Uint8Array[] }> {
     const { ledger, signer, clock } = this.deps;
     await ledger.refresh();
-    const answer = replicatingLeaf(ledger.known, signer.publicKey, clock.now(), tried);
+    const answer = replicatingLeaf(ledger.known, signer.publicKey, clock.now(), { tried, scope: this.scope });
     if (answer.kind === 'refused') throw this.#ours(answer.refusal);
     return { key: signer.publicKey, leaf: leafOf(answer.chain), records: shownRecords(ledger.known, answer.chain, signer.publicKey) };
+  }
+
+  /** What our store is for. */
+  get scope(): Scope {
+    return this.deps.scope ?? everything;
   }
 
   sign(message: Uint8Array): Uint8Array {
@@ -61,11 +75,11 @@ export class Prover {
   }
 
   /**
-   * Takes in what a peer, whose key is proved, shows of its authority, where that is not known here: before the verdict no more than that takes. Resolves with the grant by which it may: that which it
-   * names or, where that has ended, another that is known here. Errors: the codes of `mayReplicate`; `peer_protocol` for what is no record; `too_large`;
+   * Takes in what a peer, whose key is proved, shows of its authority, where that is not known here: before the verdict no more than that takes. Resolves with the grant by which it may, that which it
+   * names or, where that has ended, another that is known here and gives the same keys; and with those. Errors: the codes of `mayReplicate`; `peer_protocol` for what is no record; `too_large`;
    * `peer_unproven` where the cluster id is another key's.
    */
-  async admit(peer: Peer, records: readonly Uint8Array[]): Promise<Uint8Array> {
+  async admit(peer: Peer, records: readonly Uint8Array[]): Promise<Admitted> {
     const { ledger, clock } = this.deps;
     await ledger.refresh();
     const before = this.#judgeKey(peer);
@@ -82,7 +96,7 @@ export class Prover {
       throw this.#theirs(peer, after.refusal.code === 'grant_unknown' && refused !== undefined ? refused.refusal : after.refusal);
     await this.#checkKey(peer);
     await this.#take(more);
-    return leafOf(after.chain);
+    return { leaf: leafOf(after.chain), scope: scopeOfChain(after.chain) };
   }
 
   /** That both may replicate now, by all that is known here. Errors: the codes of `mayReplicate`; `peer_unproven` as of `admit`. */
@@ -114,7 +128,10 @@ export class Prover {
     const { ledger, clock } = this.deps;
     const named = this.#judge(peer);
     if (named.kind === 'allowed' || named.refusal.code !== 'grant_revoked') return named;
-    const other = replicatingLeaf(ledger.known, peer.key, clock.now(), [peer.leaf]);
+    const ended = ledger.known.grant(peer.leaf);
+    const chain = ended && chainTo(ledger.known, ended);
+    if (chain === undefined || 'code' in chain) return named;
+    const other = replicatingLeaf(ledger.known, peer.key, clock.now(), { tried: [peer.leaf], scope: scopeOfChain(chain) });
     return other.kind === 'allowed' ? other : named;
   }
 

@@ -1,5 +1,6 @@
-import { Driver, type DriverDeps, type PullReport } from '../aae/driver.ts';
+import { type DriverDeps, type PullReport } from '../aae/driver.ts';
 import { type PeerLink } from '../aae/checkedPeer.ts';
+import { exchangeWithin } from '../aae/scoped.ts';
 import { toHex } from '../core/bytes.ts';
 import { covers, type Frontier } from '../core/frontier.ts';
 import { allKeys } from '../core/key.ts';
@@ -8,6 +9,7 @@ import { type Stamp } from '../core/stamp.ts';
 import { type ReceivedWrite, type Standing } from '../replica/proposal.ts';
 import { type Reach } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
+import { claimsFor } from './claims.ts';
 import { codeOf, type PeerHealth } from './health.ts';
 import { type Statement } from './statement.ts';
 import { cursorPastAll, type Upstream } from './upstream.ts';
@@ -25,7 +27,7 @@ export interface RepairDeps extends Omit<DriverDeps, 'sink'> {
 const namedMax = 10;
 
 /**
- * One exchange over all keys with a member, and the join of its frontier, read before the first sum: once the exchange is through, all
+ * One exchange over all keys that both may hold with a member, and the join of its frontier, read before the first sum: once the exchange is through, all
  * that the peer had then is here, if its store is still the same afterwards. What is repaired although our frontier covered it is a defect, counted and logged with its keys.
  */
 export async function repair(
@@ -40,20 +42,17 @@ export async function repair(
   try {
     const [before, statement, lapse] = await Promise.all([replica.frontier(), deps.state(), replica.lapse(toHex(peerId))]);
     const ask = { waitMs: 0, cursor: cursorPastAll, frontier: before, statement };
-    const { end, statement: begun } = await upstream.page(ask, signal);
+    const { end, statement: begun, scopes, cursor } = await upstream.page(ask, signal);
     const reached = await deps.hear(peerId, begun);
     const sink = new RepairSink(replica, before, deps.standing);
-    const report = await new Driver({ ...deps, sink }, link, {
-      scope: allKeys,
-      direction: 'both',
-      onProgress: () => undefined,
-      signal,
-      peer: toHex(peerId),
-    }).run();
+    const options = { scope: allKeys, direction: 'both', onProgress: () => undefined, signal, peer: toHex(peerId) } as const;
+    const report = await exchangeWithin(scopes, { ...deps, sink }, link, options);
     await deps.hear(peerId, (await upstream.page(ask, signal)).statement);
     // What was missed may have given way to something that did not come: then not all that the frontier covers is here.
-    if (report.parked === 0 && report.missed === 0 && end !== undefined)
-      await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, joins: end, reached, lapse });
+    if (report.parked === 0 && report.missed === 0 && end !== undefined) {
+      const claims = claimsFor({ joins: end, reached }, scopes, { clusterId: peerId, incarnation: cursor.incarnation });
+      await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, ...claims, lapse });
+    }
     if (sink.defects > 0)
       log.error({ peer: toHex(peerId), defects: sink.defects, keys: sink.keys }, 'an exchange repaired what the feed should have brought');
     health.defects += sink.defects;

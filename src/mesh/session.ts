@@ -2,6 +2,7 @@ import { type FrameService, isRequest, protocolError } from '../aae/frame.ts';
 import { ByteReader, toHex } from '../core/bytes.ts';
 import { ByteWriter } from '../core/byteWriter.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
+import { type Scopes } from '../core/scope.ts';
 import { hmacSha256, isSameSecret, sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Credentials, type Party, sessionIdBytes } from './handshake.ts';
@@ -16,6 +17,8 @@ export interface SessionTerms {
   readonly agreement: Uint8Array;
   /** Id of our own grant in it. */
   readonly ownLeaf: Uint8Array;
+  /** Which keys either side may hold by its grant; left out: everything. */
+  readonly scopes?: Scopes | undefined;
   readonly keys: SessionKeys;
   /** By the monotonic clock. */
   readonly beganMs: number;

@@ -1,6 +1,7 @@
 import { askerOf, decodeRequest, encodeAnswer } from '../aae/frame.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
+import { scopesOf } from '../core/scope.ts';
 import { Agreement } from '../crypto/agreement.ts';
 import {
   acceptanceMessage,
@@ -14,7 +15,7 @@ import {
   type Opening,
   type Shown,
 } from './handshake.ts';
-import { type FrameAnswering } from './ports.ts';
+import { type FrameAnswering, type ScopedAnswering } from './ports.ts';
 import { proofCodes } from './proofCodes.ts';
 import { type Prover } from './prover.ts';
 import { decodeEnvelope, Session, sessionKeys, type Envelope } from './session.ts';
@@ -50,10 +51,10 @@ export class SessionServer {
   }
 
   /**
-   * Lets through to `answering` what a peer asks under a session, and its answers to that peer, while both sides may replicate: before it is asked, and
+   * Lets through to `answering` what a peer asks under a session, with the scopes of that, and its answers to that peer, while both sides may replicate: before it is asked, and
    * again before the answer goes. Errors: `peer_unproven`, `session_unknown`, the codes of `mayReplicate`, and those of `answering`.
    */
-  guarded(service: 'feed' | 'exchange', answering: FrameAnswering): FrameAnswering {
+  guarded(service: 'feed' | 'exchange', answering: ScopedAnswering): FrameAnswering {
     return {
       answer: async (bytes) => {
         const envelope = decodeEnvelope(bytes, this.#prover.deps.digests);
@@ -63,7 +64,7 @@ export class SessionServer {
         if (asker === undefined || !equalBytes(asker, session.terms.peer.clusterId))
           throw new GkvError('peer_unproven', 'the frame is of another cluster than the one that began the session');
         await this.#confirm(session);
-        const answer = await answering.answer(envelope.frame).catch((error: unknown) => {
+        const answer = await answering.answer(envelope.frame, session.terms.scopes).catch((error: unknown) => {
           throw session.sealError(service, envelope.counter, error);
         });
         await this.#confirm(session);
@@ -107,14 +108,16 @@ export class SessionServer {
     const { digests, random, clock } = this.#prover.deps;
     const { asker } = opening;
     await this.#prover.verify(asker, openingMessage(digests.meshId, opening), signature);
-    const peer = { ...asker, leaf: await this.#prover.admit(asker, records) };
+    const admitted = await this.#prover.admit(asker, records);
+    const peer = { ...asker, leaf: admitted.leaf };
+    const scopes = scopesOf(this.#prover.scope, admitted.scope);
     const { key, leaf, records: shown } = await this.#prover.credentials();
     const agreement = new Agreement(random.bytes(agreementSecretBytes));
     const agreed = agreement.with(asker.agreement);
     const part: Acceptance = { sessionId: random.bytes(sessionIdBytes), agreement: agreement.publicKey, key, leaf };
     const message = acceptanceMessage(digests.meshId, opening, part);
     const keys = sessionKeys(digests, agreed, message);
-    const terms = { id: part.sessionId, peer, agreement: asker.agreement, ownLeaf: leaf, keys, beganMs: clock.monotonic() };
+    const terms = { id: part.sessionId, peer, agreement: asker.agreement, ownLeaf: leaf, scopes, keys, beganMs: clock.monotonic() };
     if (!this.#sessions.add(new Session(terms))) throw new GkvError('peer_unproven', 'this opening was there before');
     return encodeAcceptance({ part, signature: this.#prover.sign(message), records: shown });
   }

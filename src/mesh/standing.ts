@@ -83,9 +83,10 @@ export class Standing {
   watched(peerId: Uint8Array, link: PeerLink): PeerLink {
     const name = toHex(peerId);
     return {
-      ask: async (frame, signal) => {
+      ...link,
+      ask: async (frame, signal, under) => {
         try {
-          const answer = await link.ask(frame, signal);
+          const answer = await link.ask(frame, signal, under);
           this.#refusals.delete(name);
           return answer;
         } catch (error) {

@@ -5,6 +5,7 @@ import { GkvError, hasCode } from '../core/errors.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
 import { type Random } from '../core/ports.ts';
+import { commonScope, isInScope, type Scope, type Scopes } from '../core/scope.ts';
 import { stampZero } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { positionPastAll, type FeedCursor } from '../replica/cursor.ts';
@@ -21,6 +22,8 @@ export interface UpstreamPage {
   readonly cursor: FeedCursor;
   readonly end: Frontier | undefined;
   readonly statement: Statement;
+  /** Which keys we and the peer may hold; undefined: all. */
+  readonly scopes: Scopes | undefined;
   readonly bytesIn: number;
   readonly bytesOut: number;
 }
@@ -52,7 +55,7 @@ export class Upstream {
 
   /**
    * In a granted mesh once all that the peer knew of authority, when it made the page, is here. Errors: those of the link; `mesh_mismatch`;
-   * `peer_protocol` for an answer that does not fit.
+   * `peer_protocol` for an answer that does not fit, or brings keys that one of us may not hold.
    */
   page(ask: FeedAsk, signal: AbortSignal): Promise<UpstreamPage> {
     const { records } = this.#deps;
@@ -74,7 +77,8 @@ export class Upstream {
     const { digests, clusterId, random } = this.#deps;
     const header = { clusterId, nonce: random.bytes(nonceBytes), floor: stampZero };
     const request = encodeRequest(header, encodeFeedAsk(ask), digests, 'feed');
-    const frame = await this.#link.ask(request, signal);
+    const scopes = this.#link.scopes === undefined ? undefined : await this.#link.scopes(signal);
+    const frame = await this.#link.ask(request, signal, scopes);
     const page = fromPeer(() => {
       const answer = decodeAnswer(frame, request, digests, 'feed');
       if (!equalBytes(answer.clusterId, this.#peerId))
@@ -86,7 +90,8 @@ export class Upstream {
       return { ...rest, writes: decodeWrites(writes, digests) };
     });
     check(ask, page);
-    return { ...page, bytesIn: frame.length, bytesOut: request.length };
+    if (scopes !== undefined) checkScope(page.writes, commonScope(scopes));
+    return { ...page, scopes, bytesIn: frame.length, bytesOut: request.length };
   }
 }
 
@@ -101,7 +106,7 @@ function fromPeer<T>(decode: () => T): T {
 
 function check(
   ask: FeedAsk,
-  { cursor, end, writes, records }: Omit<UpstreamPage, 'bytesIn' | 'bytesOut'> & { readonly records?: RecordsPage | undefined },
+  { cursor, end, writes, records }: Omit<UpstreamPage, 'bytesIn' | 'bytesOut' | 'scopes'> & { readonly records?: RecordsPage | undefined },
 ): void {
   if (records !== undefined) checkRecords(ask, cursor, records);
   if (records !== undefined && records.records.length > 0) {
@@ -115,6 +120,11 @@ function check(
   if (cursor.incarnation > ask.cursor.incarnation) return;
   const order = compareBytes(cursor.position, ask.cursor.position);
   if (order < 0 || (order === 0 && (writes.length > 0 || end === undefined))) throw protocolError('a page that does not go on');
+}
+
+function checkScope(writes: readonly ReceivedWrite[], common: Scope): void {
+  const other = writes.find(({ write }) => !isInScope(write.key, common));
+  if (other !== undefined) throw protocolError(`a page with key ${toHex(other.write.key)}, which is not in the scope of both`);
 }
 
 /** Each page of a ledger goes on where the one before ended, or from the start in another incarnation. */

@@ -87,7 +87,7 @@ function isNewer(word: MemberWord, before: MemberWord): boolean {
   return compareStamps(word.low, before.low) > 0;
 }
 
-/** What stamps of its slots begin with. */
+/** Whose slots are those of a cluster. */
 export function partOf({ clusterId, incarnation }: OwnCluster): ClusterPart {
   return clusterPartOf(makeStamp(0, 0, instanceOf(clusterId, incarnation, 0)));
 }

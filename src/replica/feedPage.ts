@@ -3,6 +3,7 @@ import { decodeEntry, encodePosition, type Head } from '../core/entry.ts';
 import { covers, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { parseKey, successorKey, type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
+import { isInScope, type Scope } from '../core/scope.ts';
 import { digestBytes } from '../core/write.ts';
 import { readRecordsPage, type RecordsPage } from '../grant/ledger.ts';
 import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
@@ -33,12 +34,20 @@ export interface FeedSource {
   readonly partitions: 1 | 16;
 }
 
+/** What a reader is not sent. */
+export interface LeftOut {
+  /** Its frontier, and so all that is covered. */
+  readonly covered: Frontier;
+  /** What it may hold, and so all else; undefined: everything. */
+  readonly scope?: Scope | undefined;
+}
+
 /**
- * What comes behind `after` in the feed, without what `covered`, the reader's frontier, covers: at most 500 writes and 512 KiB, but one
+ * What comes behind `after` in the feed, without what the reader has or may not hold: at most 500 writes and 512 KiB, but one
  * write whatever its size.
  */
-export async function readFeedPage(snapshot: Snapshot, source: FeedSource, after: Uint8Array, covered: Frontier): Promise<FeedPage> {
-  const page = new Page(snapshot, covered, after);
+export async function readFeedPage(snapshot: Snapshot, source: FeedSource, after: Uint8Array, leftOut: LeftOut): Promise<FeedPage> {
+  const page = new Page(snapshot, leftOut, after);
   for (let looked = 0; looked < rowsMax;) {
     const { rows, isEnd } = await nextRows(snapshot, source.partitions, page.position);
     looked += rows.length;
@@ -59,12 +68,11 @@ export async function readGrantedPage(
   snapshot: Snapshot,
   source: FeedSource,
   after: Uint8Array,
-  covered: Frontier,
-  recordsAfter: number,
+  { recordsAfter, ...leftOut }: LeftOut & { readonly recordsAfter: number },
 ): Promise<FeedPage> {
   const records = await readRecordsPage(snapshot, recordsAfter, recordsBytesMax);
   if (records.records.length > 0) return { writes: [], position: after, end: undefined, records };
-  return { ...(await readFeedPage(snapshot, source, after, covered)), records };
+  return { ...(await readFeedPage(snapshot, source, after, leftOut)), records };
 }
 
 interface FeedRow {
@@ -100,22 +108,24 @@ function feedRow(row: Row): FeedRow {
 class Page {
   position: Uint8Array;
   readonly #snapshot: Snapshot;
-  readonly #covered: Frontier;
+  readonly #leftOut: LeftOut;
   readonly #writes: Promise<ReceivedWrite>[] = [];
   #bytes = 0;
 
-  constructor(snapshot: Snapshot, covered: Frontier, after: Uint8Array) {
+  constructor(snapshot: Snapshot, leftOut: LeftOut, after: Uint8Array) {
     this.#snapshot = snapshot;
-    this.#covered = covered;
+    this.#leftOut = leftOut;
     this.position = after;
   }
 
   /** False when the page was full before all were taken. */
   async takeAll(rows: readonly FeedRow[]): Promise<boolean> {
-    const heads = await Promise.all(rows.map((row) => this.#head(row)));
+    const { covered, scope } = this.#leftOut;
+    const mayHold = ({ key }: FeedRow): boolean => scope === undefined || isInScope(key, scope);
+    const heads = await Promise.all(rows.map((row) => (mayHold(row) ? this.#head(row) : Promise.resolve(undefined))));
     for (const [index, row] of rows.entries()) {
       const head = heads[index];
-      if (head !== undefined && !covers(this.#covered, head.accepted) && !this.#add(row.key, head)) return false;
+      if (head !== undefined && !covers(covered, head.accepted) && !this.#add(row.key, head)) return false;
       this.position = row.position;
     }
     return true;

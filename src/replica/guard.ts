@@ -2,6 +2,7 @@ import { equalBytes, toHex, toLatin1 } from '../core/bytes.ts';
 import { assert, GkvError } from '../core/errors.ts';
 import { type Entry } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
+import { isEverything, isInScope, scopeText, type Scope } from '../core/scope.ts';
 import { physicalMsOf } from '../core/stamp.ts';
 import { parseGrantId, type GrantId, type Write, type WriteId } from '../core/write.ts';
 import { type Signatures, type SigningKey } from '../crypto/ed25519.ts';
@@ -30,6 +31,8 @@ export class Guard {
   readonly #ledger: Ledger;
   readonly #signer: SigningKey | undefined;
   readonly #signatures: WriteSignatures;
+  /** What the store is for; undefined: everything. */
+  #scope: Scope | undefined;
   /** What our key holds, as of the ledger's number. */
   #own: { readonly number: number; readonly grants: readonly Grant[] } = { number: -1, grants: [] };
 
@@ -41,6 +44,11 @@ export class Guard {
     this.#ledger = ledger;
     this.#signer = signer;
     this.#signatures = new WriteSignatures(ledger.known.meshId, signatures);
+  }
+
+  /** From now on nothing is made or taken in here but keys of the scope. */
+  confine(scope: Scope): void {
+    this.#scope = isEverything(scope) ? undefined : scope;
   }
 
   /** Who must have signed what rests on a grant; undefined: the grant is not known here. */
@@ -73,6 +81,7 @@ export class Guard {
 
   /** Why a write may not be taken in, by what is known now; undefined: it may. */
   refusalOf({ write }: Pick<ReceivedWrite, 'write'>, proof: Proof): Refusal | undefined {
+    if (this.#scope !== undefined && !isInScope(write.key, this.#scope)) return outOfScope(this.#scope);
     const answer = authorise(this.#ledger.known, write.leaf, questionOf(write));
     if (answer.kind === 'refused') return answer.refusal;
     const where = { link: answer.chain.length - 1, grantId: write.leaf };
@@ -91,6 +100,7 @@ export class Guard {
    * right, of these.
    */
   leafFor(write: Unsigned): { readonly kind: 'leaf'; readonly leaf: GrantId } | { readonly kind: 'refused'; readonly refusal: Refusal } {
+    if (this.#scope !== undefined && !isInScope(write.key, this.#scope)) return { kind: 'refused', refusal: outOfScope(this.#scope) };
     let last = refusal('grant_unknown', 'this cluster’s key holds no grant that is known here');
     const question = questionOf(write);
     const own = this.#ownGrants();
@@ -174,6 +184,10 @@ export class Guard {
     this.#standing.byLeaf.set(name, stands);
     return stands;
   }
+}
+
+function outOfScope(scope: Scope): Refusal {
+  return refusal('key_denied', `this cluster is for ${scopeText(scope).join(' ')} alone: write it in a region that holds the key`);
 }
 
 /** Without what lost its authority and was not taken away yet. */

@@ -4,6 +4,7 @@ import { type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
+import { type Scope } from '../core/scope.ts';
 import { makeStamp, stampZero, type InstanceId, type Stamp } from '../core/stamp.ts';
 import { type GrantId } from '../core/write.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
@@ -224,14 +225,14 @@ export class Replica {
   }
 
   /**
-   * What comes behind a place in our feed, without what the reader's frontier covers; in a granted mesh, what the reader lacks of our ledger first,
+   * What comes behind a place in our feed, without what the reader's frontier covers, and within `scope`, if that is given; in a granted mesh, what the reader lacks of our ledger first,
    * behind `recordsAfter`.
    */
-  feedPage(after: Uint8Array, covered: Frontier, recordsAfter?: number): Promise<FeedPage> {
+  feedPage(after: Uint8Array, covered: Frontier, recordsAfter?: number, scope?: Scope): Promise<FeedPage> {
     const { store, feedPartitions } = this.#deps;
     const source = { own: this.#own, partitions: feedPartitions };
-    if (recordsAfter === undefined) return store.read((snapshot) => readFeedPage(snapshot, source, after, covered));
-    return store.read((snapshot) => readGrantedPage(snapshot, source, after, covered, recordsAfter));
+    if (recordsAfter === undefined) return store.read((snapshot) => readFeedPage(snapshot, source, after, { covered, scope }));
+    return store.read((snapshot) => readGrantedPage(snapshot, source, after, { covered, scope, recordsAfter }));
   }
 
   /** Resolves when there may be more in our feed, late or for no reason; at once when the signal aborts. */

@@ -22,6 +22,11 @@ export async function assertUnserved(store: Store, clock: Clock): Promise<void> 
   }
 }
 
+/** True where no instance holds a lease. */
+export async function isUnserved(tx: Transaction): Promise<boolean> {
+  return (await readBeats(tx)).size === 0;
+}
+
 /** The beats of the leases that are held, by name in hex. */
 async function readBeats(snapshot: Snapshot): Promise<Map<string, Uint8Array>> {
   const [leases, beats] = await Promise.all(

@@ -1,6 +1,7 @@
 import { Responder } from '../aae/responder.ts';
 import { toHex } from '../core/bytes.ts';
 import { type Log } from '../core/ports.ts';
+import { type Scope } from '../core/scope.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { openAccess, TokenAccess } from '../http/access.ts';
@@ -27,6 +28,8 @@ export interface AppsDeps extends OpenedMesh {
   readonly opened: OpenStore;
   readonly config: ServerConfig;
   readonly own: ClusterIdentity & { readonly meshKey: Uint8Array };
+  /** What the store is for. */
+  readonly scope: Scope;
   readonly digests: MeshDigests;
   readonly replica: Replica;
   readonly refusals: RefusalsView;
@@ -48,7 +51,8 @@ export interface Apps {
 }
 
 export function createApps(deps: AppsDeps): Apps {
-  const { opened, config, own, digests, replica, links, metrics, log, unready, signal, mesh, members, sink, tokens, sessions } = deps;
+  const { opened, config, own, scope, digests, replica, links, metrics, log, unready, signal, mesh, members, sink, tokens, sessions } =
+    deps;
   const { store } = opened;
   const shared = { store, digests, clusterId: own.clusterId, sink, clock: realClock };
   const identity = { clusterId: uuidText(own.clusterId), meshId: toHex(own.meshId), region: config.region };
@@ -67,8 +71,8 @@ export function createApps(deps: AppsDeps): Apps {
     puller: createPuller({ ...shared, random: realRandom }, links, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
-    backups: createBackups(own, replica, mesh),
-    status: statusView({ opened, identity, digests, replica, mesh, unready }),
+    backups: createBackups({ ...own, scope }, replica, mesh),
+    status: statusView({ opened, identity, scope, digests, replica, mesh, unready }),
     peers: { peers: () => mesh.records().map(peerView) },
     members: {
       add: async (address, regionName, signal) => peerView(await members.add(address, regionName, signal)),

@@ -1,6 +1,8 @@
 import { backupOf } from '../backup/source.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { type Backups } from '../http/ports.ts';
+import { GkvError } from '../core/errors.ts';
+import { isEverything, scopeText, type Scope } from '../core/scope.ts';
 import { compareStamps, stampZero, type Stamp } from '../core/stamp.ts';
 import { isAboveFloor } from '../mesh/floor.ts';
 import { type Mesh } from '../mesh/mesh.ts';
@@ -11,8 +13,12 @@ import { realClock } from './real.ts';
 const lowMsMax = 15_000;
 const lowPauseMs = 100;
 
-/** Backups of the cluster that an instance belongs to. */
-export function createBackups(own: ClusterIdentity & { readonly meshKey: Uint8Array }, replica: Replica, mesh: Mesh): Backups {
+/** Backups of the cluster that an instance belongs to. Error: `scope_mismatch` where its store is for some keys alone: a backup does not say so, and what it claims would be believed of all. */
+export function createBackups(
+  { scope, ...own }: ClusterIdentity & { readonly meshKey: Uint8Array; readonly scope: Scope },
+  replica: Replica,
+  mesh: Mesh,
+): Backups {
   const deps = {
     replica,
     own: { ...own, keyDigest: sha256(own.meshKey) },
@@ -20,7 +26,13 @@ export function createBackups(own: ClusterIdentity & { readonly meshKey: Uint8Ar
     nowMs: () => realClock.now(),
     isAboveFloor,
   };
-  return { open: (resume, signal) => backupOf(deps, resume, signal) };
+  return {
+    open: (resume, signal) => {
+      if (isEverything(scope)) return backupOf(deps, resume, signal);
+      const why = `this cluster is for ${scopeText(scope).join(' ')} alone: back up a region that holds everything`;
+      throw new GkvError('scope_mismatch', why);
+    },
+  };
 }
 
 /** Just after a start not all members are heard of, and low is not known: a floor that moves then would end the backup for nothing. */

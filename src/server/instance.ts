@@ -1,5 +1,6 @@
 import { Tree } from '../aae/tree.ts';
 import { type Log } from '../core/ports.ts';
+import { everything, type Scope } from '../core/scope.ts';
 import { MeshDigests } from '../crypto/mesh.ts';
 import { Metrics } from '../http/metrics.ts';
 import { type JoinProgress } from '../mesh/bootstrap.ts';
@@ -20,6 +21,7 @@ import { openReplica } from './openReplica.ts';
 import { type OpenStore } from './openStore.ts';
 import { type PortFiles } from './portFiles.ts';
 import { realClock, realRandom } from './real.ts';
+import { settleScope } from './scope.ts';
 import { contentOf, peerStatus } from './statusView.ts';
 
 /** One instance on an open store, not yet listening. */
@@ -45,7 +47,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
   const { store } = opened;
   const own = await settleOwn(store, config);
   const digests = new MeshDigests({ id: own.meshId, key: own.meshKey, kind: own.kind });
-  const authority = config.granted === undefined ? undefined : await StoreAuthority.open(store, config.granted, log);
+  const { authority, scope } = await openAuthority(opened, config.granted, log);
   const tree = await Tree.open(store, digests);
   const donor = await settleJoin(store, config.join, await holdingsOf(store, own.clusterId, digests));
   const [stopping, leaving] = [new AbortController(), new AbortController()];
@@ -62,7 +64,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     },
     log,
   );
-  const deps = { own, digests, tree, observer: metrics, log, guard: authority?.guard };
+  const deps = { own, digests, tree, observer: metrics, log, guard: authority?.guard, scope };
   const { leases, replica, refusals } = await openReplica(opened, deps, config.jobRank);
   const transport = new Transport(undefined, tls.mesh?.material);
   tls.mesh?.onChange((material) => {
@@ -74,7 +76,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     ...{ own, digests, replica, transport, metrics, log, advertised },
     regionName: config.region,
     dayMs: config.dayMs,
-    authority,
+    ...{ authority, scope },
     signal: leaving.signal,
   });
   const { mesh } = inMesh;
@@ -83,7 +85,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     if (stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
   };
-  const shared = { opened, config, own, digests, replica, refusals, metrics, log, tokens, unready };
+  const shared = { opened, config, own, scope, digests, replica, refusals, metrics, log, tokens, unready };
   const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });
   const jobDeps = { store, leases, clock: realClock, log };
   const jobs = [runJobs([...jobsOf(digests, replica, log), ...(authority?.jobs(replica) ?? []), ...mesh.jobs], jobDeps)];
@@ -110,6 +112,20 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
       await transport[Symbol.asyncDispose]();
     },
   };
+}
+
+/** What is known of a granted mesh's authority, and what the store is for. */
+async function openAuthority(
+  opened: OpenStore,
+  granted: GrantedStart | undefined,
+  log: Log,
+): Promise<{ authority: StoreAuthority | undefined; scope: Scope }> {
+  if (granted === undefined) return { authority: undefined, scope: everything };
+  const authority = await StoreAuthority.open(opened.store, granted, log);
+  const { ledger, signer, guard } = authority;
+  const scope = await settleScope({ opened, ledger, signer, clock: realClock, log });
+  guard.confine(scope);
+  return { authority, scope };
 }
 
 /** Who this cluster is, once this start of an instance is noted. */

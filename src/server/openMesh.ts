@@ -1,6 +1,7 @@
 import { type WriteSink } from '../aae/responder.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
+import { type Scope } from '../core/scope.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { answerIdentity } from '../mesh/identity.ts';
@@ -30,6 +31,8 @@ export interface OpenMeshDeps {
   readonly dayMs: number;
   /** Of a granted mesh. */
   readonly authority: (Pick<ProverDeps, 'signer' | 'signatures'> & { readonly ledger: Ledger }) | undefined;
+  /** What the store is for. */
+  readonly scope: Scope;
   readonly signal: AbortSignal;
 }
 
@@ -48,9 +51,9 @@ export interface OpenedMesh {
 
 /** This instance's part in the mesh. */
 export function openMesh(opened: OpenStore, deps: OpenMeshDeps): OpenedMesh {
-  const { own, digests, replica, transport, metrics, log, dayMs, authority, signal } = deps;
+  const { own, digests, replica, transport, metrics, log, dayMs, authority, scope, signal } = deps;
   const memberKeys = new MemberKeys(opened.store, (name) => mesh.isNamed(name));
-  const prover = authority && new Prover({ ...authority, own, digests, memberKeys, clock: realClock, random: realRandom });
+  const prover = authority && new Prover({ ...authority, scope, own, digests, memberKeys, clock: realClock, random: realRandom });
   const proven = prover && new ProvenLinks(transport, prover);
   const links = proven ?? transport;
   const self = { clusterId: own.clusterId, regionName: deps.regionName };

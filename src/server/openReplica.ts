@@ -1,5 +1,6 @@
 import { type Tree } from '../aae/tree.ts';
 import { type Log } from '../core/ports.ts';
+import { everything, type Scope } from '../core/scope.ts';
 import { instanceOf, type MeshDigests } from '../crypto/mesh.ts';
 import { type Guard } from '../replica/guard.ts';
 import { type CommitObserver } from '../replica/ingest.ts';
@@ -10,6 +11,7 @@ import { fenceSlot, fixedSlot, LeasedSlots } from '../replica/slots.ts';
 import { type ClusterIdentity } from './identity.ts';
 import { type OpenStore } from './openStore.ts';
 import { realClock, realRandom } from './real.ts';
+import { assertScope } from './scope.ts';
 
 /** The only slot of the embedded store: one process holds it. */
 const onlySlot = 0;
@@ -23,6 +25,8 @@ export interface OpenReplicaDeps {
   readonly log: Log;
   /** Of a granted mesh. */
   readonly guard?: Guard | undefined;
+  /** What the store is for, as it was read before; left out: everything. */
+  readonly scope?: Scope;
 }
 
 /**
@@ -31,7 +35,7 @@ export interface OpenReplicaDeps {
  */
 export async function openReplica(
   opened: OpenStore,
-  { own, digests, tree, observer, log, guard }: OpenReplicaDeps,
+  { own, digests, tree, observer, log, guard, scope = everything }: OpenReplicaDeps,
   jobRank: number,
 ): Promise<{ leases: Leases | undefined; replica: Replica; refusals: LastRefusals }> {
   const { store, isShared, feedPartitions } = opened;
@@ -60,6 +64,7 @@ export async function openReplica(
       },
       guard,
     });
+    await assertScope(store, scope);
     opened.listen(() => {
       replica.refuseWaiting();
     });

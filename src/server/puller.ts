@@ -1,4 +1,5 @@
-import { Driver, type DriverDeps } from '../aae/driver.ts';
+import { type DriverDeps } from '../aae/driver.ts';
+import { exchangeWithin } from '../aae/scoped.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Log } from '../core/ports.ts';
 import { type Metrics } from '../http/metrics.ts';
@@ -9,9 +10,10 @@ import { type Links } from '../mesh/ports.ts';
 export function createPuller(deps: DriverDeps, links: Links, metrics: Metrics, log: Log): Puller {
   return {
     pull: async ({ host, port, range: scope, direction, onProgress, signal }) => {
-      const driver = new Driver(deps, links.link({ host, port }, 'exchange'), { scope, direction, onProgress, signal });
+      const link = links.link({ host, port }, 'exchange');
       try {
-        const report = await driver.run();
+        const scopes = link.scopes === undefined ? undefined : await link.scopes(signal);
+        const report = await exchangeWithin(scopes, deps, link, { scope, direction, onProgress, signal });
         metrics.exchange({ kind: 'done', report });
         log.info({ peer: `${host}:${port}`, ...report }, 'pulled');
         return report;

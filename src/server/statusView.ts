@@ -4,6 +4,7 @@ import { hostPortText } from '../core/hostPort.ts';
 import { rootSum } from '../aae/tree.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type GkvError } from '../core/errors.ts';
+import { everything, scopeText, type Scope } from '../core/scope.ts';
 import { compareStamps, stampToHex, stampZero } from '../core/stamp.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type Identity, type MeshStatus, type PeerStatus, type PeerView, type StatusReport, type StatusView } from '../http/ports.ts';
@@ -17,6 +18,7 @@ import { release } from './release.ts';
 export interface StatusDeps {
   readonly opened: OpenStore;
   readonly identity: Identity;
+  readonly scope: Scope;
   readonly digests: MeshDigests;
   readonly replica: Replica;
   readonly mesh: Mesh;
@@ -24,7 +26,7 @@ export interface StatusDeps {
 }
 
 /** Answers also while the store does not. */
-export function statusView({ opened, identity, digests, replica, mesh, unready }: StatusDeps): StatusView {
+export function statusView({ opened, identity, scope, digests, replica, mesh, unready }: StatusDeps): StatusView {
   const known = <T>(read: () => Promise<T>): Promise<T | undefined> =>
     opened.available() ? read().catch(() => undefined) : Promise.resolve(undefined);
   const status = async (): Promise<StatusReport> => {
@@ -46,7 +48,7 @@ export function statusView({ opened, identity, digests, replica, mesh, unready }
       entries: content?.entries ?? null,
       bytes: content?.bytes ?? null,
       parkedWrites: parked?.writes ?? null,
-      mesh: view === undefined ? null : meshStatus(view, identity.clusterId),
+      mesh: view === undefined ? null : meshStatus(view, identity.clusterId, scope),
     };
   };
   return { status };
@@ -56,7 +58,7 @@ export function peerView({ clusterId, address, regionName }: PeerRecord): PeerVi
   return { clusterId: uuidText(clusterId), address: hostPortText(address), regionName };
 }
 
-function meshStatus({ members, unreadable, removed, epoch, low, floor, fault }: MeshView, own: string): MeshStatus {
+function meshStatus({ members, unreadable, removed, epoch, low, floor, fault }: MeshView, own: string, scope: Scope): MeshStatus {
   const lows = [
     { clusterId: own, low },
     ...members.map((member) => ({ clusterId: uuidText(member.record.clusterId), low: member.low ?? stampZero })),
@@ -65,6 +67,7 @@ function meshStatus({ members, unreadable, removed, epoch, low, floor, fault }: 
   const least = lows.reduce((a, b) => (compareStamps(b.low, a.low) < 0 ? b : a));
   return {
     peers: members.map(peerStatus),
+    scope: scopeText(scope),
     removed: removed.map(({ clusterId, settled }) => ({ clusterId: uuidText(clusterId), settled })),
     epoch: toHex(epoch),
     low: stampToHex(low),
@@ -85,6 +88,7 @@ export function peerStatus({ record, low, isAtEpoch, health, fault }: MemberView
     lagMs: health?.lagMs ?? 0,
     clockSkewMs: health?.skewMs ?? 0,
     low: low === undefined ? null : stampToHex(low),
+    scope: health === undefined || health.contactMs === 0 ? null : scopeText(health.scope ?? everything),
     writes: health?.writes ?? 0,
     failures: health?.failures ?? 0,
     lastError: health?.lastError === undefined ? null : `${health.lastError.code}: ${health.lastError.message}`,

@@ -1,6 +1,7 @@
 import { GkvError } from '../../src/core/errors.ts';
 import { parseKey, type Key } from '../../src/core/key.ts';
 import { silentLog, type Clock, type Random } from '../../src/core/ports.ts';
+import { type Scope } from '../../src/core/scope.ts';
 import { inlineSignatures, type SigningKey } from '../../src/crypto/ed25519.ts';
 import { instanceOf, MeshDigests } from '../../src/crypto/mesh.ts';
 import { type AnyRecord } from '../../src/grant/anyRecord.ts';
@@ -64,6 +65,8 @@ interface GrantedOptions {
   readonly meshId: Uint8Array;
   readonly records: readonly AnyRecord[];
   readonly signer: SigningKey;
+  /** What the store is for; left out: everything. */
+  readonly scope?: Scope;
 }
 
 export interface InstanceOptions {
@@ -106,6 +109,8 @@ export async function openInstance(options: InstanceOptions = {}): Promise<Insta
   const tree = await Tree.open(store, digests);
   const ledger = granted === undefined ? undefined : await Ledger.open(store, granted.meshId, inlineSignatures());
   if (granted !== undefined) await ledger?.takeAll(granted.records);
+  const guard = ledger && new Guard(ledger, inlineSignatures(), granted?.signer);
+  if (granted?.scope !== undefined) guard?.confine(granted.scope);
   const clusterId = options.clusterId ?? new Uint8Array(16).fill(cluster);
   const replica = await Replica.open({
     store,
@@ -117,7 +122,7 @@ export async function openInstance(options: InstanceOptions = {}): Promise<Insta
     followers: [tree],
     feedPartitions,
     observer: { commit: () => undefined, refused: (writes) => options.refusals?.refused(writes) },
-    guard: ledger === undefined ? undefined : new Guard(ledger, inlineSignatures(), granted?.signer),
+    guard,
   });
   const responder = new Responder({ store, digests, clusterId, sink: { receive: (writes, peer) => replica.receive(writes, peer) }, clock });
   return { store, replica, tree, digests, responder, clusterId, clock, random, ledger };

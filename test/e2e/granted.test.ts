@@ -126,17 +126,17 @@ describe('gkvmesh serve --mesh', () => {
     assert.equal(statusAnswer.parse((await b.get('/control/status')).json).unready, null);
   });
 
-  it('M33: K20: whoever has the mesh key alone, or may replicate a part alone, gets nothing', async () => {
+  it('M33: K20: whoever has the mesh key alone, or may write alone, gets nothing', async () => {
     const meshA = join(dir, 'a');
     const a = await serve(meshA);
     assert.equal((await write(a, 'k', 'v')).status, 200);
     for (const [name, code, patterns] of [
       ['stranger', 'grant_unknown', []],
-      ['confined', 'replicate_narrow', ['/cities/FR/**']],
+      ['confined', 'right_denied', ['/cities/FR/**']],
     ] as const) {
       const mesh = join(dir, name);
       const key = await copyOf(succeeds, meshA, mesh);
-      if (patterns.length > 0) await give(succeeds, meshA, key, 'read,write,replicate', ...patterns);
+      if (patterns.length > 0) await give(succeeds, meshA, key, 'read,write', ...patterns);
       copyRecords(meshA, mesh);
       const server = await serve(mesh);
       assert.equal(errorIn(await server.post('/control/aae/pull', { peer: a.mesh })).code, code);
@@ -145,6 +145,37 @@ describe('gkvmesh serve --mesh', () => {
       assert.equal(await server.read('k'), undefined);
     }
     assert.deepEqual(((await a.get('/peers')).json as { peers: unknown[] }).peers, []); // as the schema says
+  });
+
+  it('T22: M37: R33: a region whose grant is on a part holds and sees that alone, and says so', async () => {
+    const [meshA, meshB] = [join(dir, 'a'), join(dir, 'part')];
+    const a = await serve(meshA);
+    for (const name of ['cities/FR/1', 'k']) assert.equal((await write(a, name, 'of a')).status, 200);
+    const key = await copyOf(succeeds, meshA, meshB);
+    await give(succeeds, meshA, key, 'replicate,write,delete', 'cities/FR/**', '@system/peers/**');
+    copyRecords(meshA, meshB);
+    const b = await serve(meshB);
+    assert.equal((await a.post('/control/members/add', { peer: b.mesh })).status, 200);
+    await until(async () => (await b.read('cities/FR/1')) === 'of a');
+    assert.equal((await write(b, 'cities/FR/2', 'of b')).status, 200);
+    const denied = errorIn(await write(b, 'k', 'of b'));
+    assert.deepEqual([denied.code, /this cluster is for .*cities\/FR\/\*\*/.test(denied.message)], ['key_denied', true]);
+    await until(async () => (await a.read('cities/FR/2')) === 'of b');
+    assert.deepEqual([await b.read('k'), await a.read('k')], [undefined, 'of a']);
+    const scopes = async (server: RunningServer): Promise<unknown[]> => {
+      const { mesh } = statusAnswer.parse((await server.get('/control/status')).json);
+      return [mesh?.scope, mesh?.peers.map(({ scope }) => scope)];
+    };
+    const part = ['@system/peers', '@system/peers/**', 'cities/FR', 'cities/FR/**'];
+    await until(async () => JSON.stringify(await scopes(a)) === JSON.stringify([['**'], [part]]));
+    await until(async () => JSON.stringify(await scopes(b)) === JSON.stringify([part, [['**']]]));
+    assert.equal(
+      errorIn(await b.post('/control/aae/pull', { peer: a.mesh, prefix: Buffer.from('k').toString('base64') })).code,
+      'scope_mismatch',
+    );
+    const pulled = await b.post('/control/aae/pull', { peer: a.mesh });
+    assert.equal((pulled.json as { converged: boolean }).converged, true); // as the schema says
+    assert.equal(errorIn(await b.post('/control/backup', {})).code, 'scope_mismatch');
   });
 
   it('T16: T18: a directory that is none, a key that others may read, and a key without a grant', async () => {

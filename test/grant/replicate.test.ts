@@ -1,10 +1,45 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { mayReplicate, replicatingLeaf } from '../../src/grant/replicate.ts';
+import { parseKey } from '../../src/core/key.ts';
+import { everything, isInScope, membersPrefix, outside, type Scope } from '../../src/core/scope.ts';
+import { mayReplicate, replicatingLeaf, scopeOfChain } from '../../src/grant/replicate.ts';
 import { rightsOf } from '../../src/grant/rights.ts';
 import { knowing, Mesh, patternsOf, person } from './world.ts';
 
 const rights = rightsOf(['write', 'delegate', 'replicate']);
+
+describe('T21: the scope of a chain', () => {
+  const mesh = new Mesh();
+  const segment = fc.constantFrom('', 'a', 'b', '@system', 'peers');
+  const pattern = fc.array(segment, { maxLength: 3 }).map((segments) => [...segments, '**'].join('/'));
+  const patterns = fc.uniqueArray(pattern, { minLength: 1, maxLength: 8 });
+  const keyText = fc
+    .array(fc.constantFrom('', 'a', 'b', 'a\0', '@system', 'peers'), { minLength: 1, maxLength: 4 })
+    .map((segments) => segments.join('/'));
+
+  it('holds the keys that match a pattern of every link, and the records of members, and no others', () => {
+    fc.assert(
+      fc.property(fc.array(patterns, { minLength: 1, maxLength: 3 }), keyText, (links, text) => {
+        fc.pre(text !== '');
+        const chain = links.map((texts) => mesh.grant('a', { rights, patterns: patternsOf(...texts) }));
+        const key = parseKey(Buffer.from(text));
+        const isNamed = chain.every(({ body }) => body.patterns.some((each) => each.matches(key)));
+        assert.equal(isInScope(key, scopeOfChain(chain)), isNamed || text.startsWith(Buffer.from(membersPrefix).toString()));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('is everything where ** is among the patterns of each, and nothing else is', () => {
+    const [whole, mixed, part] = [['**'], ['**', 'a/**'], ['a/**']].map((texts) =>
+      mesh.grant('a', { rights, patterns: patternsOf(...texts) }),
+    );
+    assert.ok(whole !== undefined && mixed !== undefined && part !== undefined);
+    assert.equal(scopeOfChain([whole, mixed]), everything);
+    assert.notEqual(outside(scopeOfChain([whole, part, mixed])).length, 0);
+  });
+});
 
 describe('T20: who may replicate', () => {
   const mesh = new Mesh();
@@ -18,8 +53,8 @@ describe('T20: who may replicate', () => {
     ['of one with ** among its patterns', mixed, 'a', 1_500, 'allowed'],
     ['of one that was given on', mesh.given(held, 'a', 'b'), 'b', 1_500, 'allowed'],
     ['of one without the right', writes, 'a', 1_500, 'right_denied 0'],
-    ['of one on parts alone', parts, 'a', 1_500, 'replicate_narrow 0'],
-    ['of one on a part, of **', mesh.given(held, 'a', 'b', { patterns: patternsOf('/cities/**') }), 'b', 1_500, 'replicate_narrow 1'],
+    ['of one on parts alone', parts, 'a', 1_500, 'allowed'],
+    ['of one on a part, of **', mesh.given(held, 'a', 'b', { patterns: patternsOf('/cities/**') }), 'b', 1_500, 'allowed'],
     ['before it', held, 'a', 999, 'grant_time 0'],
     ['after it', held, 'a', 2_000, 'grant_time 0'],
     ['another key', held, 'b', 1_500, 'bad_signature 0'],
@@ -43,7 +78,7 @@ describe('T20: who may replicate', () => {
     const gifts = [mesh.given(held, 'a', 'b', { notBeforeMs: 1_300 }), mesh.given(held, 'a', 'b', { notBeforeMs: 1_400 })];
     const { authority } = await knowing(mesh, held, own, again, ...gifts);
     const served: Uint8Array[] = [];
-    for (let answer; (answer = replicatingLeaf(authority, person('b').publicKey, 1_500, served)).kind === 'allowed';) {
+    for (let answer; (answer = replicatingLeaf(authority, person('b').publicKey, 1_500, { tried: served })).kind === 'allowed';) {
       served.push(answer.chain.at(-1)?.id ?? new Uint8Array(0));
     }
     assert.deepEqual(
@@ -61,7 +96,7 @@ describe('T20: who may replicate', () => {
     const { authority } = await knowing(mesh, rogue, honest, deeper, ...gifts, further, good, own);
     const tried: Uint8Array[] = [];
     for (let i = 0; i < 4; i += 1) {
-      const answer = replicatingLeaf(authority, person('b').publicKey, 1_500, tried);
+      const answer = replicatingLeaf(authority, person('b').publicKey, 1_500, { tried });
       assert.ok(answer.kind === 'allowed');
       tried.push(answer.chain.at(-1)?.id ?? new Uint8Array(0));
     }
@@ -81,7 +116,20 @@ describe('T20: who may replicate', () => {
     };
     assert.deepEqual([leafAt('b', 1_500), leafAt('b', 5_000), leafAt('nobody', 1_500)], [latest, 'grant_time', 'grant_unknown']);
     const { authority: other } = await knowing(mesh, writes, parts);
-    const answer = replicatingLeaf(other, person('a').publicKey, 1_500);
-    assert.equal(answer.kind === 'refused' && answer.refusal.code, 'replicate_narrow');
+    const answer = replicatingLeaf(other, person('a').publicKey, 1_500, { scope: everything });
+    assert.equal(answer.kind === 'refused' && answer.refusal.code, 'scope_mismatch');
+  });
+
+  it('T22: where a scope is asked for, a grant that gives just that serves, and none that gives more or less', async () => {
+    const narrow = mesh.given(held, 'a', 'b', { patterns: patternsOf('/cities/**'), notBeforeMs: 1_300 });
+    const whole = mesh.given(held, 'a', 'b', { notBeforeMs: 1_200 });
+    const { authority } = await knowing(mesh, held, narrow, whole);
+    const leafFor = (scope?: Scope): unknown => {
+      const answer = replicatingLeaf(authority, person('b').publicKey, 1_500, scope === undefined ? {} : { scope });
+      return answer.kind === 'allowed' ? answer.chain.at(-1) : answer.refusal.code;
+    };
+    const cities = scopeOfChain([narrow]);
+    assert.deepEqual([leafFor(), leafFor(cities), leafFor(everything)], [narrow, narrow, whole]);
+    assert.equal(leafFor(scopeOfChain([mesh.grant('b', { rights, patterns: patternsOf('/roads/**') })])), 'scope_mismatch');
   });
 });

@@ -55,6 +55,7 @@ const peer = {
   lagMs: 250,
   clockSkewMs: -2_000,
   low: null,
+  scope: ['**'],
   writes: 3,
   failures: 4,
   lastError: null,

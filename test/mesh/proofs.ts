@@ -2,6 +2,7 @@
 import { decodeAnswer, decodeRequest, encodeAnswer, encodeRequest, type FrameService } from '../../src/aae/frame.ts';
 import { type GkvError } from '../../src/core/errors.ts';
 import { type HostPort } from '../../src/core/hostPort.ts';
+import { type Scopes } from '../../src/core/scope.ts';
 import { type SigningKey } from '../../src/crypto/ed25519.ts';
 import { type MeshDigests } from '../../src/crypto/mesh.ts';
 import { encodeAny } from '../../src/grant/anyRecord.ts';
@@ -124,16 +125,12 @@ export class Wire {
     this.#links = new ProvenLinks(links, from.prover);
   }
 
-  /** The answer's body. `as`: what the frame says who asks. */
-  async ask(text: string, service: 'feed' | 'exchange' = 'feed', as = this.#from.deps.own.clusterId): Promise<string> {
-    const { digests } = this.#from.deps;
-    const frame = encodeRequest(
-      { clusterId: as, nonce: new Uint8Array(16), floor: new Uint8Array(16) },
-      Buffer.from(text),
-      digests,
-      service,
-    );
-    const answer = await this.#links.link(address, service).ask(frame, signal);
+  /** The answer's body. `as`: what the frame says who asks, or the scopes under which it is asked. */
+  async ask(text: string, service: 'feed' | 'exchange' = 'feed', as: Uint8Array | Scopes = this.#from.deps.own.clusterId): Promise<string> {
+    const { digests, own } = this.#from.deps;
+    const [clusterId, under] = as instanceof Uint8Array ? [as, undefined] : [own.clusterId, as];
+    const frame = encodeRequest({ clusterId, nonce: new Uint8Array(16), floor: new Uint8Array(16) }, Buffer.from(text), digests, service);
+    const answer = await this.#links.link(address, service).ask(frame, signal, under);
     return Buffer.from(decodeAnswer(answer, frame, digests, service).body).toString();
   }
 

@@ -9,6 +9,7 @@ import { type HostPort } from '../../src/core/hostPort.ts';
 import { silentLog, type Log } from '../../src/core/ports.ts';
 import { uuidText } from '../../src/core/uuid.ts';
 import { inlineSignatures } from '../../src/crypto/ed25519.ts';
+import { answerIdentity } from '../../src/mesh/identity.ts';
 import { MemberKeys } from '../../src/mesh/memberKeys.ts';
 import { Mesh, meshTimes, type MeshTimes } from '../../src/mesh/mesh.ts';
 import { type Links } from '../../src/mesh/ports.ts';
@@ -143,7 +144,11 @@ export async function openCluster(network: Network, cluster: number, options: Cl
   const prover =
     ledger &&
     options.granted &&
-    new Prover({ ...shared, ledger, memberKeys, signer: options.granted.signer, signatures: inlineSignatures() });
+    new Prover({
+      ...shared,
+      ...(options.granted.scope && { scope: options.granted.scope }),
+      ...{ ledger, memberKeys, signer: options.granted.signer, signatures: inlineSignatures() },
+    });
   const sessions = prover && new SessionServer(prover);
   const links = network.linksOf(address);
   const mesh: Mesh = new Mesh({
@@ -162,6 +167,7 @@ export async function openCluster(network: Network, cluster: number, options: Cl
   network.serve(address, {
     feed: (frame) => feed.answer(frame),
     exchange: (frame) => exchange.answer(frame),
+    identity: (frame) => Promise.resolve(answerIdentity(frame, { clusterId, regionName: '' }, digests)),
     ...(sessions && { session: (frame: Uint8Array) => sessions.answer(frame) }),
   });
   const parked = { name: 'parked', runsOn: 'one', pauseMs: () => 20, work: () => replica.retryParked().then(() => undefined) } as const;

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { toHex } from '../../src/core/bytes.ts';
 import { hasCode } from '../../src/core/errors.ts';
-import { parseKey } from '../../src/core/key.ts';
+import { parseKey, prefixRange } from '../../src/core/key.ts';
+import { membersScope, scopeOf } from '../../src/core/scope.ts';
 import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
 import { parseGrantId, type Write } from '../../src/core/write.ts';
+import { sha256 } from '../../src/crypto/digest.ts';
 import { inlineSignatures } from '../../src/crypto/ed25519.ts';
 import { Ledger } from '../../src/grant/ledger.ts';
 import { rightsKnown } from '../../src/grant/rights.ts';
@@ -95,6 +97,36 @@ describe('a granted store', () => {
       return true;
     });
     assert.equal(await read(region, '/cities/FR/1'), undefined, 'what it wrote is seen no more');
+  });
+
+  it('R33: a store that is for some keys makes and takes in no others, whatever their grants: of its clients, of who signs himself, and of peers', async () => {
+    const scope = scopeOf([prefixRange(Buffer.from('/cities/')), ...membersScope]);
+    const [whole, part] = [await open(), await open('a', { cluster: 2 })];
+    const confined = await openInstance({
+      granted: { meshId: mesh.id, records: [mesh.root, held, french].map(anyOf), signer: person('a'), scope },
+      cluster: 3,
+    });
+    await confined.replica.write([set('/cities/FR/1', 'Paris'), set('@system/peers/x', '{}')]);
+    await assert.rejects(confined.replica.write([set('/cities/FR/2', 'Lyon'), set('/roads/1', 'A7')]), (error) => {
+      assert.ok(hasCode(error, 'key_denied') && /this cluster is for/.test(error.message));
+      assert.deepEqual(error.details, { index: 1, link: null, grant: null, endedBy: null });
+      return true;
+    });
+    assert.equal(await read(confined, '/cities/FR/2'), undefined, 'all or nothing');
+    await whole.replica.write([set('/cities/DE/1', 'Bonn'), set('/roads/1', 'A7'), set('@system/other', 'v')]);
+    const { writes } = await whole.replica.feedPage(new Uint8Array(12), new Map());
+    const ofKey = new Map(writes.map(({ write }, i) => [Buffer.from(write.key).toString(), i]));
+    const results = await statuses(confined, writes);
+    assert.deepEqual(['/cities/DE/1', '/roads/1', '@system/other'].map((name) => results[ofKey.get(name) ?? -1]), ['applied', 'denied', 'denied']); // prettier-ignore
+    assert.deepEqual(await statuses(part, writes), ['applied', 'applied', 'applied'], 'a store that is for everything takes all');
+    const fresh = makeStamp(nowMs, 0, parseInstance(sha256(person('a').publicKey).subarray(0, 8)));
+    const [signed] = sent(confined, held, 'a', { key: key('/roads/2'), version: fresh });
+    assert.ok(signed !== undefined);
+    const { signature, value } = signed.write;
+    const statement = { body: bodyOf(signed.write), value, signature };
+    await assert.rejects(confined.replica.writeSigned([statement]), (error) => hasCode(error, 'key_denied'));
+    await whole.replica.writeSigned([statement]);
+    await assertTree(confined.store, confined.digests);
   });
 
   it('R24: a cluster whose key holds no grant writes nothing', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import { everything } from '../../src/core/scope.ts';
 import { stampToHex, stampZero } from '../../src/core/stamp.ts';
 import { uuidText } from '../../src/core/uuid.ts';
 import { type StatusView } from '../../src/http/ports.ts';
@@ -15,7 +16,7 @@ function viewOf({ store, digests, replica, mesh, clusterId }: Cluster, isAvailab
     health: () => Promise.resolve({ available: isAvailable, healthy: isAvailable, message: '' }),
   };
   const identity = { clusterId: uuidText(clusterId), meshId: '00'.repeat(32), region: 'here' };
-  return statusView({ opened, identity, digests, replica, mesh, unready: () => undefined });
+  return statusView({ opened, identity, scope: everything, digests, replica, mesh, unready: () => undefined });
 }
 
 describe('M15: what an operator sees of the mesh', () => {
@@ -42,6 +43,7 @@ describe('M15: what an operator sees of the mesh', () => {
     await until(async () => (await status()).mesh?.peers[0]?.low !== stampToHex(stampZero));
     const peer = (await status()).mesh?.peers[0];
     assert.deepEqual([peer?.followed, peer?.connected, peer?.lastError, peer?.defects], [true, true, null, 0]);
+    assert.deepEqual([peer?.scope, (await status()).mesh?.scope], [['**'], ['**']]);
     world.network.cut(a, b);
     await until(async () => (await status()).mesh?.peers[0]?.connected === false);
     const cut = (await status()).mesh?.peers[0];

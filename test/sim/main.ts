@@ -1,6 +1,6 @@
 /**
  * The deterministic simulation: `npm run sim -- [--from 1] [--seeds 100] [--operations 500] [--regions 4] [--instances 2]
- * [--without kind,…] [--also kind,…] [--authority drawn|open|granted] [--plant name] [--trace | --shrink]`; `--help` says more.
+ * [--without kind,…] [--also kind,…] [--authority drawn|open|granted|narrow] [--plant name] [--trace | --shrink]`; `--help` says more.
  *
  * A seed is one history of a whole mesh in one process: clusters on stores in memory, instances of the real code on them, clients, a network,
  * clocks, and somebody who breaks things. Time is virtual (`kernel/kernel.ts`): events run one by one in an order that the seed
@@ -14,6 +14,8 @@
  * gives, narrows, revokes, rotates and forks, brings each record to the directory of some machine, late and in any order, and holders of grants
  * sign writes of their own, which come in at any region by feed or exchange, among forged ones and ones without a right. What stands is told by
  * `grants/law.ts` from how the records were made, and held against every commit, every read and the state at the end.
+ *
+ * With `--authority narrow` it is granted, and some clusters hold and see some keys alone (`cluster/scopes.ts`), as if sessions had proved it: what they hold of these keys must be what the first one holds, which holds everything, and nothing else.
  *
  * A failing seed prints what does not hold, and the command that replays it with its trace. `--shrink` looks for fewer operations,
  * regions, instances and kinds of faults with which the seed still fails. `--plant` puts one of the bugs of `plants/` in: the

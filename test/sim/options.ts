@@ -11,13 +11,13 @@ export interface SimOptions {
   readonly without: readonly FaultKind[];
   /** Kinds that come in any case, also those that the code does not claim to stand yet. */
   readonly also: readonly FaultKind[];
-  /** Whether writes need authority. Drawn: by the seed, in one of four. */
+  /** Whether writes need authority. Drawn: by the seed, in one of four. Narrow: they do, and some clusters hold some keys alone. */
   readonly authority: Authority;
   /** Takes the lines of the trace. */
   readonly print?: (line: string) => void;
 }
 
-const authorities = ['drawn', 'open', 'granted'] as const;
+const authorities = ['drawn', 'open', 'granted', 'narrow'] as const;
 type Authority = (typeof authorities)[number];
 
 export const defaults = { operations: 500, regions: 4, instances: 2, without: [], also: [], authority: 'drawn' } as const;
@@ -41,7 +41,7 @@ export const usage = `npm run sim -- [options]: one history of a whole mesh for 
   --without KIND,…  faults that do not come
   --also KIND,…     faults that come in any case
                     kinds: ${wrapped(faultKinds)}
-  --authority A     ${authorities.join(', ')} (${defaults.authority}: granted in one seed of four)
+  --authority A     ${authorities.join(', ')} (${defaults.authority}: granted in one seed of four; narrow: granted, and some clusters hold parts)
   --plant NAME      with a bug planted on purpose; names: test/sim/plants/index.ts
   --trace           the first seed alone, with all that happens in it
   --shrink          looks for a smaller run in which the first seed still fails

@@ -9,7 +9,7 @@ import { nemesis } from './nemesis/nemesis.ts';
 import { type SimOptions } from './options.ts';
 import { grantors } from './grants/grantors.ts';
 import { writers } from './grants/writers.ts';
-import { checkHealed, checkTree, difference } from './oracle/final.ts';
+import { checkHealed, checkHeld, checkTree, difference } from './oracle/final.ts';
 import { unsettled } from './oracle/grantedFinal.ts';
 import { type Plant } from './plants/plant.ts';
 import { type RunReport } from './report.ts';
@@ -100,7 +100,7 @@ async function untilEqual(world: World): Promise<number> {
   const beganMs = kernel.nowMs;
   for (;;) {
     await kernel.sleep(pollMs, 'are all equal?');
-    const differing = world.isAllUp() ? await difference(regions) : 'not all instances are up';
+    const differing = world.isAllUp() ? await difference(regions, world.scopes) : 'not all instances are up';
     const parked = await world.parkedCount();
     const toCome = world.granted === undefined ? undefined : unsettled(regions, world.granted);
     if (differing === undefined && parked === 0 && toCome === undefined) return kernel.nowMs - beganMs;
@@ -125,7 +125,10 @@ async function checkTreesNowAndThen(world: World, signal: AbortSignal): Promise<
 /** I7, again and again. */
 async function checkFrontiers(world: World, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    for (const region of world.regions) await world.frontiers.check(region);
+    for (const region of world.regions) {
+      await world.frontiers.check(region);
+      if (world.scopes !== undefined) await checkHeld(region, world.scopes);
+    }
     await world.kernel.sleep(frontierCheckMs, '');
   }
 }

@@ -21,7 +21,15 @@ describe('simulation', () => {
     });
   }
 
-  for (const authority of ['open', 'granted'] as const) {
+  for (const seed of slice.slice(0, 3)) {
+    it(`I2, I7, M37, M38, T22: seed ${seed}, narrow`, async () => {
+      const options = { ...defaults, seed, authority: 'narrow' } as const;
+      const { violation } = await runSeed(options);
+      assert.equal(violation, null, `${violation?.stack ?? ''}\n${replayCommand(options, undefined)}`);
+    });
+  }
+
+  for (const authority of ['open', 'granted', 'narrow'] as const) {
     it(`the same seed gives the same trace twice: ${authority}`, async () => {
       const options = { ...defaults, seed: 7, operations: 100, authority };
       const [once, twice] = [await runSeed(options), await runSeed(options)];

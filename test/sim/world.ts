@@ -4,6 +4,7 @@ import { type JobSettings } from './cluster/jobs.ts';
 import { readParkedCount } from '../../src/replica/park.ts';
 import { addressOf } from './cluster/operator.ts';
 import { Region, type NewDisk } from './cluster/region.ts';
+import { RegionScopes } from './cluster/scopes.ts';
 import { type Snapshot } from '../../src/store/store.ts';
 import { type Stream } from './kernel/streams.ts';
 import { epochMs, MachineClock } from './kernel/clock.ts';
@@ -30,6 +31,8 @@ export class World {
   readonly ledger: Ledger;
   /** Where writes need authority. */
   readonly granted: GrantedWorld | undefined;
+  /** Where some clusters hold parts. */
+  readonly scopes: RegionScopes | undefined;
   readonly commits: CommitOracle;
   readonly frontiers: FrontierOracle;
   readonly regions: readonly Region[];
@@ -42,12 +45,13 @@ export class World {
     this.kernel = new Kernel(options.seed, options.print);
     this.network = new Network(this.kernel, this.counts);
     const mesh = isGranted(this.kernel, options) ? new GrantedMesh(this.kernel, options.regions) : undefined;
+    this.scopes = options.authority === 'narrow' ? new RegionScopes(this.kernel.streams.of('scopes'), options.regions) : undefined;
     const heads: OpenHeads | GrantedHeads =
       mesh === undefined ? new OpenHeads(() => this.ledger) : new GrantedHeads(mesh, () => this.ledger);
     this.granted = heads instanceof GrantedHeads && mesh !== undefined ? { mesh, heads } : undefined;
     this.ledger = new Ledger((key, version) => this.granted?.heads.hasEnded(key, version) ?? false);
     this.commits = new CommitOracle(this.kernel, heads);
-    this.frontiers = new FrontierOracle(this.ledger, this.commits);
+    this.frontiers = new FrontierOracle(this.ledger, this.commits, this.scopes);
     const random = this.kernel.streams.of('world');
     this.#balancer = this.kernel.streams.of('balancer');
     // A cluster that begins anew takes writes at once here, and holds the floor back for ever under its old name: no floor moves in such runs.
@@ -147,10 +151,12 @@ export class World {
       const address = `r${index}i${place}`;
       const rate = this.kernel.streams.of(`machine ${address}`).between(0.9, 1.1);
       const machine = new MachineClock(this.kernel, rate);
-      const { kernel, network, counts, digests, settings } = this;
+      const { kernel, network, counts, digests, settings, scopes } = this;
       const granted = this.granted?.mesh;
       const resolve = (cluster: string): string => this.#resolve(cluster);
-      region.hosts.push(new Host({ kernel, network, counts, digests, settings, granted, resolve, region, address, machine, plant }));
+      region.hosts.push(
+        new Host({ kernel, network, counts, digests, settings, scopes, granted, resolve, region, address, machine, plant }),
+      );
     }
     return region;
   }
@@ -160,7 +166,7 @@ const grantedShare = 0.25;
 
 /** By a stream of its own: all that open worlds draw stays as it is. */
 function isGranted({ streams }: Kernel, { authority }: SimOptions): boolean {
-  return authority === 'drawn' ? streams.of('authority').chance(grantedShare) : authority === 'granted';
+  return authority === 'drawn' ? streams.of('authority').chance(grantedShare) : authority !== 'open';
 }
 
 /** What waits in a cluster's store, but for what comes from who lies: that may wait for ever. */

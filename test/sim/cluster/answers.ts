@@ -1,5 +1,7 @@
+import { askerOf } from '../../../src/aae/frame.ts';
 import { Responder } from '../../../src/aae/responder.ts';
 import { GkvError } from '../../../src/core/errors.ts';
+import { type Scopes } from '../../../src/core/scope.ts';
 import { answerIdentity } from '../../../src/mesh/identity.ts';
 import { type Handler } from '../network/network.ts';
 import { type Parts } from './instance.ts';
@@ -17,10 +19,15 @@ export function answers(parts: Parts): Handler {
     clock,
     refusalOf: (peer) => parts.mesh.refusalOf(peer),
   });
+  /** As a session would have proved them. */
+  const scopesOf = (frame: Uint8Array): Scopes | undefined => {
+    const asker = parts.held === undefined ? undefined : askerOf(frame);
+    return asker && parts.held?.scopes.betweenCluster(parts.held.region, asker);
+  };
   const byPath: Readonly<Record<string, (frame: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>>> = {
-    '/exchange': (frame) => responder.answer(frame),
+    '/exchange': (frame) => responder.answer(frame, scopesOf(frame)),
     '/identity': (frame) => Promise.resolve().then(() => answerIdentity(frame, self, digests)),
-    '/feed': (frame) => parts.mesh.feedServer.answer(frame),
+    '/feed': (frame) => parts.mesh.feedServer.answer(frame, scopesOf(frame)),
   };
   return (path, frame, signal) => {
     const answer = byPath[path];

@@ -12,10 +12,13 @@ import { openInstance, type Front, type Instance, type InstanceDeps, type Intake
 import { asBug, simLog } from './log.ts';
 import { noTrouble, openSimStore, type StoreTrouble } from './store.ts';
 import { type Region } from './region.ts';
+import { type RegionScopes } from './scopes.ts';
 
 export interface HostDeps extends Pick<InstanceDeps, 'digests' | 'settings' | 'resolve'> {
   /** Of a granted mesh. */
   readonly granted: GrantedMesh | undefined;
+  /** Where some clusters hold parts. */
+  readonly scopes: RegionScopes | undefined;
   readonly kernel: Kernel;
   readonly network: Network;
   readonly counts: Counts;
@@ -177,7 +180,7 @@ export class Host {
   }
 
   #open(life: Life): Promise<Instance> {
-    const { kernel, network, counts, region, machine, digests, settings, plant, resolve } = this.#deps;
+    const { kernel, network, counts, region, machine, digests, settings, plant, resolve, scopes } = this.#deps;
     const address = { host: addressOf(region), port: 1 };
     const clock = clockOf(machine, life);
     const random = kernel.streams.of(`${life.name} own`);
@@ -194,7 +197,22 @@ export class Host {
     const link = (address: string, path: string): ReturnType<Network['linkTo']> =>
       network.linkTo({ life, region: region.index }, address, path);
     const granted = this.#deps.granted?.startOf(region.index, this.directory);
-    return openInstance({ store, clock, random, log, digests, link, resolve, settings, plant, address, donor: region.donor, granted });
+    const held = scopes && { scopes, region: region.index };
+    return openInstance({
+      store,
+      clock,
+      random,
+      log,
+      digests,
+      link,
+      resolve,
+      settings,
+      plant,
+      address,
+      donor: region.donor,
+      granted,
+      held,
+    });
   }
 
   #listen(life: Life, instance: Instance): void {

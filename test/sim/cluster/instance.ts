@@ -28,6 +28,7 @@ import { answers } from './answers.ts';
 import { openAuthority, type GrantedInstance, type InstanceAuthority } from './authority.ts';
 import { clusterJobs, sinkOf, type JobSettings } from './jobs.ts';
 import { shortPages } from './pages.ts';
+import { regionOf, type RegionScopes } from './scopes.ts';
 
 /** What a process has to work with; everything of the world that it touches. */
 export interface InstanceDeps {
@@ -47,6 +48,13 @@ export interface InstanceDeps {
   readonly donor: HostPort | undefined;
   /** Of a granted mesh. */
   readonly granted: GrantedInstance | undefined;
+  /** Where some clusters hold parts: who holds which, and whose this is. */
+  readonly held: Held | undefined;
+}
+
+interface Held {
+  readonly scopes: RegionScopes;
+  readonly region: number;
 }
 
 /** What an instance is made of; what is built on it, such as the mesh layer, takes its parts from here. */
@@ -88,11 +96,13 @@ export interface Instance {
 const holderBytes = 16;
 
 export async function openInstance(deps: InstanceDeps): Promise<Instance> {
-  const { clock, random, log, digests, settings, plant } = deps;
+  const { clock, random, log, digests, settings, plant, held } = deps;
   const store = plant.store?.(deps.store) ?? deps.store;
   const own = await settleIdentity(store, { kind: digests.kind, meshId: digests.meshId, meshKey: undefined }, random);
+  held?.scopes.note(own.clusterId, held.region);
   await noteOpening(store, random.bytes(openingIdBytes));
-  const authority = deps.granted === undefined ? undefined : await openAuthority(store, deps.granted, log, plant);
+  const authority =
+    deps.granted === undefined ? undefined : await openAuthority(store, deps.granted, log, plant, held?.scopes.of(held.region));
   const tree = await Tree.open(store, digests);
   const leases = new Leases({ store, clock, log, holder: random.bytes(holderBytes), rank: 100, onExpired: fenceSlot });
   const replica = await Replica.open({
@@ -162,18 +172,23 @@ async function join(parts: Parts, signal: AbortSignal): Promise<((follow: () => 
   };
 }
 
-function linksOf({ link, resolve }: Pick<InstanceDeps, 'link' | 'resolve'>): Links {
-  return { link: ({ host }, service) => ({ ask: (frame, until) => link(resolve(host), `/${service}`).ask(frame, until) }) };
+function linksOf({ link, resolve, held }: Pick<InstanceDeps, 'link' | 'resolve' | 'held'>): Links {
+  return {
+    link: ({ host }, service) => ({
+      ask: (frame, until) => link(resolve(host), `/${service}`).ask(frame, until),
+      ...(held && { scopes: () => Promise.resolve(held.scopes.between(held.region, regionOf(host))) }),
+    }),
+  };
 }
 
 /** Its part in the mesh, as `server/openMesh.ts` makes it. */
 function openMesh(
-  { store, digests, link, resolve, clock, random, log, settings, plant }: InstanceDeps,
+  { store, digests, link, resolve, held, clock, random, log, settings, plant }: InstanceDeps,
   own: ClusterIdentity,
   { replica, authority }: { readonly replica: Replica; readonly authority: InstanceAuthority | undefined },
   signal: AbortSignal,
 ): { mesh: Mesh; peers: Replica } {
-  const links = linksOf({ link, resolve });
+  const links = linksOf({ link, resolve, held });
   const observer = {
     page: ({ writes }: { writes: number }): void => {
       settings.counts.add('feed: pages');

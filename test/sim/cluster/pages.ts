@@ -8,12 +8,12 @@ import { withMethods } from './replaced.ts';
 
 /** A replica whose feed comes in pages of at most `max` writes, so that a short run sees feeds of many pages. */
 export function shortPages(replica: Replica, store: Store, source: FeedSource, max: number): Replica {
-  const feedPage: Replica['feedPage'] = (after, covered, recordsAfter) =>
+  const feedPage: Replica['feedPage'] = (after, covered, recordsAfter, scope) =>
     store.read(async (snapshot): Promise<FeedPage> => {
       const page =
         recordsAfter === undefined
-          ? await readFeedPage(snapshot, source, after, covered)
-          : await readGrantedPage(snapshot, source, after, covered, recordsAfter);
+          ? await readFeedPage(snapshot, source, after, { covered, scope })
+          : await readGrantedPage(snapshot, source, after, { covered, scope, recordsAfter });
       const last = page.writes[max - 1]?.write;
       if (last === undefined || page.writes.length === max) return page;
       const entry = decodeEntry((await snapshot.get(headKey(last.key))) ?? new Uint8Array(0));

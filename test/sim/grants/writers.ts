@@ -37,6 +37,8 @@ export async function writers(world: World, granted: GrantedMesh, signal: AbortS
     if (intake === undefined || intake.lastMs() === 0) continue;
     const made = next(world, granted, { random, intake, number });
     if (made.length === 0 || !isTimely(world, granted, host, made)) continue;
+    // No session would let them through, and what is refused for that is refused for good.
+    if (made.some(({ name }) => world.scopes?.holds(host.region.index, name) === false)) continue;
     const way = random.chance(0.5) ? 'feed' : 'exchange';
     counts.add(`written by ${way}`, made.length);
     bring(world, granted, host, { made, way, intake });

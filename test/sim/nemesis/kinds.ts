@@ -186,7 +186,8 @@ export const faults: Readonly<Record<FaultKind, Fault>> = {
   diskJoined: (world, random) => {
     if (world.collects) return;
     const [region, donor] = random.shuffled(world.regions);
-    if (region !== undefined && donor?.own !== undefined && isWholeBeside(world, region))
+    if (region === undefined || donor === undefined || world.scopes?.mayFill(donor.index, region.index) === false) return;
+    if (donor.own !== undefined && isWholeBeside(world, region))
       world.loseDisk(region, random.around(3_000), { donor: { host: addressOf(donor), port: 1 } });
   },
 };

@@ -2,15 +2,18 @@ import assert from 'node:assert/strict';
 import { decodeEntry, type Entry, type Head } from '../../../src/core/entry.ts';
 import { compareStamps, type Stamp } from '../../../src/core/stamp.ts';
 import { isGone, readFloor } from '../../../src/replica/floor.ts';
-import { tableRange, tables } from '../../../src/store/keyspace.ts';
+import { keyWithin, tableKeys, tableRange, tables } from '../../../src/store/keyspace.ts';
 import { storeLimits } from '../../../src/store/store.ts';
 import { toHex } from '../../../src/core/bytes.ts';
+import { parseKey } from '../../../src/core/key.ts';
+import { isInScope, outside } from '../../../src/core/scope.ts';
 import { type MeshDigests } from '../../../src/crypto/mesh.ts';
 import { rootSum } from '../../../src/aae/tree.ts';
 import { assertTree } from '../../aae/oracle.ts';
 import { expectedRows, rowsOf } from '../../replica/rows.ts';
 import { type JobSettings } from '../cluster/jobs.ts';
 import { type Region } from '../cluster/region.ts';
+import { type RegionScopes } from '../cluster/scopes.ts';
 import { Violation } from '../kernel/kernel.ts';
 import { type CommitOracle } from './commits.ts';
 import { checkGranted, type GrantedWorld } from './grantedFinal.ts';
@@ -25,6 +28,14 @@ export async function checkTree(region: Region, digests: MeshDigests): Promise<v
   } catch (error) {
     throw new Violation('I5', `region ${region.index}: the tree is not the rebuilt tree`, { cause: error });
   }
+}
+
+/** T22: a cluster that holds some keys alone holds no others, ever. */
+export async function checkHeld(region: Region, scopes: RegionScopes): Promise<void> {
+  const ranges = outside(scopes.of(region.index)).map((range) => tableKeys(tables.head, range));
+  const rows = await region.openQuietly().read((snapshot) => Promise.all(ranges.map((range) => snapshot.range(range, { limit: 1 }))));
+  const [other] = rows.flat();
+  if (other !== undefined) throw new Violation('T22', `region ${region.index} holds ${toHex(other.key)}, which is not in its scope`);
 }
 
 /** R11: exactly one row of feed, value, tombstones and expiries for each write that is there. */
@@ -68,10 +79,12 @@ function staysAbove(head: Head, entry: Entry, floor: Stamp): boolean {
 }
 
 /** Where two clusters differ, in a few words; undefined where all hold the same. */
-export async function difference(regions: readonly Region[]): Promise<string | undefined> {
+export async function difference(regions: readonly Region[], scopes?: RegionScopes): Promise<string | undefined> {
   const [first, ...others] = await contents(regions);
   for (const [index, other] of others.entries()) {
     for (const name of new Set([...(first?.keys() ?? []), ...other.keys()])) {
+      const key = parseKey(keyWithin(Buffer.from(name, 'hex')));
+      if (scopes !== undefined && !isInScope(key, scopes.of(index + 1))) continue;
       const [a, b] = [first?.get(name), other.get(name)];
       if (a !== b)
         return `${Buffer.from(name, 'hex').toString('latin1')}: ${a ?? 'nothing'} in region 0, ${b ?? 'nothing'} in region ${index + 1}`;
@@ -95,20 +108,21 @@ export async function checkHealed(
     readonly digests: MeshDigests;
     readonly settings: JobSettings;
     readonly granted: GrantedWorld | undefined;
+    readonly scopes: RegionScopes | undefined;
   },
 ): Promise<void> {
-  const { commits, ledger, digests, settings, granted } = world;
-  const differing = await difference(regions);
+  const { commits, ledger, digests, settings, granted, scopes } = world;
+  const differing = await difference(regions, scopes);
   if (differing !== undefined) throw new Violation('I2', differing);
   const sums = await Promise.all(regions.map((region) => region.openQuietly().read((snapshot) => rootSum(snapshot, digests))));
-  if (new Set(sums.map(toHex)).size > 1 && !(await isCollecting(regions)))
+  if (scopes === undefined && new Set(sums.map(toHex)).size > 1 && !(await isCollecting(regions)))
     throw new Violation('I2', `equal entries, and sums ${sums.map(toHex).join(' ')}`);
   for (const region of regions) {
     await checkTree(region, digests);
     await checkDerived(region, settings);
   }
   ledger.checkTombstones();
-  if (granted !== undefined) await checkGranted(regions, granted, ledger);
+  if (granted !== undefined) await checkGranted(regions, granted, ledger, scopes);
   else for (const region of regions) checkAcknowledgedHere(region, regions, { heads: commits.heads, ledger });
 }
 

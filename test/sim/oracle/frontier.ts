@@ -4,6 +4,7 @@ import { instanceOf } from '../../../src/crypto/mesh.ts';
 import { readFrontier } from '../../../src/replica/frontier.ts';
 import { type ClusterIdentity } from '../../../src/server/identity.ts';
 import { type Region } from '../cluster/region.ts';
+import { type RegionScopes } from '../cluster/scopes.ts';
 import { Violation } from '../kernel/kernel.ts';
 import { type CommitOracle } from './commits.ts';
 import { type Ledger } from './ledger.ts';
@@ -23,9 +24,11 @@ interface Awaited {
 export class FrontierOracle {
   readonly #ledger: Ledger;
   readonly #commits: CommitOracle;
+  readonly #scopes: RegionScopes | undefined;
   readonly #awaited = new Map<number, Awaited>();
 
-  constructor(ledger: Ledger, commits: CommitOracle) {
+  constructor(ledger: Ledger, commits: CommitOracle, scopes?: RegionScopes) {
+    this.#scopes = scopes;
     this.#ledger = ledger;
     this.#commits = commits;
   }
@@ -52,7 +55,7 @@ export class FrontierOracle {
     const awaited = before?.disk === disk ? before : { disk, looked: 0, writes: [] };
     this.#awaited.set(index, awaited);
     awaited.writes = [...awaited.writes, ...allAcknowledged.slice(awaited.looked)].filter(
-      ({ key, version, lost }) => !lost && !heads.hasHeld(index, key, version),
+      ({ key, version, lost }) => !lost && this.#scopes?.holds(index, key) !== false && !heads.hasHeld(index, key, version),
     );
     awaited.looked = allAcknowledged.length;
     return awaited.writes;

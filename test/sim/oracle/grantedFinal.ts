@@ -3,6 +3,7 @@ import { type Head } from '../../../src/core/entry.ts';
 import { compareStamps, type Stamp } from '../../../src/core/stamp.ts';
 import { readFloor } from '../../../src/replica/floor.ts';
 import { type Region } from '../cluster/region.ts';
+import { type RegionScopes } from '../cluster/scopes.ts';
 import { type GrantedMesh } from '../grants/granted.ts';
 import { Violation } from '../kernel/kernel.ts';
 import { isGone } from './gone.ts';
@@ -44,7 +45,12 @@ export function unsettled(regions: readonly Region[], { mesh, heads }: GrantedWo
 }
 
 /** I1, I3 and I4 once all is exchanged: each key reads everywhere as the greatest write that any cluster held and that stands by all records. */
-export async function checkGranted(regions: readonly Region[], granted: GrantedWorld, ledger: Ledger): Promise<void> {
+export async function checkGranted(
+  regions: readonly Region[],
+  granted: GrantedWorld,
+  ledger: Ledger,
+  scopes?: RegionScopes,
+): Promise<void> {
   const fault = unsettled(regions, granted);
   if (fault !== undefined) throw new Violation(fault.invariant, fault.what);
   const floors = await Promise.all(regions.map((region) => region.openQuietly().read(readFloor)));
@@ -52,7 +58,7 @@ export async function checkGranted(regions: readonly Region[], granted: GrantedW
   const keys = new Set(regions.flatMap(({ index }) => [...granted.heads.holding(index).keys()]));
   for (const key of [...keys, ...ledger.keys()]) {
     const ever = regions.flatMap(({ index }) => granted.heads.holding(index).ever(key));
-    for (const region of regions) checkKey(region, key, { ever, floor, granted });
+    for (const region of regions) if (scopes?.holds(region.index, key) !== false) checkKey(region, key, { ever, floor, granted });
     checkAcknowledged(key, ever, granted, ledger);
   }
 }

@@ -51,7 +51,7 @@ export const partitionsReadApart = meshReplica((_replica, { own, store }) => ({
           return rows;
         },
       };
-      return readFeedPage(apart, { own: part, partitions: 16 }, after, covered);
+      return readFeedPage(apart, { own: part, partitions: 16 }, after, { covered });
     }),
 }));
 

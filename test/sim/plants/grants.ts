@@ -1,6 +1,7 @@
 /** Bugs in what a granted mesh does with authority. */
 import { toHex, toLatin1 } from '../../../src/core/bytes.ts';
 import { decodeEntry, encodeEntry, type Head } from '../../../src/core/entry.ts';
+import { everything, type Scopes } from '../../../src/core/scope.ts';
 import { parseStamp, type Stamp } from '../../../src/core/stamp.ts';
 import { isGone } from '../../../src/replica/floor.ts';
 import { tables } from '../../../src/store/keyspace.ts';
@@ -75,6 +76,23 @@ export const forkIgnored: Plant = {
     });
   },
 };
+
+/** A peer's frontier is joined whatever keys it holds. */
+export const joinedOutsideScope: Plant = {
+  mesh: (deps) => ({
+    ...deps,
+    links: {
+      link: (address, service) => {
+        const link = deps.links.link(address, service);
+        return { ...link, ...(link.scopes && { scopes: async (signal) => wider(await link.scopes?.(signal)) }) };
+      },
+    },
+  }),
+};
+
+function wider(scopes: Scopes | undefined): Scopes | undefined {
+  return scopes && { ...scopes, peer: everything };
+}
 
 /** A tombstone is collected though the key has other candidates. */
 export const collectedOverSibling: Plant = {

@@ -18,6 +18,7 @@ import { boundNotMerged, feedRowStays, snapshotSplit, sumNotAdjusted } from './d
 import {
   collectedOverSibling,
   forkIgnored,
+  joinedOutsideScope,
   judgedOnce,
   ledgerReadApart,
   sweepLeftOut,
@@ -93,6 +94,7 @@ export const plants: Readonly<Record<string, Planted>> = {
   ledgerReadApart: { plant: ledgerReadApart, breaks: ['I4', 'R4', 'R6'], seed: 1, run: granted },
   uncheckedInExchanges: { plant: uncheckedInExchanges, breaks: ['I4', 'K3'], seed: 1, run: granted },
   unknownDropped: { plant: unknownDropped, breaks: ['I7', 'K3'], seed: 1, run: granted },
+  joinedOutsideScope: { plant: joinedOutsideScope, breaks: ['I7'], seed: 3, run: { authority: 'narrow' } },
   judgedOnce: { plant: judgedOnce, breaks: ['I4'], seed: 1, run: granted },
   forkIgnored: { plant: forkIgnored, breaks: ['I2', 'I4'], seed: 17, run: { ...granted, operations: 500, regions: 2 } },
   collectedOverSibling: { plant: collectedOverSibling, breaks: ['I3', 'I5', 'I6', 'R11'], seed: 1, run: granted },

@@ -1,0 +1,30 @@
+import { equalBytes } from '../core/bytes.ts';
+import { type Frontier } from '../core/frontier.ts';
+import { containsScope, type Scopes } from '../core/scope.ts';
+import { type Reach } from '../replica/ended.ts';
+import { partOf } from './words.ts';
+
+/** What is here once all is here that a peer sends us. */
+export interface Claims {
+  readonly joins: Frontier | undefined;
+  readonly reached: Reach | undefined;
+}
+
+/**
+ * What of a peer's claims holds for what we hold. A frontier is of the keys that its cluster holds: where these contain ours, all of it; else what the peer took in itself alone, since that lies in its
+ * scope, and it sends us what of that lies in ours.
+ */
+export function claimsFor(
+  claims: Claims,
+  scopes: Scopes | undefined,
+  peer: { readonly clusterId: Uint8Array; readonly incarnation: number },
+): Claims {
+  if (scopes === undefined || containsScope(scopes.peer, scopes.own)) return claims;
+  const { joins, reached } = claims;
+  const part = partOf(peer);
+  const ofPeer = joins?.get(part);
+  return {
+    joins: joins && new Map(ofPeer === undefined ? [] : [[part, ofPeer]]),
+    reached: reached && { ...reached, members: reached.members.filter((clusterId) => equalBytes(clusterId, peer.clusterId)) },
+  };
+}
