@@ -1,6 +1,6 @@
 import { type ByteReader, toHex } from './bytes.ts';
 import { type ByteWriter } from './byteWriter.ts';
-import { compareStamps, instanceBytes, parseStamp, stampBytes, stampMax, stampZero, type Stamp } from './stamp.ts';
+import { compareStamps, instanceBytes, parseStamp, stampBytes, stampZero, type Stamp } from './stamp.ts';
 
 /** The first bytes of an instance: its cluster, in one incarnation. */
 export const clusterPartBytes = 6;
@@ -59,11 +59,6 @@ export function joinClusters(a: ClusterFrontier, b: ClusterFrontier): ClusterFro
 
 function greater(a: Stamp, b: Stamp): Stamp {
   return compareStamps(a, b) >= 0 ? a : b;
-}
-
-/** What is covered, and everything of one cluster. */
-export function withAllOf(frontier: Frontier, part: ClusterPart): Frontier {
-  return new Map(frontier).set(part, { base: stampMax, slots: new Map() });
 }
 
 /** The same where no stamp is above `latest`; a weaker claim, so it holds where the frontier does. */

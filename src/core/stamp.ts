@@ -36,8 +36,6 @@ export function makeStamp(physicalMs: number, logical: number, instance: Instanc
 }
 
 export const stampZero: Stamp = makeStamp(0, 0, parseInstance(new Uint8Array(instanceBytes)));
-/** Above all that are made. */
-export const stampMax: Stamp = makeStamp(physicalMsMax, logicalMax, parseInstance(new Uint8Array(instanceBytes).fill(0xff)));
 
 export function physicalMsOf(stamp: Stamp): number {
   return asBuffer(stamp).readUIntBE(0, 6);

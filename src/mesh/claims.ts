@@ -1,7 +1,9 @@
 import { equalBytes } from '../core/bytes.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { containsScope, type Scopes } from '../core/scope.ts';
+import { stampZero } from '../core/stamp.ts';
 import { type Reach } from '../replica/ended.ts';
+import { type Statement } from './statement.ts';
 import { partOf } from './words.ts';
 
 /** What is here once all is here that a peer sends us. */
@@ -27,4 +29,12 @@ export function claimsFor(
     joins: joins && new Map(ofPeer === undefined ? [] : [[part, ofPeer]]),
     reached: reached && { ...reached, members: reached.members.filter((clusterId) => equalBytes(clusterId, peer.clusterId)) },
   };
+}
+
+/**
+ * What is believed of a peer's statement: where its scope does not contain ours, its word of itself, and no floor. Who may hold a part of the keys alone has no say in what is collected of the others.
+ */
+export function believedOf(statement: Statement, scopes: Scopes | undefined, clusterId: Uint8Array): Statement {
+  if (scopes === undefined || containsScope(scopes.peer, scopes.own)) return statement;
+  return { ...statement, floor: stampZero, members: statement.members.filter((word) => equalBytes(word.clusterId, clusterId)) };
 }

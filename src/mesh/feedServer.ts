@@ -1,18 +1,18 @@
 import { decodeRequest, encodeAnswer } from '../aae/frame.ts';
 import { equalBytes } from '../core/bytes.ts';
-import { withAllOf, type Frontier } from '../core/frontier.ts';
+import { type Frontier } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
-import { isEverything, type Scope, type Scopes } from '../core/scope.ts';
+import { commonScope, type Scope, type Scopes } from '../core/scope.ts';
 import { beginWait } from '../core/wait.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Reach } from '../replica/ended.ts';
 import { type FeedPage } from '../replica/feedPage.ts';
 import { positionPastAll, positionZero } from '../replica/cursor.ts';
 import { encodeWrites } from '../replica/wire.ts';
+import { believedOf } from './claims.ts';
 import { decodeFeedAsk, encodeFeedAnswer } from './feedMessage.ts';
 import { type OwnCluster } from './ports.ts';
 import { type Statement } from './statement.ts';
-import { partOf } from './words.ts';
 
 /** A feed as it is served; the replica has one. */
 interface Feed {
@@ -40,14 +40,8 @@ interface Place {
   readonly covered: Frontier;
   /** Undefined in an open mesh. */
   readonly recordsAfter: number | undefined;
-  /** What it may hold; undefined: everything. */
+  /** What both may hold; undefined: everything. */
   readonly scope: Scope | undefined;
-}
-
-/** What the reader's frontier covers, and what it has made itself since it told of it: nobody needs to tell it of that. */
-function hadBy(reader: Uint8Array, frontier: Frontier, { members }: Statement): Frontier {
-  const word = members.find(({ clusterId }) => equalBytes(clusterId, reader));
-  return word === undefined ? frontier : withAllOf(frontier, partOf(word));
 }
 
 /** Readers that wait for changes at a time; one more is answered at once. */
@@ -67,13 +61,12 @@ export class FeedServer {
     const { digests, own, hear, state } = this.#deps;
     const request = decodeRequest(frame, digests, 'feed');
     const { waitMs, cursor, frontier, statement, records } = decodeFeedAsk(request.body, digests.kind);
-    await hear(request.header.clusterId, statement);
+    await hear(request.header.clusterId, believedOf(statement, scopes, request.header.clusterId));
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
     const after = isPlaced ? cursor.position : positionZero;
     const recordsAfter = records === undefined ? undefined : records.incarnation === own.incarnation ? records.number : 0;
-    const scope = scopes === undefined || isEverything(scopes.peer) ? undefined : scopes.peer;
-    const covered = hadBy(request.header.clusterId, frontier, statement);
-    const { page, reach } = await this.#page({ after, covered, recordsAfter, scope }, waitMs);
+    const scope = scopes && commonScope(scopes);
+    const { page, reach } = await this.#page({ after, covered: frontier, recordsAfter, scope }, waitMs);
     const body = encodeFeedAnswer({
       cursor: { incarnation: own.incarnation, position: page.position },
       end: page.end,

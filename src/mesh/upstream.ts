@@ -12,6 +12,7 @@ import { positionPastAll, type FeedCursor } from '../replica/cursor.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { decodeWrites } from '../replica/wire.ts';
 import { recordsPageMax, type RecordsPage } from '../grant/ledger.ts';
+import { believedOf } from './claims.ts';
 import { decodeFeedAnswer, encodeFeedAsk, type FeedAsk } from './feedMessage.ts';
 import { type RecordIntake } from './records.ts';
 import { type Statement } from './statement.ts';
@@ -21,6 +22,7 @@ export interface UpstreamPage {
   readonly writes: readonly ReceivedWrite[];
   readonly cursor: FeedCursor;
   readonly end: Frontier | undefined;
+  /** As far as it is believed. */
   readonly statement: Statement;
   /** Which keys we and the peer may hold; undefined: all. */
   readonly scopes: Scopes | undefined;
@@ -91,7 +93,7 @@ export class Upstream {
     });
     check(ask, page);
     if (scopes !== undefined) checkScope(page.writes, commonScope(scopes));
-    return { ...page, scopes, bytesIn: frame.length, bytesOut: request.length };
+    return { ...page, statement: believedOf(page.statement, scopes, this.#peerId), scopes, bytesIn: frame.length, bytesOut: request.length };
   }
 }
 

@@ -17,6 +17,7 @@ const memberList = z.strictObject({
       connected: z.boolean().nullable(),
       lagMs: z.number().nullable(),
       low: z.string().nullable(),
+      scope: z.array(z.string()).nullable(),
       atEpoch: z.boolean().nullable(),
       lastError: z.string().nullable(),
       defects: z.number().nullable(),

@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { encode } from 'cborg';
 import { describe, it } from 'mocha';
 import { decodeAnswer, encodeRequest } from '../../src/aae/frame.ts';
-import { toHex } from '../../src/core/bytes.ts';
 import { hasCode } from '../../src/core/errors.ts';
 import { type Frontier } from '../../src/core/frontier.ts';
-import { makeStamp, type Stamp } from '../../src/core/stamp.ts';
-import { instanceOf, MeshDigests } from '../../src/crypto/mesh.ts';
+import { MeshDigests } from '../../src/crypto/mesh.ts';
 import { decodeFeedAnswer, decodeFeedAsk, encodeFeedAsk, type FeedAnswer, type FeedAsk } from '../../src/mesh/feedMessage.ts';
 import { FeedServer } from '../../src/mesh/feedServer.ts';
 import { positionPastAll, positionZero } from '../../src/replica/cursor.ts';
@@ -14,9 +12,8 @@ import { decodeWrites } from '../../src/replica/wire.ts';
 import { contentOf } from '../aae/hostile.ts';
 import { openInstance, set, type Instance } from '../aae/world.ts';
 import { assertNothingElse, assertStrict } from '../core/strict.ts';
-import { received } from '../replica/received.ts';
 import { ManualClock, until } from '../support.ts';
-import { askFrame, digests, liarId, position, readerHeader, saysNothing } from './hostile.ts';
+import { askFrame, digests, position, readerHeader, saysNothing } from './hostile.ts';
 
 interface Served {
   readonly instance: Instance;
@@ -89,20 +86,6 @@ describe('M5: a reader that does not keep to the protocol changes nothing', () =
     assert.deepEqual((await ask({ cursor: first.page.cursor })).names, second.names);
     assert.deepEqual((await ask()).names, first.names);
     assert.deepEqual(await contentOf(instance), before);
-  });
-
-  it('M5: a reader is not sent what it made itself, told of or not, but in an earlier incarnation', async () => {
-    const { instance, ask } = await serve(1);
-    const madeBy = (incarnation: number): Stamp => makeStamp(instance.clock.now(), 0, instanceOf(liarId, incarnation, 3));
-    await instance.replica.receive(
-      [1, 2].map((incarnation) => received(instance.digests, `of ${incarnation}`, madeBy(incarnation))),
-      toHex(liarId),
-    );
-    assert.deepEqual((await ask()).names, ['k0', 'of 2']);
-    const [word] = saysNothing.members;
-    assert.ok(word);
-    assert.deepEqual((await ask({ statement: { ...saysNothing, members: [{ ...word, incarnation: 2 }] } })).names, ['k0', 'of 1']);
-    assert.deepEqual((await ask({ statement: { ...saysNothing, members: [] } })).names, ['k0', 'of 1', 'of 2']);
   });
 
   it('M13: a cursor of another incarnation, before or after, begins at the start; one past all gets the frontier alone', async () => {

@@ -6,12 +6,14 @@ import { decodeAnswer } from '../../src/aae/frame.ts';
 import { prefixRange } from '../../src/core/key.ts';
 import { everything, isInScope, scopeOf, scopesOf, type Scope, type Scopes } from '../../src/core/scope.ts';
 import { covers, joinFrontiers, type Frontier } from '../../src/core/frontier.ts';
-import { makeStamp, parseInstance, type Stamp } from '../../src/core/stamp.ts';
-import { claimsFor } from '../../src/mesh/claims.ts';
+import { makeStamp, parseInstance, stampZero, type Stamp } from '../../src/core/stamp.ts';
+import { believedOf, claimsFor } from '../../src/mesh/claims.ts';
 import { decodeFeedAnswer } from '../../src/mesh/feedMessage.ts';
 import { FeedServer } from '../../src/mesh/feedServer.ts';
 import { Follower } from '../../src/mesh/follower.ts';
 import { newHealth, type PeerHealth } from '../../src/mesh/health.ts';
+import { epochNone } from '../../src/mesh/epoch.ts';
+import { type MemberWord, type Statement } from '../../src/mesh/statement.ts';
 import { Upstream } from '../../src/mesh/upstream.ts';
 import { partOf } from '../../src/mesh/words.ts';
 import { decodeWrites, encodeWrites } from '../../src/replica/wire.ts';
@@ -132,6 +134,7 @@ describe('M37: the scopes of a session', () => {
     assert.deepEqual(part, { ...all, names: all.names.filter((name) => name.startsWith('a/')) });
     assert.deepEqual(await read({ own: everything, peer: prefixes('x/') }), { ...all, names: [] });
     assert.deepEqual(await read({ own: prefixes('a/', 'b/', 'c/'), peer: everything }), all);
+    assert.deepEqual(await read({ own: prefixes('a/'), peer: everything }), part, 'what should not be here goes to nobody');
   });
 });
 
@@ -155,6 +158,24 @@ describe('M38: what is joined of a peer that holds other keys', () => {
     assert.deepEqual(claimsFor(nothing, { own: everything, peer: prefixes('a/') }, peer), nothing);
     const renewed = { ...peer, incarnation: 2 };
     assert.deepEqual(claimsFor({ joins, reached }, { own: everything, peer: prefixes('a/') }, renewed).joins, new Map());
+  });
+
+  it('I3: who holds a part of what we hold is believed of itself, not of others, nor of the floor', () => {
+    const word = (clusterId: Uint8Array): MemberWord => ({
+      clusterId,
+      incarnation: 2 ** 32 - 1,
+      low: stampOf(own, 0, 9),
+      epoch: epochNone,
+      isLevel: true,
+    });
+    const [ofItself, ofAnother] = [word(liarId), word(new Uint8Array(16).fill(3))];
+    const said: Statement = { ...saysNothing, floor: stampOf(own, 0, 8), members: [ofAnother, ofItself] };
+    for (const scopes of [undefined, { own: prefixes('a/'), peer: everything }]) assert.equal(believedOf(said, scopes, liarId), said);
+    for (const scopes of [
+      { own: everything, peer: prefixes('a/') },
+      { own: prefixes('a/', 'b/'), peer: prefixes('a/', 'c/') },
+    ])
+      assert.deepEqual(believedOf(said, scopes, liarId), { ...said, floor: stampZero, members: [ofItself] });
   });
 
   /** Writes of three clusters, each within its scope, spread by pages that are cut to scopes and joined as above. */
