@@ -65,7 +65,7 @@ export const plants: Readonly<Record<string, Planted>> = {
   staleReads: { plant: staleReads, breaks: ['R4'], seed: 1 },
   frontierBeforeEnd: { plant: frontierBeforeEnd, breaks: ['I7'], seed: 2 },
   endReadLater: { plant: endReadLater, breaks: ['I7'], seed: 7 },
-  partitionsReadApart: { plant: partitionsReadApart, breaks: ['I7'], seed: 162 },
+  partitionsReadApart: { plant: partitionsReadApart, breaks: ['I7'], seed: 234 },
   mintedIsClosed: { plant: mintedIsClosed, breaks: ['I7'], seed: 12 },
   skipsOtherSlots: { plant: skipsOtherSlots, breaks: ['I7'], seed: 2 },
   cursorByVersions: { plant: cursorByVersions, breaks: ['I7'], seed: 2 },
