@@ -11,7 +11,7 @@ import { fenceSlot, fixedSlot, LeasedSlots } from '../replica/slots.ts';
 import { type ClusterIdentity } from './identity.ts';
 import { type OpenStore } from './openStore.ts';
 import { realClock, realRandom } from './real.ts';
-import { assertScope } from './scope.ts';
+import { slotsWithin } from './scope.ts';
 
 /** The only slot of the embedded store: one process holds it. */
 const onlySlot = 0;
@@ -43,12 +43,13 @@ export async function openReplica(
     ? new Leases({ store, clock: realClock, log, holder: realRandom.bytes(holderBytes), rank: jobRank, onExpired: fenceSlot })
     : undefined;
   const refusals = new LastRefusals(realClock);
+  const slots = leases === undefined ? fixedSlot(store, onlySlot) : new LeasedSlots(store, leases, realClock);
   try {
     const replica = await Replica.open({
       store,
       digests,
       instanceOf: (slot) => instanceOf(own.clusterId, own.incarnation, slot),
-      slots: leases === undefined ? fixedSlot(store, onlySlot) : new LeasedSlots(store, leases, realClock),
+      slots: slotsWithin(slots, store, scope),
       clock: realClock,
       log,
       followers: [tree],
@@ -64,7 +65,6 @@ export async function openReplica(
       },
       guard,
     });
-    await assertScope(store, scope);
     opened.listen(() => {
       replica.refuseWaiting();
     });

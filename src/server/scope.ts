@@ -7,6 +7,7 @@ import { type SigningKey } from '../crypto/ed25519.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { replicatingLeaf, scopeOfChain } from '../grant/replicate.ts';
 import { assertUnserved, fenceAll, isUnserved } from '../replica/unserved.ts';
+import { type SlotSource } from '../replica/slots.ts';
 import { storeKey, tableKeys, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store, type Transaction } from '../store/store.ts';
 import { type OpenStore } from './openStore.ts';
@@ -47,8 +48,18 @@ export async function settleScope({ opened, ledger, signer, clock, log }: ScopeD
   }
 }
 
-/** Whoever has taken a slot looks again: from then on nobody fixes it. Error: `data_locked`. */
-export async function assertScope(store: Store, scope: Scope): Promise<void> {
+/** Whoever takes a slot, at its start or later, looks again what the store is for: from then on nobody fixes it. Error: `data_locked` too, where another instance has. */
+export function slotsWithin(slots: SlotSource, store: Store, scope: Scope): SlotSource {
+  return {
+    take: async () => {
+      const held = await slots.take();
+      await assertScope(store, scope);
+      return held;
+    },
+  };
+}
+
+async function assertScope(store: Store, scope: Scope): Promise<void> {
   const stored = (await store.read(storedScope)) ?? everything;
   if (!areEqual(stored, scope))
     throw new GkvError('data_locked', `another instance has made this store one for ${scopeText(stored).join(' ')}: start again`);

@@ -9,10 +9,12 @@ import { Ledger } from '../../src/grant/ledger.ts';
 import { scopeOfChain } from '../../src/grant/replicate.ts';
 import { rightsOf } from '../../src/grant/rights.ts';
 import { grantLease, readLease } from '../../src/replica/leaseRecord.ts';
-import { assertScope, settleScope } from '../../src/server/scope.ts';
+import { acquireSlot } from '../../src/replica/slot.ts';
+import { fixedSlot, type SlotSource } from '../../src/replica/slots.ts';
+import { settleScope, slotsWithin } from '../../src/server/scope.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { storeKey, tables } from '../../src/store/keyspace.ts';
-import { openInstance, remove, set, type Instance } from '../aae/world.ts';
+import { key, openInstance, remove, set, type Instance } from '../aae/world.ts';
 import { anyOf, Mesh, patternsOf, person, signatures } from '../grant/world.ts';
 import { FakeClock } from '../support.ts';
 
@@ -38,6 +40,8 @@ const clockOf = (clock: Clock): Omit<Clock, 'sleep'> => ({ now: () => clock.now(
 const open = (database = new MemoryDatabase()): Promise<Instance> =>
   openInstance({ database, granted: { meshId: mesh.id, records: [mesh.root, writes].map(anyOf), signer: person('a') } });
 
+const slotsOf = ({ store }: Instance, scope: Scope): SlotSource => slotsWithin(fixedSlot(store, 0), store, scope);
+
 describe('T22: what a store is for', () => {
   it('is fixed when it is first started with a grant on some keys, and stays so whatever is given later', async () => {
     const instance = await open();
@@ -47,8 +51,8 @@ describe('T22: what a store is for', () => {
     const expected = edges.map((edge) => edge.length.toString(16).padStart(4, '0') + toHex(Buffer.from(edge))).join('');
     assert.equal(toHex(stored ?? new Uint8Array(0)), `0103${expected}`);
     for (const later of [[eu], [us], [whole], []]) assert.ok(areEqual(await settle(instance, later), scopeOfChain([eu])));
-    await assertScope(instance.store, scopeOfChain([eu]));
-    await assert.rejects(assertScope(instance.store, everything), (error) => hasCode(error, 'data_locked'));
+    await slotsOf(instance, scopeOfChain([eu])).take();
+    await assert.rejects(slotsOf(instance, everything).take(), (error) => hasCode(error, 'data_locked'));
   });
 
   it('is everything where a grant on ** stands, or none to replicate; then no row is written', async () => {
@@ -56,7 +60,7 @@ describe('T22: what a store is for', () => {
       const instance = await open();
       assert.equal(await settle(instance, grants), everything);
       assert.equal(await instance.store.read((snapshot) => snapshot.get(row)), undefined);
-      await assertScope(instance.store, everything);
+      await slotsOf(instance, everything).take();
     }
   });
 
@@ -96,6 +100,21 @@ describe('T22: what a store is for', () => {
       });
     });
     assert.ok(areEqual(await settle(instance, [eu], fixes), scopeOfChain([us])), 'another has fixed it meanwhile');
+  });
+
+  it('an instance that stood still while it was fixed takes nothing in any more', async () => {
+    const { store } = await open();
+    const slots = slotsWithin(fixedSlot(store, 0), store, everything);
+    const late = await openInstance({
+      store,
+      slots,
+      granted: { meshId: mesh.id, records: [mesh.root, writes].map(anyOf), signer: person('a') },
+    });
+    await late.replica.write([set('/eu/1', 'v')]);
+    await settle(late, [eu], new FakeClock());
+    await acquireSlot(store, 0); // its lease is another's
+    for (let i = 0; i < 3; i += 1) await assert.rejects(late.replica.write([set('/us/1', 'v')]), (error) => hasCode(error, 'unavailable'));
+    assert.equal((await late.replica.get(key('/us/1'))).exists, false);
   });
 
   it('on a shared store an instance whose beat stands still is ended before', async () => {
