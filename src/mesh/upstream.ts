@@ -93,7 +93,13 @@ export class Upstream {
     });
     check(ask, page);
     if (scopes !== undefined) checkScope(page.writes, commonScope(scopes));
-    return { ...page, statement: believedOf(page.statement, scopes, this.#peerId), scopes, bytesIn: frame.length, bytesOut: request.length };
+    return {
+      ...page,
+      statement: believedOf(page.statement, scopes, this.#peerId),
+      scopes,
+      bytesIn: frame.length,
+      bytesOut: request.length,
+    };
   }
 }
 
