@@ -79,6 +79,11 @@ export function commonScope(scopes: Scopes | undefined): Scope {
   return scopes === undefined ? everything : intersection(scopes.own, scopes.peer);
 }
 
+/** Whether the peer holds all that we hold. */
+export function holdsOurs(scopes: Scopes | undefined): boolean {
+  return scopes === undefined || containsScope(scopes.peer, scopes.own);
+}
+
 /** As people read it: a name with `**` behind it for all keys that begin so, where a range is that. */
 export function scopeText(scope: Scope): string[] {
   return scope.map(({ start, end }) => {

@@ -69,7 +69,7 @@ export function replicatingLeaf(
   { tried = [], scope }: LeafTerms = {},
 ): Answer {
   const held = known.grants().filter(({ id, body }) => equalBytes(body.audience, holder) && !tried.some((each) => equalBytes(each, id)));
-  const turns = new Turns(tried.flatMap((id) => knownChains(known, id)));
+  const turns = new Turns(tried.map((id) => knownChain(known, id)).filter((chain) => chain !== undefined));
   let best: Answer = { kind: 'refused', refusal: refusal('grant_unknown', 'its key holds no grant that is known here') };
   for (const { id } of held) {
     const answer = onScope(mayReplicate(known, id, holder, atMs), scope);
@@ -87,10 +87,11 @@ function onScope(answer: Answer, scope: Scope | undefined): Answer {
   return { kind: 'refused', refusal: refusal('scope_mismatch', why, { grantId: answer.chain.at(-1)?.id ?? new Uint8Array(0) }) };
 }
 
-function knownChains(known: Known, id: Uint8Array): Chain[] {
+/** The chain down to a grant, where all its links are known. */
+export function knownChain(known: Known, id: Uint8Array): Chain | undefined {
   const leaf = known.grant(id);
   const chain = leaf && chainTo(known, leaf);
-  return chain === undefined || 'code' in chain ? [] : [chain];
+  return chain === undefined || 'code' in chain ? undefined : chain;
 }
 
 const order: readonly Refusal['code'][] = ['grant_unknown', 'grant_revoked', 'right_denied', 'grant_time', 'scope_mismatch'];

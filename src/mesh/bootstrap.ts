@@ -1,7 +1,7 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
-import { containsScope, scopeText, type Scopes } from '../core/scope.ts';
+import { holdsOurs, scopeText, type Scopes } from '../core/scope.ts';
 import { beginWait } from '../core/wait.ts';
 import { Backoff } from './backoff.ts';
 import { Follower, type FollowerDeps, type TakenPage } from './follower.ts';
@@ -119,7 +119,7 @@ async function followToEnd(
 
 /** Who lacks some of what we are for cannot fill us. Error: `scope_mismatch`. */
 function checkDonor(scopes: Scopes | undefined): void {
-  if (scopes === undefined || containsScope(scopes.peer, scopes.own)) return;
+  if (scopes === undefined || holdsOurs(scopes)) return;
   const [has, needed] = [scopes.peer, scopes.own].map((scope) => scopeText(scope).join(' '));
   throw new GkvError(
     'scope_mismatch',

@@ -1,6 +1,6 @@
 import { equalBytes } from '../core/bytes.ts';
 import { type Frontier } from '../core/frontier.ts';
-import { containsScope, type Scopes } from '../core/scope.ts';
+import { holdsOurs, type Scopes } from '../core/scope.ts';
 import { stampZero } from '../core/stamp.ts';
 import { type Reach } from '../replica/ended.ts';
 import { type Statement } from './statement.ts';
@@ -21,7 +21,7 @@ export function claimsFor(
   scopes: Scopes | undefined,
   peer: { readonly clusterId: Uint8Array; readonly incarnation: number },
 ): Claims {
-  if (scopes === undefined || containsScope(scopes.peer, scopes.own)) return claims;
+  if (holdsOurs(scopes)) return claims;
   const { joins, reached } = claims;
   const part = partOf(peer);
   const ofPeer = joins?.get(part);
@@ -35,6 +35,6 @@ export function claimsFor(
  * What is believed of a peer's statement: where its scope does not contain ours, its word of itself, and no floor. Who may hold a part of the keys alone has no say in what is collected of the others.
  */
 export function believedOf(statement: Statement, scopes: Scopes | undefined, clusterId: Uint8Array): Statement {
-  if (scopes === undefined || containsScope(scopes.peer, scopes.own)) return statement;
+  if (holdsOurs(scopes)) return statement;
   return { ...statement, floor: stampZero, members: statement.members.filter((word) => equalBytes(word.clusterId, clusterId)) };
 }

@@ -56,7 +56,7 @@ export class FeedServer {
     this.#deps = deps;
   }
 
-  /** Answers one frame; what the reader may not hold is left out. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, those of `hear`, and what the store reports. */
+  /** Answers one frame; what not both may hold is left out. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, those of `hear`, and what the store reports. */
   async answer(frame: Uint8Array, scopes?: Scopes): Promise<Uint8Array> {
     const { digests, own, hear, state } = this.#deps;
     const request = decodeRequest(frame, digests, 'feed');

@@ -7,10 +7,10 @@ import { type Signatures, type SigningKey } from '../crypto/ed25519.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type AnyRecord } from '../grant/anyRecord.ts';
 import { type Answer } from '../grant/authorise.ts';
-import { chainTo, type Chain } from '../grant/chain.ts';
+import { type Chain } from '../grant/chain.ts';
 import { isFinal, type Refusal } from '../grant/known.ts';
 import { type Ledger } from '../grant/ledger.ts';
-import { mayReplicate, replicateFault, replicatingLeaf, scopeOfChain } from '../grant/replicate.ts';
+import { knownChain, mayReplicate, replicateFault, replicatingLeaf, scopeOfChain } from '../grant/replicate.ts';
 import { type Credentials, type Party } from './handshake.ts';
 import { type MemberKeys } from './memberKeys.ts';
 import { type OwnCluster } from './ports.ts';
@@ -128,9 +128,8 @@ export class Prover {
     const { ledger, clock } = this.deps;
     const named = this.#judge(peer);
     if (named.kind === 'allowed' || named.refusal.code !== 'grant_revoked') return named;
-    const ended = ledger.known.grant(peer.leaf);
-    const chain = ended && chainTo(ledger.known, ended);
-    if (chain === undefined || 'code' in chain) return named;
+    const chain = knownChain(ledger.known, peer.leaf);
+    if (chain === undefined) return named;
     const other = replicatingLeaf(ledger.known, peer.key, clock.now(), { tried: [peer.leaf], scope: scopeOfChain(chain) });
     return other.kind === 'allowed' ? other : named;
   }

@@ -79,7 +79,7 @@ export class Upstream {
     const { digests, clusterId, random } = this.#deps;
     const header = { clusterId, nonce: random.bytes(nonceBytes), floor: stampZero };
     const request = encodeRequest(header, encodeFeedAsk(ask), digests, 'feed');
-    const scopes = this.#link.scopes === undefined ? undefined : await this.#link.scopes(signal);
+    const scopes = await this.#link.scopes?.(signal);
     const frame = await this.#link.ask(request, signal, scopes);
     const page = fromPeer(() => {
       const answer = decodeAnswer(frame, request, digests, 'feed');

@@ -12,7 +12,7 @@ export function createPuller(deps: DriverDeps, links: Links, metrics: Metrics, l
     pull: async ({ host, port, range: scope, direction, onProgress, signal }) => {
       const link = links.link({ host, port }, 'exchange');
       try {
-        const scopes = link.scopes === undefined ? undefined : await link.scopes(signal);
+        const scopes = await link.scopes?.(signal);
         const report = await exchangeWithin(scopes, deps, link, { scope, direction, onProgress, signal });
         metrics.exchange({ kind: 'done', report });
         log.info({ peer: `${host}:${port}`, ...report }, 'pulled');
