@@ -22,7 +22,7 @@ export interface Head {
   readonly accepted: Stamp;
   /** Undefined while the commit that places it is still under way. */
   readonly position: FeedPosition | undefined;
-  /** Signature block ‖ value, 2 to `inlineBytesMax` bytes; undefined where it has more and lies in a row of its own. */
+  /** Signature block ‖ value, where the value has at most `inlineValueBytesMax` bytes; undefined where it lies in a row of its own. */
   readonly record: Uint8Array | undefined;
 }
 
@@ -60,8 +60,10 @@ export function visibleHead(entry: Entry | undefined, nowMs: number): Head | und
   return greatest.expiresAt !== 0 && greatest.expiresAt <= nowMs ? undefined : greatest;
 }
 
-/** Signature block and value of a write are part of its head up to so many bytes. */
-export const inlineBytesMax = 256;
+/** A value of up to so many bytes is part of its head, with the signature block of its write. */
+export const inlineValueBytesMax = 254;
+/** With a signature block of eight siblings, the greatest. */
+export const inlineRecordBytesMax = 4 + 8 * digestBytes + 64 + inlineValueBytesMax;
 
 const entryFormat = 2;
 const flags = { tombstone: 1, accepted: 2, expires: 4, leaf: 8, placed: 16, inline: 32 } as const;
@@ -109,12 +111,12 @@ function writeHead(bytes: Buffer, offset: number, head: Head, place: (head: Head
   if (withLeaf) at = put(bytes, head.leaf, at);
   if (head.position !== undefined) at = put(bytes, head.position.commit, at);
   if (head.record === undefined) return at;
-  assert(isInline(head.record.length), 'a head carries a record of 2 to 256 bytes');
+  assert(isInline(head.record.length), `a head carries a record of 2 to ${inlineRecordBytesMax} bytes`);
   return put(bytes, head.record, bytes.writeUInt16BE(head.record.length, at));
 }
 
 function isInline(recordBytes: number): boolean {
-  return recordBytes >= signatureEmpty.length && recordBytes <= inlineBytesMax;
+  return recordBytes >= signatureEmpty.length && recordBytes <= inlineRecordBytesMax;
 }
 
 function put(target: Buffer, bytes: Uint8Array, offset: number): number {
@@ -174,7 +176,7 @@ function readHead(reader: ByteReader, commit: Uint8Array): Head {
 
 function readRecord(reader: ByteReader): Uint8Array {
   const length = reader.u16();
-  if (!isInline(length)) throw reader.fail(`a record of ${length} bytes, must have 2 to ${inlineBytesMax}`);
+  if (!isInline(length)) throw reader.fail(`a record of ${length} bytes, must have 2 to ${inlineRecordBytesMax}`);
   return reader.bytes(length);
 }
 

@@ -37,7 +37,7 @@ export const limits = {
   /** That it holds at all: the least of more give way. */
   candidatesKeptMax: 128,
   /** Candidates of a key up to which the small value of one more lies in its entry; with more, in a row of its own. */
-  inlineCandidatesMax: 8,
+  inlineCandidatesMax: 3,
   /** Of one peer, in a granted mesh, that wait for the clock or for their grants: another's must find room. */
   parkedOfPeerMax: 1_000,
   /** One write more may begin below it. */

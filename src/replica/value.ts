@@ -1,5 +1,5 @@
 import { asBuffer } from '../core/bytes.ts';
-import { inlineBytesMax, type Head } from '../core/entry.ts';
+import { inlineValueBytesMax, type Head } from '../core/entry.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
@@ -16,12 +16,12 @@ export function valueRecord({ signature, value }: Write): Uint8Array {
 }
 
 /**
- * The record where it is small enough to be part of the head, and not many `others` are in the entry; undefined where it gets a row of its own. Who
+ * The record where its value is small enough to be part of the head, and not many `others` are in the entry; undefined where it gets a row of its own. Who
  * writes a key writes all its heads anew: many with values in them would be too large for a commit of many keys.
  */
 export function inlineRecord(write: Write, others: number): Uint8Array | undefined {
   if (others > limits.inlineCandidatesMax) return undefined;
-  return write.signature.length + write.value.length <= inlineBytesMax ? valueRecord(write) : undefined;
+  return write.value.length <= inlineValueBytesMax ? valueRecord(write) : undefined;
 }
 
 /** The value and signature block of a candidate, as views. Error: `corrupt` where the store has lost or damaged them. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { inlineBytesMax, type Entry, type Head } from '../../src/core/entry.ts';
+import { inlineRecordBytesMax, type Entry, type Head } from '../../src/core/entry.ts';
 import { parseKey, type Key } from '../../src/core/key.ts';
 import { makeStamp, parseInstance, type Stamp } from '../../src/core/stamp.ts';
 import {
@@ -69,7 +69,7 @@ const heads: fc.Arbitrary<Head> = fc
     length: fc.integer({ min: 1, max: 1_049_600 }),
     accepted: stamps,
     position: fc.record({ commit: bytes(10), place: fc.integer({ min: 0, max: 0xffff }) }),
-    record: fc.option(fc.oneof(fc.uint8Array({ minLength: 2, maxLength: 20 }), bytes(inlineBytesMax)), { nil: undefined }),
+    record: fc.option(fc.oneof(fc.uint8Array({ minLength: 2, maxLength: 20 }), bytes(inlineRecordBytesMax)), { nil: undefined }),
   })
   .map((head) => (head.tombstone ? { ...head, expiresAt: 0 } : head));
 

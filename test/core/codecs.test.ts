@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { hasCode } from '../../src/core/errors.ts';
-import { decodeEntry, encodeEntry, inlineBytesMax, type Head } from '../../src/core/entry.ts';
+import { decodeEntry, encodeEntry, inlineRecordBytesMax, type Head } from '../../src/core/entry.ts';
 import { decodeBody, encodeBody } from '../../src/core/write.ts';
 import { bodies, entries } from './arbitraries.ts';
 import { assertNothingElse, assertStrict, refuses, shown } from './strict.ts';
@@ -126,8 +126,8 @@ describe('codecs of core', () => {
           changed[headAt] = (changed[headAt] ?? 0) | 32;
           return changed;
         };
-        for (const length of [2, inlineBytesMax]) assert.equal(decodeEntry(withRecord(length))[0]?.record?.length, length);
-        for (const length of [0, 1, inlineBytesMax + 1, 0xffff]) assert.ok(refuses(decodeEntry, withRecord(length)), `${length} bytes`);
+        for (const length of [2, inlineRecordBytesMax]) assert.equal(decodeEntry(withRecord(length))[0]?.record?.length, length);
+        for (const length of [0, 1, inlineRecordBytesMax + 1, 0xffff]) assert.ok(refuses(decodeEntry, withRecord(length)), `${length} bytes`);
       }),
       { numRuns: 30 },
     );

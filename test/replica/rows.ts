@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { equalBytes, toHex } from '../../src/core/bytes.ts';
-import { decodeEntry, encodePosition, inlineBytesMax } from '../../src/core/entry.ts';
+import { decodeEntry, encodePosition, inlineValueBytesMax } from '../../src/core/entry.ts';
 import { parseKey } from '../../src/core/key.ts';
 import { grantZero } from '../../src/core/write.ts';
 import { valueKey } from '../../src/replica/change.ts';
@@ -61,11 +61,11 @@ export async function expectedRows(store: Store, feedPartitions: 1 | 16 = 1): Pr
       if (head.expiresAt !== 0) expected.set(toHex(expiryRow(head)), toHex(key));
       const place = toHex(valueKey(key, head.leaf));
       const value = head.record === undefined ? stored.get(place) : toHex(head.record);
-      const recordBytes = blockBytes(value) + head.length - key.length;
-      const kept = value?.length === recordBytes * 2 ? value : 'no value of its length';
+      const valueBytes = head.length - key.length;
+      const kept = value?.length === (blockBytes(value) + valueBytes) * 2 ? value : 'no value of its length';
       // With many candidates beside it, a small one gets a row of its own too.
-      if (head.record !== undefined) assert.ok(recordBytes <= inlineBytesMax && value === kept);
-      else if (equalBytes(head.leaf, grantZero)) assert.ok(recordBytes > inlineBytesMax);
+      if (head.record !== undefined) assert.ok(valueBytes <= inlineValueBytesMax && value === kept);
+      else if (equalBytes(head.leaf, grantZero)) assert.ok(valueBytes > inlineValueBytesMax);
       if (head.record === undefined) expected.set(place, kept);
     }
   }
