@@ -37,8 +37,10 @@ export class PublicKeys {
     const key = isKnown ? this.#known.get(name) : keyObjectOf(bytes);
     this.#known.delete(name);
     this.#known.set(name, key);
-    const [oldest] = this.#known.keys();
-    if (this.#known.size > this.#keysMax && oldest !== undefined) this.#known.delete(oldest);
+    if (this.#known.size > this.#keysMax) {
+      const [oldest] = this.#known.keys();
+      if (oldest !== undefined) this.#known.delete(oldest);
+    }
     return key;
   }
 }

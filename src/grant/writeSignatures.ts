@@ -3,15 +3,16 @@ import { type WriteId } from '../core/write.ts';
 import { type Signatures } from '../crypto/ed25519.ts';
 import { batchMessage, rootOfPath, type SignatureBlock } from './signatureBlock.ts';
 
-/** Roots of batches that are remembered once their signature was found to hold. */
-const rootsMax = 8_192;
+/** So many roots of batches, and as many again, are remembered once their signature was found to hold. */
+const rootsMax = 4_096;
 
 /** Signatures on writes of one mesh. One check serves all writes of a batch. */
 export class WriteSignatures {
   readonly #meshId: Uint8Array;
   readonly #signatures: Signatures;
-  /** Signer, root and signature, one char a byte; by the time they were asked for. */
-  readonly #held = new Set<string>();
+  /** Signer, root and signature, one char a byte. Once these are as many as may be, they are the older half, and the half that was that is forgotten. */
+  #held = new Set<string>();
+  #heldBefore = new Set<string>();
   /** By the same names; as many at a time as callers ask for. */
   readonly #underWay = new Map<string, Promise<boolean>>();
 
@@ -24,11 +25,17 @@ export class WriteSignatures {
   async hold(signer: Uint8Array, id: WriteId, { path, signature }: SignatureBlock): Promise<boolean> {
     const root = rootOfPath(id, path);
     const name = toLatin1(Buffer.concat([signer, root, signature]));
-    const isHeld = this.#held.delete(name) || (await this.#verify(name, signer, root, signature));
-    if (isHeld) this.#held.add(name);
-    const [oldest] = this.#held;
-    if (this.#held.size > rootsMax && oldest !== undefined) this.#held.delete(oldest);
+    if (this.#held.has(name)) return true;
+    const isHeld = this.#heldBefore.has(name) || (await this.#verify(name, signer, root, signature));
+    if (isHeld) this.#remember(name);
     return isHeld;
+  }
+
+  #remember(name: string): void {
+    this.#held.add(name);
+    if (this.#held.size < rootsMax) return;
+    this.#heldBefore = this.#held;
+    this.#held = new Set();
   }
 
   /** The writes of a batch mostly come together: they wait for one check. */
