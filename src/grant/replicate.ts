@@ -83,7 +83,7 @@ function onScope(answer: Answer, scope: Scope | undefined): Answer {
   const given = scopeOfChain(answer.chain);
   if (areEqual(given, scope)) return answer;
   const [gives, holds] = [given, scope].map((each) => scopeText(each).join(' '));
-  const why = `it is for ${gives}, and the store for ${holds}, which is fixed when a store is first started: it takes a new one`;
+  const why = `it is for ${gives}, and the store for ${holds}, which is fixed when a store is first started with such a grant: start again where that came later, else with an empty store`;
   return { kind: 'refused', refusal: refusal('scope_mismatch', why, { grantId: answer.chain.at(-1)?.id ?? new Uint8Array(0) }) };
 }
 

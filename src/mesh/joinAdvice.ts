@@ -14,7 +14,7 @@ const authorityCodes: readonly ErrorCode[] = [
 /** What an operator can do about a cluster that does not get into a granted mesh; undefined: wait. */
 export function joinAdvice(code: ErrorCode): string | undefined {
   if (code === 'scope_mismatch')
-    return 'what a store is for is fixed when it is first started with a grant to replicate, and a cluster joins from a member that holds all of that: name another one, or begin with an empty store';
+    return 'what a store is for is fixed when it is first started with a grant to replicate, and a cluster joins from a member that holds all of that: name another one; where its grant came after its start, start it again, and if the store holds other keys by then, begin with an empty one';
   if (!authorityCodes.includes(code)) return undefined;
   return 'its key needs a grant to replicate on **, or on what it is to hold, that the donor takes: gkvmesh whoami tells which it holds, gkvmesh grant create gives one, and the records of that belong into its own mesh directory, or the donor’s';
 }

@@ -2,7 +2,7 @@ import { ByteReader } from '../core/bytes.ts';
 import { ByteWriter } from '../core/byteWriter.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
-import { areEqual, everything, outside, readScope, scopeText, writeScope, type Scope } from '../core/scope.ts';
+import { areEqual, everything, isEverything, outside, readScope, scopeText, writeScope, type Scope } from '../core/scope.ts';
 import { type SigningKey } from '../crypto/ed25519.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { replicatingLeaf, scopeOfChain } from '../grant/replicate.ts';
@@ -34,9 +34,19 @@ export async function settleScope({ opened, ledger, signer, clock, log }: ScopeD
   const stored = await store.read(storedScope);
   if (stored !== undefined) return stored;
   const now = clock.now();
-  const answer = replicatingLeaf(ledger.known, signer.publicKey, now);
   const whole = replicatingLeaf(ledger.known, signer.publicKey, now, { scope: everything });
-  if (answer.kind === 'refused' || whole.kind === 'allowed') return everything;
+  const tried = whole.kind === 'allowed' ? whole.chain.slice(-1).map(({ id }) => id) : [];
+  const answer = replicatingLeaf(ledger.known, signer.publicKey, now, { tried });
+  if (answer.kind === 'refused') return everything;
+  if (whole.kind === 'allowed') {
+    const passed = scopeOfChain(answer.chain);
+    if (!isEverything(passed))
+      log.warn(
+        { scope: scopeText(passed) },
+        'its key holds a grant to replicate some keys alone, and one on **: the store is for everything',
+      );
+    return everything;
+  }
   const wanted = scopeOfChain(answer.chain);
   try {
     if (opened.isShared) await endOthers(store, clock);

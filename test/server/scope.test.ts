@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { toHex } from '../../src/core/bytes.ts';
 import { hasCode } from '../../src/core/errors.ts';
-import { silentLog, type Clock } from '../../src/core/ports.ts';
+import { silentLog, type Clock, type Log } from '../../src/core/ports.ts';
 import { areEqual, everything, scopeText, type Scope } from '../../src/core/scope.ts';
 import { type Grant } from '../../src/grant/grant.ts';
 import { Ledger } from '../../src/grant/ledger.ts';
@@ -26,11 +26,11 @@ const [writes, eu, us, whole] = [mesh.grant('a', forEver), replicates('/eu/**'),
 const row = storeKey(tables.meta, Buffer.from('scope'));
 
 /** A start of an instance that knows of these grants; of a shared store, by this clock. */
-async function settle({ store }: Pick<Instance, 'store'>, grants: readonly Grant[], shared?: Clock): Promise<Scope> {
+async function settle({ store }: Pick<Instance, 'store'>, grants: readonly Grant[], shared?: Clock, log: Log = silentLog): Promise<Scope> {
   const ledger = await Ledger.open(store, mesh.id, signatures);
   await ledger.takeAll([mesh.root, writes, ...grants].map(anyOf));
   return settleScope({
-    ...{ ledger, signer: person('a'), log: silentLog },
+    ...{ ledger, signer: person('a'), log },
     opened: { store, isShared: shared !== undefined },
     clock: shared ?? new FakeClock(),
   });
@@ -61,6 +61,21 @@ describe('T22: what a store is for', () => {
       assert.equal(await settle(instance, grants), everything);
       assert.equal(await instance.store.read((snapshot) => snapshot.get(row)), undefined);
       await slotsOf(instance, everything).take();
+    }
+  });
+
+  it('a grant on some keys beside one on ** is passed over, and a warning says so', async () => {
+    for (const [grants, count] of [
+      [[whole], 0],
+      [[eu], 0],
+      [[eu, whole], 1],
+    ] as const) {
+      const warned: object[] = [];
+      await settle(await open(), grants, undefined, { ...silentLog, warn: (fields) => warned.push(fields) });
+      assert.deepEqual(
+        warned,
+        Array.from({ length: count }, () => ({ scope: scopeText(scopeOfChain([eu])) })),
+      );
     }
   });
 
