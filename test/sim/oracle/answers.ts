@@ -62,7 +62,9 @@ export function checkAcknowledged(history: RegionHistory, ledger: Ledger, operat
     const [before, seen] = [states[at - 1], states[at]];
     const asAsked = seen !== undefined && seen.tombstone === (write.kind === 'delete') && seen.value === write.value;
     if (!asAsked) throw new Violation('I1', `key ${write.key}: operation ${operation.id} is not stored as it was asked for`);
-    if (!fits(write, before, { ledger, wallMs })) {
+    const passed = history.passed(write.key).filter((other) => other.version > (before?.version ?? '') && other.version < version);
+    const isAbsent = [before, ...passed].some((other) => other === undefined || readsAbsent(other, wallMs));
+    if (!fits(write, before, isAbsent, ledger)) {
       const [expected, found] = [write.expected ?? 'nothing', before?.version ?? 'nothing'];
       throw new Violation(
         'R6',
@@ -73,13 +75,12 @@ export function checkAcknowledged(history: RegionHistory, ledger: Ledger, operat
 }
 
 /** Whether an operation may have found what it expected. Others of the same commit may have come between without ever being stored. */
-function fits(
-  { key, expected }: AskedWrite,
-  before: Seen | undefined,
-  { ledger, wallMs }: { readonly ledger: Ledger; readonly wallMs: number },
-): boolean {
+function fits({ key, expected }: AskedWrite, before: Seen | undefined, isAbsent: boolean, ledger: Ledger): boolean {
   if (expected === undefined || before === undefined) return true;
   if (expected !== null) return before.version <= expected;
-  if (before.tombstone || (before.expiresAt !== 0 && before.expiresAt <= wallMs)) return true;
-  return ledger.mayHaveDeleted(key, before.version);
+  return isAbsent || ledger.mayHaveDeleted(key, before.version);
+}
+
+function readsAbsent({ tombstone, expiresAt }: Seen, wallMs: number): boolean {
+  return tombstone || (expiresAt !== 0 && expiresAt <= wallMs);
 }

@@ -171,11 +171,14 @@ export class GrantedHeads implements HeadOracle {
 
   /** What the key reads as from here on. */
   #see(holding: Holding, key: string, read: Read): void {
-    const visible = holding.entry(key).find((head) => this.#granted.office.law.verdict(this.#grantOf(head), holding) === 'stands');
+    const standing = holding.entry(key).filter((head) => this.#granted.office.law.verdict(this.#grantOf(head), holding) === 'stands');
+    const [visible, ...lesser] = standing;
     const last = holding.history.of(key).at(-1);
     if ((last?.rank ?? '') === (visible === undefined ? '' : rankOf(visible))) return;
     if (visible === undefined) holding.history.addAbsent(key);
     else holding.history.add(key, seenOf(visible, recordOf(key, visible, read).value));
+    for (const head of lesser)
+      if (rankOf(head) > (last?.rank ?? '')) holding.history.addPassed(key, seenOf(head, recordOf(key, head, read).value));
   }
 
   #noteCollected(holding: Holding, key: string, head: Head): void {

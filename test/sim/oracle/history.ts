@@ -34,6 +34,7 @@ export class RegionHistory {
   readonly #states = new Map<string, Seen[]>();
   readonly #greatest = new Map<string, Seen>();
   readonly #collected = new Map<string, string>();
+  readonly #passed = new Map<string, Seen[]>();
 
   add(key: string, seen: Seen): void {
     const states = this.#states.get(key);
@@ -41,6 +42,15 @@ export class RegionHistory {
     else states.push(seen);
     const greatest = this.#greatest.get(key);
     if (greatest === undefined || seen.rank > greatest.rank) this.#greatest.set(key, seen);
+  }
+
+  /** Came in the commit that a greater one came in, beside which it stays: only the operations of that commit may have seen it. */
+  addPassed(key: string, seen: Seen): void {
+    this.#passed.set(key, [...this.passed(key), seen]);
+  }
+
+  passed(key: string): readonly Seen[] {
+    return this.#passed.get(key) ?? [];
   }
 
   /** The key reads as absent: nothing of what is left stands. */
@@ -73,6 +83,7 @@ export class RegionHistory {
   /** What was on the disk is gone. */
   forget(): void {
     this.#states.clear();
+    this.#passed.clear();
     this.#greatest.clear();
     this.#collected.clear();
   }
