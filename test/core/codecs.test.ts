@@ -127,7 +127,8 @@ describe('codecs of core', () => {
           return changed;
         };
         for (const length of [2, inlineRecordBytesMax]) assert.equal(decodeEntry(withRecord(length))[0]?.record?.length, length);
-        for (const length of [0, 1, inlineRecordBytesMax + 1, 0xffff]) assert.ok(refuses(decodeEntry, withRecord(length)), `${length} bytes`);
+        for (const length of [0, 1, inlineRecordBytesMax + 1, 0xffff])
+          assert.ok(refuses(decodeEntry, withRecord(length)), `${length} bytes`);
       }),
       { numRuns: 30 },
     );
