@@ -80,6 +80,7 @@ function readWrite(reader: ByteReader, digests: MeshDigests): ReceivedWrite {
   checkShape({ tombstone, expiresAt, valueLength });
   const value = reader.bytes(valueLength);
   if (digests.kind === 'granted' && equalBytes(leaf, grantZero)) throw reader.fail('no leaf grant: every write of a granted mesh has one');
+  if (digests.kind === 'open' && !equalBytes(leaf, grantZero)) throw reader.fail('a leaf grant: an open mesh has none');
   const signature = digests.kind === 'open' ? readNoSignature(reader) : readSignature(reader);
   const write: Write = { key, version, tombstone, expiresAt, leaf, value, signature };
   return { write, id: digests.writeId(bodyOf(write)), accepted };

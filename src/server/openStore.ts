@@ -7,8 +7,12 @@ import { type Store } from '../store/store.ts';
 import { type StoreConfig } from './config.ts';
 import { realClock, realRandom } from './real.ts';
 
-/** Of tables whose values may be larger than FoundationDB takes at once: values, and parked writes, which hold one. */
-const largeTables: ReadonlySet<number | undefined> = new Set([tables.value, tables.leafValue, tables.parked]);
+/** Of tables whose values may be larger than FoundationDB takes at once: values, and writes that wait, which hold one. */
+const largeTables: ReadonlySet<number | undefined> = new Set([tables.value, tables.leafValue, tables.parked, tables.unproven]);
+
+export function mayBeLarge(key: Uint8Array): boolean {
+  return largeTables.has(key[0]);
+}
 
 /** The store of one cluster, and what is special about its kind. */
 export interface OpenStore {
@@ -45,7 +49,6 @@ export async function openStore(config: StoreConfig, log: Log): Promise<OpenStor
   }
   const { openFdbStore } = await import('../store/fdb/store.ts');
   const { clusterFile, prefix } = config;
-  const mayBeLarge = (key: Uint8Array): boolean => largeTables.has(key[0]);
   const store: FdbStore = await openFdbStore({ clusterFile, prefix, clock: realClock, random: realRandom, log, mayBeLarge });
   return {
     kind: 'fdb',

@@ -51,10 +51,10 @@ export const bodies: fc.Arbitrary<WriteBody & { value: Uint8Array }> = fc
   .map((body) => ({ ...body, valueLength: body.value.length, valueDigest: sha256(body.value) }));
 
 export function receivedWrites(digests: MeshDigests): fc.Arbitrary<ReceivedWrite> {
-  return fc.tuple(bodies, fc.option(stamps, { nil: undefined })).map(([body, accepted]) => {
-    const { key, version, tombstone, expiresAt, leaf, value } = body;
-    const write = { key, version, tombstone, expiresAt, leaf, value, signature: signatureEmpty };
-    return { write, id: digests.writeId(body), accepted: accepted ?? version };
+  return fc.tuple(bodies, fc.option(stamps, { nil: undefined })).map(([granted, accepted]) => {
+    const { value, ...body } = { ...granted, leaf: grantZero };
+    const write = { ...body, value, signature: signatureEmpty };
+    return { write, id: digests.writeId(body), accepted: accepted ?? body.version };
   });
 }
 

@@ -338,6 +338,7 @@ describe('a granted store', () => {
       [writes, granted],
       [[unsigned], granted],
       [[whole!], openOne],
+      [[unsigned], openOne],
     ] as const) {
       assert.throws(
         () => decodeWrites(encodeWrites(rows), digests),
