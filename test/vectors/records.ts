@@ -1,6 +1,6 @@
 /** Vectors of what a cluster stores and what travels between clusters. */
 import { cat, cborBytes, hex, hmac, sha256, text, u16, u32, u64, u8 } from './bytes.ts';
-import { accepted, clusterId, leaf, meshId, meshKey, nonce, statements, version, writeIdOf } from './samples.ts';
+import { accepted, clusterId, meshId, meshKey, nonce, statements, version, writeIdOf } from './samples.ts';
 
 /** format | lease | closed | batch | count | results: status, bit 7 where the stamp is the successor of the one before | stamp otherwise. */
 function slotRecord(): Buffer {
@@ -8,13 +8,13 @@ function slotRecord(): Buffer {
   return cat(u8(1), u64(5), accepted, u64(77), u16(3), results);
 }
 
-/** flags | version | accepted? | expiresAt? | leaf? | keyLen, key | valueLen, value | signature block. */
+/** Of an open mesh: flags | version | accepted? | expiresAt? | keyLen, key | valueLen, value | signature block. */
 function wireWrites(): Buffer {
   const { set, expiring, tombstone } = statements;
   const fields = (key: Buffer, value: Buffer): Buffer => cat(u16(key.length), key, u32(value.length), value, u16(0));
   return cat(
     cat(u8(0), version, fields(set.key, set.value)),
-    cat(u8(2 | 4 | 8), version, accepted, u64(expiring.expiresAt), leaf, fields(expiring.key, expiring.value)),
+    cat(u8(2 | 4), version, accepted, u64(expiring.expiresAt), fields(expiring.key, expiring.value)),
     cat(u8(1), version, fields(tombstone.key, tombstone.value)),
   );
 }
