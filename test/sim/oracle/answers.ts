@@ -1,5 +1,5 @@
 import { Violation } from '../kernel/kernel.ts';
-import { type RegionHistory, type Seen } from './history.ts';
+import { readsAbsent, type RegionHistory, type Seen } from './history.ts';
 import { type Ledger } from './ledger.ts';
 import { type AskedWrite, type Operation } from './operations.ts';
 
@@ -30,9 +30,7 @@ export function checkRead(
 ): void {
   const states = history.of(key);
   if (answer.version === null) {
-    const mayBeAbsent =
-      least === '' ||
-      states.some((seen) => seen.version >= least && (seen.tombstone || (seen.expiresAt !== 0 && seen.expiresAt <= wallMs)));
+    const mayBeAbsent = least === '' || states.some((seen) => seen.version >= least && readsAbsent(seen, wallMs));
     if (!mayBeAbsent) throw new Violation('R4', `key ${key} reads as absent, though ${least} is acknowledged`);
     return;
   }
@@ -62,8 +60,7 @@ export function checkAcknowledged(history: RegionHistory, ledger: Ledger, operat
     const [before, seen] = [states[at - 1], states[at]];
     const asAsked = seen !== undefined && seen.tombstone === (write.kind === 'delete') && seen.value === write.value;
     if (!asAsked) throw new Violation('I1', `key ${write.key}: operation ${operation.id} is not stored as it was asked for`);
-    const passed = history.passed(write.key).filter((other) => other.version > (before?.version ?? '') && other.version < version);
-    const isAbsent = [before, ...passed].some((other) => other === undefined || readsAbsent(other, wallMs));
+    const isAbsent = [before, ...(seen.beside ?? [])].some((other) => other === undefined || readsAbsent(other, wallMs));
     if (!fits(write, before, isAbsent, ledger)) {
       const [expected, found] = [write.expected ?? 'nothing', before?.version ?? 'nothing'];
       throw new Violation(
@@ -79,8 +76,4 @@ function fits({ key, expected }: AskedWrite, before: Seen | undefined, isAbsent:
   if (expected === undefined || before === undefined) return true;
   if (expected !== null) return before.version <= expected;
   return isAbsent || ledger.mayHaveDeleted(key, before.version);
-}
-
-function readsAbsent({ tombstone, expiresAt }: Seen, wallMs: number): boolean {
-  return tombstone || (expiresAt !== 0 && expiresAt <= wallMs);
 }

@@ -16,7 +16,7 @@ import { Violation } from '../kernel/kernel.ts';
 import { checkTaken } from './authority.ts';
 import { isBack, whyGone } from './gone.ts';
 import { where, type HeadOracle, type Minted } from './heads.ts';
-import { rankOf, seenOf, type RegionHistory } from './history.ts';
+import { rankOf, seenOf, type RegionHistory, type Seen } from './history.ts';
 import { Holding } from './holding.ts';
 import { type Ledger } from './ledger.ts';
 
@@ -175,10 +175,10 @@ export class GrantedHeads implements HeadOracle {
     const [visible, ...lesser] = standing;
     const last = holding.history.of(key).at(-1);
     if ((last?.rank ?? '') === (visible === undefined ? '' : rankOf(visible))) return;
+    const seen = (head: Head): Seen => seenOf(head, recordOf(key, head, read).value);
+    const beside = lesser.filter((head) => rankOf(head) > (last?.rank ?? '')).map(seen);
     if (visible === undefined) holding.history.addAbsent(key);
-    else holding.history.add(key, seenOf(visible, recordOf(key, visible, read).value));
-    for (const head of lesser)
-      if (rankOf(head) > (last?.rank ?? '')) holding.history.addPassed(key, seenOf(head, recordOf(key, head, read).value));
+    else holding.history.add(key, { ...seen(visible), beside });
   }
 
   #noteCollected(holding: Holding, key: string, head: Head): void {

@@ -10,6 +10,8 @@ export interface Seen {
   readonly expiresAt: number;
   /** The stored value; empty for a tombstone. */
   readonly value: string;
+  /** Lesser writes that came in its commit, and stay beside it: only the operations of that commit may have seen them. */
+  readonly beside?: readonly Seen[];
 }
 
 const ranks = new WeakMap<Head, string>();
@@ -27,6 +29,10 @@ export function seenOf(head: Head, value: string): Seen {
   return { rank: rankOf(head), version: toHex(head.version), tombstone: head.tombstone, expiresAt: head.expiresAt, value };
 }
 
+export function readsAbsent({ tombstone, expiresAt }: Seen, wallMs: number): boolean {
+  return tombstone || (expiresAt !== 0 && expiresAt <= wallMs);
+}
+
 const absent: Seen = { rank: '', version: '', tombstone: true, expiresAt: 0, value: '' };
 
 /** Everything that one cluster ever held, key by key, in the order of its commits. */
@@ -34,7 +40,6 @@ export class RegionHistory {
   readonly #states = new Map<string, Seen[]>();
   readonly #greatest = new Map<string, Seen>();
   readonly #collected = new Map<string, string>();
-  readonly #passed = new Map<string, Seen[]>();
 
   add(key: string, seen: Seen): void {
     const states = this.#states.get(key);
@@ -42,15 +47,6 @@ export class RegionHistory {
     else states.push(seen);
     const greatest = this.#greatest.get(key);
     if (greatest === undefined || seen.rank > greatest.rank) this.#greatest.set(key, seen);
-  }
-
-  /** Came in the commit that a greater one came in, beside which it stays: only the operations of that commit may have seen it. */
-  addPassed(key: string, seen: Seen): void {
-    this.#passed.set(key, [...this.passed(key), seen]);
-  }
-
-  passed(key: string): readonly Seen[] {
-    return this.#passed.get(key) ?? [];
   }
 
   /** The key reads as absent: nothing of what is left stands. */
@@ -83,7 +79,6 @@ export class RegionHistory {
   /** What was on the disk is gone. */
   forget(): void {
     this.#states.clear();
-    this.#passed.clear();
     this.#greatest.clear();
     this.#collected.clear();
   }
