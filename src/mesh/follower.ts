@@ -89,6 +89,8 @@ export class Follower {
       // Where there is more, it comes while this page is taken in.
       next = page.end === undefined ? this.#ask(page.cursor, waitMs, signal) : undefined;
       next?.catch(() => undefined); // it is awaited above, unless what comes now fails first, or we stop
+      // A request on a connection that was used before leaves only when others had a turn, and taking in is long without one.
+      if (next !== undefined) await this.#deps.clock.sleep(0, signal);
       const peer = { clusterId: this.#peerId, incarnation: page.cursor.incarnation };
       const claims = claimsFor({ joins: page.end, reached }, page.scopes, peer);
       const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, ...claims };

@@ -11,6 +11,11 @@ export const realClock: Clock = {
         resolve();
         return;
       }
+      if (ms <= 0) {
+        // The first comes before what is read and written in this turn of the event loop, the second behind it.
+        setImmediate(() => setImmediate(resolve));
+        return;
+      }
       const done = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', done);

@@ -15,17 +15,18 @@ import { frontierOf, parts, stampOf } from '../core/frontiers.ts';
 import { contentOf } from '../aae/hostile.ts';
 import { key, openInstance, set, type Instance } from '../aae/world.ts';
 import { received } from '../replica/received.ts';
+import { realClock } from '../../src/server/real.ts';
 import { FakeClock, seededRandom, until } from '../support.ts';
 import { digests, liarId, lyingUpstream, position, saysNothing, type Lie } from './hostile.ts';
 import { recordingLog, type Cluster } from './world.ts';
 
 const [part] = parts;
 
-/** A clock that notes for how long it was slept; it stops following after so many sleeps. */
+/** A clock that notes for how long it was slept, but for turns that others had; it stops following after so many sleeps. */
 function sleeper(clock: Clock, stop: AbortController, sleepsMax: number): { clock: Clock; slept: number[] } {
   const slept: number[] = [];
   const sleep = (ms: number): Promise<void> => {
-    slept.push(ms);
+    if (ms > 0) slept.push(ms);
     if (slept.length >= sleepsMax) stop.abort();
     return clock.sleep(ms);
   };
@@ -39,9 +40,9 @@ interface Run {
 }
 
 /** Follows the link until it has failed, or paused, so often. */
-async function follow(instance: Instance, link: PeerLink, sleepsMax: number, waitMs = 0): Promise<Run> {
+async function follow(instance: Instance, link: PeerLink, sleepsMax: number, waitMs = 0, time: Clock = instance.clock): Promise<Run> {
   const stop = new AbortController();
-  const { clock, slept } = sleeper(instance.clock, stop, sleepsMax);
+  const { clock, slept } = sleeper(time, stop, sleepsMax);
   const health = newHealth();
   const lines: Cluster['lines'] = [];
   const random = { ...seededRandom(1), fraction: () => 0.5 };
@@ -195,5 +196,32 @@ describe('M6: following', () => {
     assert.equal(most, 1);
     assert.deepEqual([health.pages, health.writes, health.applied], [20, 20, 1]);
     await until(async () => toHex((await instance.replica.cursor(liarId))?.position ?? positionPastAll) === toHex(position(20)));
+  });
+
+  it('the next question has left before the page before it is decided, though its connection waits for a turn of the event loop', async () => {
+    const instance = await openInstance();
+    const told: string[] = [];
+    const { link: pages } = lyingUpstream((_, request) => {
+      if (request > 5) return { clusterId: new Uint8Array(16) };
+      return { cursor: { incarnation: 1, position: position(request) }, writes: page(1) };
+    });
+    const link: PeerLink = {
+      ask: async (frame, signal) => {
+        await new Promise(setImmediate);
+        told.push('asked');
+        return pages.ask(frame, signal);
+      },
+    };
+    const replica = Object.create(instance.replica, {
+      ...{ frontier: { value: () => instance.replica.frontier() }, cursor: { value: () => instance.replica.cursor(liarId) } },
+      receivePage: {
+        value: (...[writes, peer, move]: Parameters<Instance['replica']['receivePage']>) => {
+          told.push('taken');
+          return instance.replica.receivePage(writes, peer, move);
+        },
+      },
+    }) as Instance['replica'];
+    await follow({ ...instance, replica }, link, 1, 0, realClock);
+    assert.deepEqual(told, ['asked', ...Array.from({ length: 5 }, () => ['asked', 'taken']).flat()]);
   });
 });
