@@ -130,11 +130,19 @@ function costOfKey(key: Key): number {
 /** What an entry costs that is written anew: its heads, and the rows of those that go. */
 export function costOfChange({ key, before = [], after = [] }: EntryChange): number {
   const written = after.reduce((bytes, { record }) => bytes + headCost + (record?.length ?? 0), 0);
-  return written + costOfKey(key) * Math.max(1, before.length - after.length);
+  return written + costOfKey(key) + Math.max(0, before.length - after.length) * (goneCost + goneCostPerKeyByte * key.length);
 }
 
 /** About what a head takes in its entry without its record. */
 const headCost = 128;
+
+/**
+ * What clearing the rows of a head that goes takes at the most, beside its key: of value, feed, rival, and tombstone or expiry. FoundationDB counts a key that is
+ * cleared four times, and some 80 bytes more: both ends of what is cleared, and of what conflicts with it.
+ */
+const goneCost = 1_024;
+/** The row of its value alone has the key in it. */
+const goneCostPerKeyByte = 4;
 
 /** What a submission costs of `limits.commitCostMax`. */
 export function costOfSubmission(submission: Submission): number {

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
-import { stampZero } from '../../src/core/stamp.ts';
+import { type Head } from '../../src/core/entry.ts';
+import { parseKey } from '../../src/core/key.ts';
 import { limits } from '../../src/core/limits.ts';
-import { costOfSubmission, partsOfWrites, type ReceivedWrite } from '../../src/replica/proposal.ts';
+import { makeStamp, parseInstance, stampZero } from '../../src/core/stamp.ts';
+import { parseGrantId, parseWriteId } from '../../src/core/write.ts';
+import { applyChanges } from '../../src/replica/change.ts';
+import { collectionFollower } from '../../src/replica/derived.ts';
+import { feedFollower } from '../../src/replica/feed.ts';
+import { costOfChange, costOfSubmission, partsOfWrites, type ReceivedWrite } from '../../src/replica/proposal.ts';
+import { type Transaction } from '../../src/store/store.ts';
 import { openInstance } from '../aae/world.ts';
 import { received } from './received.ts';
 
@@ -21,4 +28,51 @@ describe('parts of what is received', () => {
     }
     assert.deepEqual(partsOfWrites([]), []);
   });
+});
+
+/** Adds up what clears and values cost by FoundationDB's way of counting: both ends of a key, twice, and some 80 bytes. */
+function counting(tx: Transaction, count: (bytes: number) => void): Transaction {
+  return new Proxy(tx, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      return (...args: readonly Uint8Array[]): unknown => {
+        const [first, second] = args;
+        if (name === 'clear') count(4 * (first?.length ?? 0) + 82);
+        if (name === 'set' || name === 'setVersionstampedValue') count(3 * (first?.length ?? 0) + (second?.length ?? 0) + 81);
+        return Reflect.apply(member, target, args);
+      };
+    },
+  });
+}
+
+describe('what a change costs', () => {
+  const candidate = (n: number, kind: 'plain' | 'deleted' | 'expiring'): Head => ({
+    version: makeStamp(1_000 + n, 0, parseInstance(new Uint8Array(8))),
+    id: parseWriteId(new Uint8Array(32).fill(n)),
+    tombstone: kind === 'deleted',
+    expiresAt: kind === 'expiring' ? 5_000 : 0,
+    leaf: parseGrantId(new Uint8Array(32).fill(255 - n)),
+    length: 300,
+    accepted: makeStamp(1_000 + n, 0, parseInstance(new Uint8Array(8))),
+    position: { commit: new Uint8Array(10), place: n },
+    record: undefined,
+  });
+
+  for (const keyLength of [1, 12, 300])
+    for (const kind of ['plain', 'deleted', 'expiring'] as const)
+      it(`I9: ${kind} candidates of a key of ${keyLength} bytes that go: no less than what FoundationDB counts`, async () => {
+        const { store } = await openInstance();
+        const before = Array.from({ length: 128 }, (_, n) => candidate(128 - n, kind));
+        for (const after of [undefined, before.slice(-1), before.slice(64)]) {
+          const change = { key: parseKey(Buffer.alloc(keyLength, 'k')), before, after };
+          let counted = 0;
+          await store.transact((tx) => {
+            counted = 0;
+            return applyChanges(counting(tx, (bytes) => (counted += bytes)), [change], [feedFollower(16), collectionFollower]); // prettier-ignore
+          });
+          assert.ok(counted <= costOfChange(change), `${counted} of ${costOfChange(change)}`);
+          assert.ok(costOfChange(change) < 2.5 * counted, `${counted} of ${costOfChange(change)}: too few would go at a time`);
+        }
+      });
 });
