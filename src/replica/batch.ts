@@ -308,7 +308,8 @@ class Batch {
   }
 
   #merge(state: EntryState, write: Write, bare: Head): BatchResult['status'] {
-    const head = { ...bare, record: inlineRecord(write, state.entry?.length ?? 0) };
+    const others = state.entry?.filter(({ leaf }) => !equalBytes(leaf, write.leaf)).length ?? 0;
+    const head = { ...bare, record: inlineRecord(write, others) };
     const taken = takeCandidate(state.entry, head, this.#deps.guard);
     if (taken.kind !== 'applied') return taken.kind;
     state.entry = taken.entry;

@@ -113,6 +113,18 @@ describe('values in heads', () => {
     }
   });
 
+  it('R11: a small value is inline beside three others, also where it takes the place of a fourth; beside four it is not', async () => {
+    const { replica, digests, store, takeLog } = await openRecorded();
+    const take = async (holder: number): Promise<string[]> => {
+      const at = { leaf: parseGrantId(new Uint8Array(32).fill(holder)), value: 'b' };
+      await replica.receive([received(digests, 'k', replica.hlc.next(), undefined, at)], 'peer');
+      return takeLog();
+    };
+    for (const holder of [1, 2, 3, 4, 4, 1]) assert.deepEqual(await take(holder), ['get head', 'set head'], `holder ${holder}`);
+    for (const holder of [5, 1]) assert.deepEqual(await take(holder), ['get head', 'set head', 'set leafValue'], `holder ${holder}`);
+    assert.deepEqual(new Map([...(await rowsOf(store, 'derived'))].sort()), await expectedRows(store));
+  });
+
   it('R11: a list reads no more rows for values that are inline', async () => {
     const { replica, takeLog } = await openRecorded();
     await replica.write([set('a', 'x'), set('b', 'y'.repeat(sizes.inline)), set('c', 'z'.repeat(sizes.row))]);
