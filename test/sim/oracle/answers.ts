@@ -61,7 +61,7 @@ export function checkAcknowledged(history: RegionHistory, ledger: Ledger, operat
     const asAsked = seen !== undefined && seen.tombstone === (write.kind === 'delete') && seen.value === write.value;
     if (!asAsked) throw new Violation('I1', `key ${write.key}: operation ${operation.id} is not stored as it was asked for`);
     const isAbsent = [before, ...(seen.beside ?? [])].some((other) => other === undefined || readsAbsent(other, wallMs));
-    if (!fits(write, before, isAbsent, ledger)) {
+    if (!fits(write, version, before, isAbsent, ledger)) {
       const [expected, found] = [write.expected ?? 'nothing', before?.version ?? 'nothing'];
       throw new Violation(
         'R6',
@@ -72,8 +72,8 @@ export function checkAcknowledged(history: RegionHistory, ledger: Ledger, operat
 }
 
 /** Whether an operation may have found what it expected. Others of the same commit may have come between without ever being stored. */
-function fits({ key, expected }: AskedWrite, before: Seen | undefined, isAbsent: boolean, ledger: Ledger): boolean {
+function fits({ key, expected }: AskedWrite, version: string, before: Seen | undefined, isAbsent: boolean, ledger: Ledger): boolean {
   if (expected === undefined || before === undefined) return true;
   if (expected !== null) return before.version <= expected;
-  return isAbsent || ledger.mayHaveDeleted(key, before.version);
+  return isAbsent || ledger.mayHaveDeleted(key, before.version, version);
 }

@@ -96,9 +96,10 @@ export class Ledger {
     return this.#acknowledged.get(key) ?? [];
   }
 
-  /** Whether a delete may have come behind this version that was never seen by itself. */
-  mayHaveDeleted(key: string, version: string): boolean {
-    return this.of(key).some((write) => write.kind === 'delete' && write.version > version) || this.#unknownDeletes(key) > 0;
+  /** Whether a delete may have come between these versions that was never seen by itself. */
+  mayHaveDeleted(key: string, after: string, before: string): boolean {
+    const isBetween = ({ kind, version }: AcknowledgedWrite): boolean => kind === 'delete' && version > after && version < before;
+    return this.of(key).some(isBetween) || this.#unknownDeletes(key) > 0;
   }
 
   keys(): IterableIterator<string> {
