@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import { afterPrefix } from '../core/key.ts';
-import { type Client, type SetAnswer } from '../client/client.ts';
+import { type Client, type ListPattern, type SetAnswer } from '../client/client.ts';
 import { type Signer, type StatementOp } from '../client/signer.ts';
 import { GkvError } from '../core/errors.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
@@ -66,6 +66,7 @@ function told({ version, applied }: SetAnswer): void {
 
 interface ListOptions extends Common {
   readonly prefix?: string;
+  readonly match: readonly string[];
   readonly json?: boolean;
   readonly keysOnly?: boolean;
 }
@@ -74,17 +75,33 @@ function listCommand(program: Command): void {
   withInstance(program.command('list'))
     .description('print all keys and values, tab between, or one JSON object a line')
     .option('--prefix <prefix>', 'only keys that begin with it')
+    .addOption(matching())
     .option('--json', 'lines {"key":base64,"value":base64,"version":hex}')
     .option('--keys-only', 'no values')
     .addOption(base64())
     .action(async (options: ListOptions) => {
       await using client = clientOf(options);
       const prefix = options.prefix === undefined ? undefined : argumentBytes(options.prefix, options);
-      for await (const { key, value, version } of everything(client, prefix, options.keysOnly === true)) {
+      const patterns = options.match.map((text) => ({
+        removes: text.startsWith('!'),
+        pattern: argumentBytes(text.replace(/^!/, ''), options),
+      }));
+      for await (const { key, value, version } of everything(client, prefix, options.keysOnly === true, patterns)) {
         if (options.json === true) await printed(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64'), version }));
         else await printed(options.keysOnly === true ? shown(key, options) : `${shown(key, options)}\t${shown(value, options)}`);
       }
     });
+}
+
+/** Given again for each pattern. */
+function matching(): Option {
+  const more = (text: string, before: readonly string[]): readonly string[] => [...before, text];
+  return new Option(
+    '--match <pattern>',
+    'only keys that match, such as /cities/*/capital or /a/**; !/a/b/** takes keys away again; the last that matches decides',
+  )
+    .default([] as readonly string[], 'all keys')
+    .argParser(more);
 }
 
 /** All entries, page by page. */
@@ -92,13 +109,14 @@ export async function* everything(
   client: Client,
   prefix: Buffer | undefined,
   keysOnly: boolean,
+  patterns: readonly ListPattern[] = [],
 ): AsyncGenerator<{ key: Buffer; value: Buffer; version: string }> {
   let start: Buffer | undefined;
   const end = prefix === undefined ? undefined : afterPrefix(prefix);
   for (;;) {
     const range =
       start === undefined ? (prefix === undefined ? {} : { prefix }) : { start, ...(end === undefined || end === null ? {} : { end }) };
-    const page = await client.list({ ...range, limit: 1_000, keysOnly });
+    const page = await client.list({ ...range, limit: 1_000, keysOnly, patterns });
     yield* page.entries;
     if (page.next === null) return;
     start = page.next;

@@ -29,6 +29,14 @@ export interface ListQuery {
   readonly limit?: number;
   readonly reverse?: boolean;
   readonly keysOnly?: boolean;
+  /** Of those that match a key the last decides; none: all keys. */
+  readonly patterns?: readonly ListPattern[];
+}
+
+/** A pattern as of grants, and whether keys that match it are left out. */
+export interface ListPattern {
+  readonly pattern: Uint8Array;
+  readonly removes: boolean;
 }
 
 export interface ListPage {
@@ -107,9 +115,11 @@ export class Client implements AsyncDisposable {
   }
 
   async list(query: ListQuery): Promise<ListPage> {
-    const { prefix, start, end, ...rest } = query;
+    const { prefix, start, end, patterns = [], ...rest } = query;
     const range = { ...optional('prefix', prefix), ...optional('start', start), ...optional('end', end) };
-    const { entries, next } = await this.#post('/data/list', { ...rest, ...range }, listSchema);
+    const texts = patterns.map(({ pattern, removes }) => `${removes ? '!' : ''}${encode(pattern)}`);
+    const body = { ...rest, ...range, ...(texts.length > 0 && { patterns: texts }) };
+    const { entries, next } = await this.#post('/data/list', body, listSchema);
     return {
       entries: entries.map(({ key, value, version }) => ({ key: decode(key), value: decode(value), version })),
       next: next === null ? null : decode(next),

@@ -7,6 +7,8 @@ export const grantLimits = {
   patternDeepMax: 3,
   /** Patterns of one grant. */
   patternsMax: 8,
+  /** Patterns by which one list is filtered. */
+  filterPatternsMax: 8,
   /** Grants from the root's to the leaf. */
   chainLinksMax: 8,
   rootKeysMax: 16,

@@ -7,7 +7,7 @@ import { type ListedEntry } from '../replica/read.ts';
 import { type Caller } from './access.ts';
 import { type BodyReader } from './body.ts';
 import { type CallerRoute } from './guard.ts';
-import { decodeKey, decodeStamp, parseBody, toRange } from './parse.ts';
+import { decodeKey, decodeStamp, parseBody, toFilter, toRange } from './parse.ts';
 import { type DataStore } from './ports.ts';
 import { getRequest, listRequest } from './schema.ts';
 import { answerJson } from './shell.ts';
@@ -49,6 +49,7 @@ export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSi
     const caller = callerOf();
     const fields = parseBody(listRequest, await bodies.read(ctx.req, ctx.res));
     const range = toRange(fields);
+    const filter = toFilter(fields.patterns);
     caller.mayList(range);
     if (fields.atLeast !== undefined) await waits.until(ctx, fields.atLeast);
     const { entries, next } = await store.list({
@@ -56,6 +57,7 @@ export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSi
       limit: fields.limit,
       order: fields.reverse ? 'reverse' : 'forward',
       values: fields.keysOnly ? 'without' : 'with',
+      filter,
     });
     answerJson(ctx, `{"entries":[${entries.map(entryJson).join()}],"next":${next === null ? 'null' : `"${base64(next)}"`}}`);
   };

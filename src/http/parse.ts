@@ -7,6 +7,8 @@ import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
 import { parseKey, prefixRange, type Key, type KeyRange } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { stampFromHex, type Stamp } from '../core/stamp.ts';
+import { KeyFilter } from '../grant/keyFilter.ts';
+import { Pattern } from '../grant/pattern.ts';
 import { positionBytes } from '../replica/cursor.ts';
 import { parseUuid } from '../core/uuid.ts';
 import { type backupRequest } from './schema.ts';
@@ -127,6 +129,23 @@ function decodeBound(text: string, field: string, bytesMax: number): Buffer {
   const bytes = decodeBase64(text, field);
   if (bytes.length <= bytesMax) return bytes;
   throw new GkvError('too_large', `${field}: has ${bytes.length} bytes, at most ${bytesMax} are allowed`, { details: { field } });
+}
+
+/** Error: `malformed`, `too_large`. */
+export function toFilter(texts: readonly string[] | undefined): KeyFilter | undefined {
+  if (texts === undefined) return undefined;
+  return new KeyFilter(
+    texts.map((text, index) => {
+      const removes = text.startsWith('!');
+      const field = `patterns[${index}]`;
+      const bytes = decodeBase64(removes ? text.slice(1) : text, field);
+      try {
+        return { pattern: Pattern.parse(bytes), removes };
+      } catch (error) {
+        throw inField(error, field);
+      }
+    }),
+  );
 }
 
 type ResumeFields = NonNullable<z.output<typeof backupRequest>['resume']>;

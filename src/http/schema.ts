@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { limits } from '../core/limits.ts';
+import { grantLimits } from '../grant/limits.ts';
 
 /** The shapes of requests and answers. What they check is checked once, here; bytes are decoded in `parse.ts`. */
 const base64 = (what: string): z.ZodString =>
@@ -41,6 +42,10 @@ export const listRequest = z.strictObject({
   limit: z.int().min(1).max(limits.listLimitMax).default(limits.listLimitDefault),
   reverse: z.boolean().default(false),
   keysOnly: z.boolean().default(false),
+  patterns: z.array(z.string()).min(1).max(grantLimits.filterPatternsMax).optional().meta({
+    description:
+      'only keys that match: patterns as of grants, each in standard base64 with padding; one with ! in front removes keys; of those that match a key the last decides',
+  }),
   atLeast,
 });
 

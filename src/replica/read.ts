@@ -3,6 +3,7 @@ import { parseKey, successorKey, type Key, type KeyRange } from '../core/key.ts'
 import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
 import { type Stamp } from '../core/stamp.ts';
+import { type KeyFilter } from '../grant/keyFilter.ts';
 import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
 import { headKey } from './change.ts';
@@ -23,6 +24,8 @@ export interface ListQuery {
   readonly limit: number;
   readonly order: 'forward' | 'reverse';
   readonly values: 'with' | 'without';
+  /** Which keys of the range; left out: all. */
+  readonly filter?: KeyFilter | undefined;
 }
 
 export interface ListedEntry {
@@ -87,14 +90,14 @@ export class Reader {
     const found: Promise<ListedEntry>[] = []; // values are read while heads are looked at
     const answer = async (next: Uint8Array | null): Promise<ListResult> => ({ entries: await Promise.all(found), next });
     let left: KeyRange = query.range;
-    let headsLeft: number = limits.listHeadsMax;
+    let headsLeft = Math.ceil(limits.listHeadsMax / (1 + (query.filter?.patterns ?? 0))); // a match takes as long as a look
     let bytesLeft: number = limits.listBytesMax;
     while (headsLeft > 0) {
       const pageRows = Math.min(headsLeft, Math.max(16, query.limit - found.length + 1));
       const rows = await snapshot.range(tableKeys(tables.head, left), { limit: pageRows, order: query.order });
       for (const row of rows) {
         const key = parseKey(keyWithin(row.key));
-        const head = this.#visible(row.value);
+        const head = query.filter?.keeps(key) === false ? undefined : this.#visible(row.value);
         if (head !== undefined) {
           if (found.length === query.limit || (bytesLeft < lengthOf(key, head, query) && found.length > 0))
             return answer(resumeAt(key, query.order));

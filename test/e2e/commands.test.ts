@@ -77,6 +77,9 @@ describe('the commands of gkvmesh', () => {
     const entry = z.strictObject({ key: z.string(), value: z.string(), version: z.string() }).parse(JSON.parse(first ?? ''));
     assert.deepEqual([entry.key, entry.value], [b64('list/00000'), b64('v:list/00000')]);
     assert.equal(await succeeds(['list', '--prefix', 'nothing/']), '');
+    const matching = ['--match', 'list/*', '--match', '!list/00001'];
+    assert.equal(await succeeds(['list', '--keys-only', ...matching]), 'list/00000\nlist/00002\n', 'K22');
+    assert.equal(await succeeds(['list', '--keys-only', '--base64', '--match', b64('list/00001')]), `${b64('list/00001')}\n`);
   });
 
   it('L2: list goes over all pages', async () => {

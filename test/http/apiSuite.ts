@@ -127,6 +127,46 @@ export function apiSuite(base: () => string): void {
     assert.deepEqual((listed['entries'] as object[])[0], { key: b64('l2/a'), value: b64('1'), version: json['version'] });
   });
 
+  it('K22: patterns in order: of those that match a key the last decides, on each page and in both directions', async () => {
+    const names = ['/k22/a/1', '/k22/a/2', '/k22/b/1', '/k22/b/2', '/k22/c'];
+    for (const name of names) await set(name, 'v');
+    const pattern = (text: string): string => (text.startsWith('!') ? `!${b64(text.slice(1))}` : b64(text));
+    const listed = async (texts: readonly string[], more: object = {}): Promise<string[]> => {
+      const body = { prefix: b64('/k22/'), patterns: texts.map(pattern), ...more };
+      return keysOf((await post(url('/data/list'), body)).json);
+    };
+    assert.deepEqual(await listed(['**']), names);
+    assert.deepEqual(await listed(['!**']), []);
+    assert.deepEqual(await listed(['/k22/*/1']), ['/k22/a/1', '/k22/b/1']);
+    assert.deepEqual(await listed(['**', '!/k22/b/**', '/k22/b/2'], { reverse: true }), ['/k22/c', '/k22/b/2', '/k22/a/2', '/k22/a/1']);
+    const seen: string[] = [];
+    for (let start: unknown = b64('/k22/'); start !== null;) {
+      const body = { start, end: b64('/k220'), limit: 1, patterns: [pattern('/k22/*/*'), pattern('!/k22/a/2')] };
+      const { json } = await post(url('/data/list'), body);
+      seen.push(...keysOf(json));
+      start = json['next'];
+    }
+    assert.deepEqual(seen, ['/k22/a/1', '/k22/b/1', '/k22/b/2']);
+  });
+
+  const wrongPatterns: Record<string, { patterns: unknown; code: string; field: string }> = {
+    'none in the list': { patterns: [], code: 'malformed', field: 'patterns' },
+    'nine of them': { patterns: Array.from({ length: 9 }, () => b64('**')), code: 'malformed', field: 'patterns' },
+    'one that is no text': { patterns: [b64('**'), 1], code: 'malformed', field: 'patterns[1]' },
+    'an empty one': { patterns: [b64('**'), ''], code: 'malformed', field: 'patterns[1]' },
+    'an empty one that removes': { patterns: ['!'], code: 'malformed', field: 'patterns[0]' },
+    'a star in a segment': { patterns: [b64('/a*')], code: 'malformed', field: 'patterns[0]' },
+    'no base64': { patterns: ['/a/**'], code: 'malformed', field: 'patterns[0]' },
+    'two marks': { patterns: [`!!${b64('**')}`], code: 'malformed', field: 'patterns[0]' },
+    'a key of 1,025 bytes': { patterns: [b64('a'.repeat(1_025))], code: 'too_large', field: 'patterns[0]' },
+  };
+  for (const [name, { patterns, code, field }] of Object.entries(wrongPatterns))
+    it(`K22: patterns of a list, ${name}: ${code}`, async () => {
+      const { status, json } = await post(url('/data/list'), { patterns });
+      const { error } = json as { error: { code: string; field: string } };
+      assert.deepEqual([status, error.code, error.field], [code === 'too_large' ? 413 : 400, code, field]);
+    });
+
   it('a list without a limit gives 100 entries, and up to 1,000 with one', async () => {
     const names = await fill('limit/', 1_001);
     assert.equal(keysOf((await post(url('/data/list'), { prefix: b64('limit/') })).json).length, 100);

@@ -89,7 +89,7 @@ describe('writes that clients sign', () => {
     assert.equal(said(await sets(forged)), '403 bad_signature', 'who cannot sign it does not learn that it is here');
   });
 
-  it('T40: one that loses to a greater write of its grant or of another says so; of another it is seen once that is gone', async () => {
+  it('K12: T40: one that loses to a greater write of its grant or of another says so; of another it is seen once that is gone', async () => {
     await sets(one({ version: versionOf('writer', 2) }));
     assert.deepEqual((await sets(one({ version: versionOf('writer', 1) }))).json['applied'], false);
     const second = mesh.given(held, 'a', 'second');

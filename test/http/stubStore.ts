@@ -37,9 +37,10 @@ export class StubStore implements DataStore {
     );
   }
 
-  list({ range, limit, order, values }: ListQuery): Promise<ListResult> {
+  list({ range, limit, order, values, filter }: ListQuery): Promise<ListResult> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
-    const sorted = [...this.held.values()].filter(({ key }) => inRange(key, range)).sort((a, b) => compareBytes(a.key, b.key));
+    const kept = [...this.held.values()].filter(({ key }) => inRange(key, range) && filter?.keeps(key) !== false);
+    const sorted = kept.sort((a, b) => compareBytes(a.key, b.key));
     if (order === 'reverse') sorted.reverse();
     const entries = sorted.slice(0, limit).map((held) => (values === 'with' ? held : { ...held, value: emptyBytes }));
     const following = sorted[limit]?.key;

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { toHex } from '../../src/core/bytes.ts';
 import { allKeys, inRange, parseKey, prefixRange, type KeyRange } from '../../src/core/key.ts';
+import { KeyFilter } from '../../src/grant/keyFilter.ts';
+import { Pattern } from '../../src/grant/pattern.ts';
 import { key, openInstance, remove, set, type Instance } from '../aae/world.ts';
 import { FakeClock } from '../support.ts';
 
@@ -134,6 +136,20 @@ describe('get, set and list', () => {
     const first = await instance.replica.list({ range: allKeys, limit: 100, order: 'forward', values: 'with' });
     assert.equal(first.entries.length, 7, '8 MiB in all, keys counted');
     assert.equal(Buffer.from(first.next ?? '').toString(), 'k7');
+  });
+
+  it('K22: R5: of keys that do not match no page looks at more than it could match, and goes on behind them', async () => {
+    const instance = await openInstance();
+    const names = Array.from({ length: 3_000 }, (_, i) => `k/${String(i).padStart(4, '0')}`);
+    for (let at = 0; at < names.length; at += 500) await instance.replica.write(names.slice(at, at + 500).map((name) => set(name, 'v')));
+    const pattern = (text: string): Pattern => Pattern.parse(Buffer.from(text));
+    const others = Array.from({ length: 7 }, () => ({ pattern: pattern('other/**'), removes: false }));
+    const filter = new KeyFilter([...others, { pattern: pattern('*/2999'), removes: false }]);
+    const query = { limit: 10, order: 'forward', values: 'with', filter } as const;
+    const first = await instance.replica.list({ range: allKeys, ...query });
+    assert.deepEqual([first.entries, Buffer.from(first.next ?? '').toString()], [[], 'k/2222\0'], '20,000 by nine');
+    const last = await instance.replica.list({ range: { start: first.next ?? new Uint8Array(0), end: null }, ...query });
+    assert.deepEqual([last.entries.map((entry) => Buffer.from(entry.key).toString()), last.next], [['k/2999'], null]);
   });
 
   it('R5: a list of keys alone reads no values', async () => {
