@@ -7,7 +7,7 @@ export interface Clock {
   now(): number;
   /** Monotonic, ms since an arbitrary point; fractions count. For durations only. */
   monotonic(): number;
-  /** Resolves after `ms`, or as soon as the signal aborts (it does not reject then); after 0 once everything else that is ready had its turn. */
+  /** Resolves after `ms`, or as soon as the signal aborts (it does not reject then). After 0 of real time everything else that was ready had its turn. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 

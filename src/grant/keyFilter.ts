@@ -1,11 +1,20 @@
 import { type Key } from '../core/key.ts';
-import { type Pattern } from './pattern.ts';
+import { segmentsOf, type Pattern } from './pattern.ts';
 
 export interface FilterPattern {
   readonly pattern: Pattern;
   /** Of keys that it matches: whether they go, or stay. */
   readonly removes: boolean;
 }
+
+export interface FilterLook {
+  readonly isKept: boolean;
+  /** What it took, in looks at an entry's heads. */
+  readonly cost: number;
+}
+
+/** Matching so many segments of a key against a pattern takes about as long as a look at an entry's heads. */
+const segmentsPerLook = 16;
 
 /** Patterns in order: of those that match a key the last one decides. A key that none matches goes. */
 export class KeyFilter {
@@ -15,12 +24,11 @@ export class KeyFilter {
     this.#lastFirst = patterns.toReversed();
   }
 
-  /** Patterns that a key may be matched against. */
-  get patterns(): number {
-    return this.#lastFirst.length;
-  }
-
-  keeps(key: Key): boolean {
-    return this.#lastFirst.find(({ pattern }) => pattern.matches(key))?.removes === false;
+  look(key: Key): FilterLook {
+    const segments = segmentsOf(key);
+    return {
+      isKept: this.#lastFirst.find(({ pattern }) => pattern.matchesSegments(segments))?.removes === false,
+      cost: this.#lastFirst.length * Math.ceil(segments.length / segmentsPerLook),
+    };
   }
 }

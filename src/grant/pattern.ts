@@ -28,8 +28,13 @@ export class Pattern {
   }
 
   matches(key: Key): boolean {
+    return this.matchesSegments(segmentsOf(key));
+  }
+
+  /** Of a key that is matched against several patterns. */
+  matchesSegments(segments: readonly string[]): boolean {
     let at = this.#automaton.start;
-    for (const segment of segmentsOf(key)) {
+    for (const segment of segments) {
       at = this.#automaton.step(at, segment);
       if (at === 0) return false;
     }
@@ -51,7 +56,8 @@ export class Pattern {
 
 const deepText = '**';
 
-function segmentsOf(bytes: Uint8Array): string[] {
+/** What lies between slashes, one char a byte. */
+export function segmentsOf(bytes: Uint8Array): string[] {
   return toLatin1(bytes).split('/');
 }
 

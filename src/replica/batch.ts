@@ -308,12 +308,11 @@ class Batch {
   }
 
   #merge(state: EntryState, write: Write, bare: Head): BatchResult['status'] {
-    const others = state.entry?.filter(({ leaf }) => !equalBytes(leaf, write.leaf)).length ?? 0;
-    const head = { ...bare, record: inlineRecord(write, others) };
-    const taken = takeCandidate(state.entry, head, this.#deps.guard);
+    const taken = takeCandidate(state.entry, bare, this.#deps.guard);
     if (taken.kind !== 'applied') return taken.kind;
-    state.entry = taken.entry;
-    if (head.record === undefined) this.#large.set(head, write);
+    const record = inlineRecord(write, taken.entry.length - 1);
+    state.entry = record === undefined ? taken.entry : taken.entry.map((each) => (each === bare ? { ...bare, record } : each));
+    if (record === undefined) this.#large.set(bare, write);
     return 'applied';
   }
 }

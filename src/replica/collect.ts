@@ -10,9 +10,7 @@ import { applyChanges, headKey } from './change.ts';
 import { type EntryChange, type Follower } from './follower.ts';
 import { type Guard } from './guard.ts';
 import { costOfChange } from './proposal.ts';
-
-/** Rows that one transaction looks at, and so what it takes away at the most. */
-const sliceRows = 200;
+import { inSlices, type Slice } from './slices.ts';
 
 /** Whose entries are collected, and what has to follow. */
 export interface Collecting {
@@ -29,14 +27,10 @@ export interface Collecting {
  */
 export async function collectBelow(collecting: Collecting, floor: Stamp, signal: AbortSignal): Promise<number> {
   let collected = 0;
-  for (const { start, end } of rowsBelow(floor)) {
-    for (let from: Uint8Array | undefined = start; from !== undefined && !signal.aborted;) {
-      const left: Range = { start: from, end };
-      const slice = await collecting.store.transact((tx) => collectSlice(tx, left, floor, collecting));
-      collected += slice.collected;
-      from = slice.next;
-    }
-  }
+  for (const range of rowsBelow(floor))
+    collected += await inSlices(collecting.store, range, signal, (tx, left, rows) =>
+      collectSlice(tx, { range: left, rows }, floor, collecting),
+    );
   return collected;
 }
 
@@ -51,17 +45,17 @@ function rowsBelow(floor: Stamp): Range[] {
   ];
 }
 
-/** `next` is where to go on: rows may stay, and are not looked at again. */
+/** Rows may stay, and are not looked at again. */
 async function collectSlice(
   tx: Transaction,
-  range: Range,
+  { range, rows: limit }: { readonly range: Range; readonly rows: number },
   floor: Stamp,
   { followers, guard }: Collecting,
-): Promise<{ collected: number; next: Uint8Array | undefined }> {
+): Promise<Slice> {
   if (guard !== undefined) await guard.catchUp(tx); // in conflict with who ends a grant
-  const rows = await tx.range(range, { limit: sliceRows, isolation: 'snapshot' });
+  const rows = await tx.range(range, { limit, isolation: 'snapshot' });
   const changes = new Map<string, EntryChange>();
-  let last = rows.length < sliceRows ? undefined : rows.at(-1);
+  let last = rows.length < limit ? undefined : rows.at(-1);
   let cost = 0;
   for (const row of rows) {
     const key = parseKey(row.value); // of several rows, where several of its candidates are below the floor
@@ -74,7 +68,7 @@ async function collectSlice(
     break;
   }
   await applyChanges(tx, [...changes.values()], followers);
-  return { collected: changes.size, next: last === undefined ? undefined : successorKey(last.key) };
+  return { changed: changes.size, next: last === undefined ? undefined : successorKey(last.key) };
 }
 
 /** Undefined where the floor removes nothing of the key. */

@@ -137,12 +137,12 @@ export function costOfChange({ key, before = [], after = [] }: EntryChange): num
 const headCost = 128;
 
 /**
- * What clearing the rows of a head that goes takes at the most, beside its key: of value, feed, rival, and tombstone or expiry. FoundationDB counts a key that is
- * cleared four times, and some 80 bytes more: both ends of what is cleared, and of what conflicts with it.
+ * What clearing the rows of a head that goes takes at the most, beside its key: of value and of its parts, feed, rival, and tombstone or expiry. FoundationDB counts
+ * a key that is cleared four times, and some 80 bytes more: both ends of what is cleared, and of what conflicts with it; with a prefix of up to 64 bytes each time.
  */
-const goneCost = 1_024;
-/** The row of its value alone has the key in it. */
-const goneCostPerKeyByte = 4;
+const goneCost = 2_816;
+/** The key is in the row of its value, and in the range of its parts, where a byte of zero takes two. */
+const goneCostPerKeyByte = 12;
 
 /** What a submission costs of `limits.commitCostMax`. */
 export function costOfSubmission(submission: Submission): number {

@@ -3,7 +3,7 @@ import { parseKey, successorKey, type Key, type KeyRange } from '../core/key.ts'
 import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
 import { type Stamp } from '../core/stamp.ts';
-import { type KeyFilter } from '../grant/keyFilter.ts';
+import { type FilterLook, type KeyFilter } from '../grant/keyFilter.ts';
 import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
 import { headKey } from './change.ts';
@@ -90,14 +90,17 @@ export class Reader {
     const found: Promise<ListedEntry>[] = []; // values are read while heads are looked at
     const answer = async (next: Uint8Array | null): Promise<ListResult> => ({ entries: await Promise.all(found), next });
     let left: KeyRange = query.range;
-    let headsLeft = Math.ceil(limits.listHeadsMax / (1 + (query.filter?.patterns ?? 0))); // a match takes as long as a look
+    let looksLeft: number = limits.listHeadsMax;
     let bytesLeft: number = limits.listBytesMax;
-    while (headsLeft > 0) {
-      const pageRows = Math.min(headsLeft, Math.max(16, query.limit - found.length + 1));
+    while (looksLeft > 0) {
+      const pageRows = Math.min(looksLeft, Math.max(16, query.limit - found.length + 1));
       const rows = await snapshot.range(tableKeys(tables.head, left), { limit: pageRows, order: query.order });
       for (const row of rows) {
+        if (looksLeft <= 0) return answer(onward(left, query.order));
         const key = parseKey(keyWithin(row.key));
-        const head = query.filter?.keeps(key) === false ? undefined : this.#visible(row.value);
+        const { isKept, cost } = query.filter?.look(key) ?? unfiltered;
+        looksLeft -= 1 + cost;
+        const head = isKept ? this.#visible(row.value) : undefined;
         if (head !== undefined) {
           if (found.length === query.limit || (bytesLeft < lengthOf(key, head, query) && found.length > 0))
             return answer(resumeAt(key, query.order));
@@ -110,10 +113,16 @@ export class Reader {
         left = rest(left, key, query.order);
       }
       if (rows.length < pageRows) return answer(null);
-      headsLeft -= rows.length;
     }
-    return answer(query.order === 'forward' ? left.start : left.end);
+    return answer(onward(left, query.order));
   }
+}
+
+const unfiltered: FilterLook = { isKept: true, cost: 0 };
+
+/** Where to go on with what is left of a range. */
+function onward(left: KeyRange, order: ListQuery['order']): Uint8Array | null {
+  return order === 'forward' ? left.start : left.end;
 }
 
 /** Bytes that an entry takes in the answer. */

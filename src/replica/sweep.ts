@@ -9,9 +9,7 @@ import { applyChanges, headKey } from './change.ts';
 import { type EntryChange, type Follower } from './follower.ts';
 import { type Guard } from './guard.ts';
 import { costOfChange } from './proposal.ts';
-
-/** Rows that one transaction looks at. */
-const sliceRows = 200;
+import { inSlices, type Slice } from './slices.ts';
 
 /** swept → u64: the record up to which whatever lost its authority was taken away. */
 const sweptKey = storeKey(tables.swept);
@@ -51,32 +49,26 @@ export class Sweeper {
 export async function sweepEnded(store: Store, guard: Guard, followers: readonly Follower[], signal: AbortSignal): Promise<number> {
   const { lastEnding } = guard;
   if ((await store.read(readSwept)) >= lastEnding) return 0;
-  let changed = 0;
-  const { start, end } = tableRange(tables.head);
-  for (let from: Uint8Array | undefined = start; from !== undefined;) {
-    if (signal.aborted) return changed;
-    const left: Range = { start: from, end };
-    const slice = await store.transact((tx) => sweepSlice(tx, left, guard, followers));
-    changed += slice.changed;
-    from = slice.next;
-  }
+  const changed = await inSlices(store, tableRange(tables.head), signal, (tx, left, rows) =>
+    sweepSlice(tx, { range: left, rows }, guard, followers),
+  );
+  if (signal.aborted) return changed;
   await store.transact(async (tx) => {
     if ((await readSwept(tx)) < lastEnding) tx.set(sweptKey, u64(lastEnding));
   });
   return changed;
 }
 
-/** `next` is where to go on. */
 async function sweepSlice(
   tx: Transaction,
-  range: Range,
+  { range, rows: limit }: { readonly range: Range; readonly rows: number },
   guard: Guard,
   followers: readonly Follower[],
-): Promise<{ changed: number; next: Uint8Array | undefined }> {
+): Promise<Slice> {
   await guard.catchUp(tx); // what another instance has taken in stands
-  const rows = await tx.range(range, { limit: sliceRows, isolation: 'snapshot' });
+  const rows = await tx.range(range, { limit, isolation: 'snapshot' });
   const changes: EntryChange[] = [];
-  let last = rows.length < sliceRows ? undefined : rows.at(-1);
+  let last = rows.length < limit ? undefined : rows.at(-1);
   let cost = 0;
   for (const row of rows) {
     if (!decodeEntry(row.value).some(({ leaf }) => guard.hasEnded(leaf))) continue;

@@ -10,7 +10,7 @@ function filterOf(texts: readonly string[]): KeyFilter {
   );
 }
 
-const keeps = (key: string, texts: readonly string[]): boolean => filterOf(texts).keeps(parseKey(Buffer.from(key)));
+const keeps = (key: string, texts: readonly string[]): boolean => filterOf(texts).look(parseKey(Buffer.from(key))).isKept;
 
 describe('filters of keys', () => {
   const cases: readonly (readonly [string, readonly string[], boolean])[] = [

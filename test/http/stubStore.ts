@@ -39,7 +39,7 @@ export class StubStore implements DataStore {
 
   list({ range, limit, order, values, filter }: ListQuery): Promise<ListResult> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
-    const kept = [...this.held.values()].filter(({ key }) => inRange(key, range) && filter?.keeps(key) !== false);
+    const kept = [...this.held.values()].filter(({ key }) => inRange(key, range) && filter?.look(key).isKept !== false);
     const sorted = kept.sort((a, b) => compareBytes(a.key, b.key));
     if (order === 'reverse') sorted.reverse();
     const entries = sorted.slice(0, limit).map((held) => (values === 'with' ? held : { ...held, value: emptyBytes }));

@@ -85,6 +85,24 @@ describe('large entries', () => {
     await assertTree(region.store, region.digests);
   });
 
+  it('R11: a small value that takes the place of many candidates is part of its head, received or made here', async () => {
+    const grants = Array.from({ length: 5 }, (_, i) =>
+      mesh.given(held, 'a', `writer ${i}`, { rights: 2, depth: 0, notBeforeMs: 0, expiresMs: 2 ** 48 }),
+    );
+    for (const way of ['received', 'made here'] as const) {
+      const region = await openInstance({
+        granted: { meshId: mesh.id, records: [mesh.root, held, ...grants].map(anyOf), signer: person('a') },
+      });
+      const inline = async (): Promise<boolean[]> => (await region.replica.candidates(key('k0'))).map(({ record }) => record !== undefined);
+      for (const [i, grant] of grants.entries())
+        await region.replica.receive(writesOf(region, grant, `writer ${i}`, 1, nowMs - 10 + i), 'peer');
+      assert.deepEqual(await inline(), [false, true, true, true, true]);
+      if (way === 'received') await region.replica.receive(writesOf(region, held, 'a', 1, nowMs), 'peer');
+      else await region.replica.write([set('k0', 'v')]);
+      assert.deepEqual(await inline(), [true], way);
+    }
+  });
+
   it('R30: what is too large for one commit is cut; a client is told', async () => {
     const region = await openInstance({ store: narrowStore(3) });
     const writes = Array.from({ length: 20 }, (_, i) => received(region.digests, `k${i}`, makeStamp(nowMs, i, peerInstance)));

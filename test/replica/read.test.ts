@@ -152,6 +152,25 @@ describe('get, set and list', () => {
     assert.deepEqual([last.entries.map((entry) => Buffer.from(entry.key).toString()), last.next], [['k/2999'], null]);
   });
 
+  it('K22: R5: keys of many segments take as many looks as they take time, in both directions', async () => {
+    const instance = await openInstance();
+    const names = Array.from({ length: 100 }, (_, i) => `${'/'.repeat(1_020)}${String(i).padStart(4, '0')}`);
+    await instance.replica.write(names.map((name) => set(name, 'v')));
+    const pattern = Pattern.parse(Buffer.from('**//*/**/*//**/x'));
+    const filter = new KeyFilter(Array.from({ length: 8 }, () => ({ pattern, removes: false })));
+    for (const order of ['forward', 'reverse'] as const) {
+      let left = allKeys;
+      const pagesNeeded = 1 + Math.floor(names.length / Math.ceil(20_000 / (1 + 8 * Math.ceil(1_021 / 16))));
+      for (let page = 1; ; page += 1) {
+        const { entries, next } = await instance.replica.list({ range: left, limit: 1_000, order, values: 'with', filter });
+        assert.equal(entries.length, 0);
+        assert.equal(next === null, page === pagesNeeded, `page ${page} of ${pagesNeeded}`);
+        if (next === null) break;
+        left = order === 'forward' ? { start: next, end: null } : { start: allKeys.start, end: next };
+      }
+    }
+  });
+
   it('R5: a list of keys alone reads no values', async () => {
     const instance = await openInstance();
     await instance.replica.write([set('k', 'v')]);

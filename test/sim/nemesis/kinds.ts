@@ -56,13 +56,13 @@ function later(world: World, ms: number, undo: () => void): void {
 }
 
 /**
- * How far a clock may be put behind. Who is more than a day behind the others when they meet must start anew (M25 in src/mesh/SPEC.md): that is for who runs the mesh, and
+ * How far a clock may be put behind at once. Who is more than a day behind the others when they meet must start anew (M25 in src/mesh/SPEC.md): that is for who runs the mesh, and
  * days are short here.
  */
 function mostBackMs({ regions, settings }: World): number {
-  const haveMet = regions.every(({ database, own }) => {
-    const view = database.view();
-    const others = regions.filter((region) => region.own !== own).map((region) => region.own?.clusterId);
+  const haveMet = regions.every((each) => {
+    const view = each.database.view();
+    const others = regions.filter((region) => region !== each).map(({ own }) => own?.clusterId);
     return others.every((clusterId) => clusterId !== undefined && view.get(storeKey(tables.cursor, clusterId)) !== undefined);
   });
   return haveMet ? Infinity : settings.mesh.dayMs / 2;
