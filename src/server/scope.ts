@@ -34,20 +34,15 @@ export async function settleScope({ opened, ledger, signer, clock, log }: ScopeD
   const stored = await store.read(storedScope);
   if (stored !== undefined) return stored;
   const now = clock.now();
-  const whole = replicatingLeaf(ledger.known, signer.publicKey, now, { scope: everything });
-  const tried = whole.kind === 'allowed' ? whole.chain.slice(-1).map(({ id }) => id) : [];
-  const answer = replicatingLeaf(ledger.known, signer.publicKey, now, { tried });
-  if (answer.kind === 'refused') return everything;
-  if (whole.kind === 'allowed') {
-    const passed = scopeOfChain(answer.chain);
-    if (!isEverything(passed))
-      log.warn(
-        { scope: scopeText(passed) },
-        'its key holds a grant to replicate some keys alone, and one on **: the store is for everything',
-      );
+  const wanted = narrowScope(ledger.known, signer.publicKey, now);
+  if (wanted === undefined) return everything;
+  if (replicatingLeaf(ledger.known, signer.publicKey, now, { scope: everything }).kind === 'allowed') {
+    log.warn(
+      { scope: scopeText(wanted) },
+      'its key holds a grant to replicate some keys alone, and one on **: the store is for everything',
+    );
     return everything;
   }
-  const wanted = scopeOfChain(answer.chain);
   try {
     if (opened.isShared) await endOthers(store, clock);
     return await store.transact((tx) => fixed(tx, wanted, log));
@@ -56,6 +51,22 @@ export async function settleScope({ opened, ledger, signer, clock, log }: ScopeD
     if (meanwhile === undefined) throw error;
     return meanwhile;
   }
+}
+
+/** So many grants on everything are looked past. */
+const wholeMax = 16;
+
+/** What a grant to replicate some keys alone is for; undefined where the key holds none. */
+function narrowScope(known: Ledger['known'], holder: Uint8Array, atMs: number): Scope | undefined {
+  const tried: Uint8Array[] = [];
+  while (tried.length < wholeMax) {
+    const answer = replicatingLeaf(known, holder, atMs, { tried });
+    if (answer.kind === 'refused') return undefined;
+    const scope = scopeOfChain(answer.chain);
+    if (!isEverything(scope)) return scope;
+    tried.push(...answer.chain.slice(-1).map(({ id }) => id));
+  }
+  return undefined;
 }
 
 /** Whoever takes a slot, at its start or later, looks again what the store is for: from then on nobody fixes it. Error: `data_locked` too, where another instance has. */

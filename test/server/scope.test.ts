@@ -65,10 +65,13 @@ describe('T22: what a store is for', () => {
   });
 
   it('a grant on some keys beside one on ** is passed over, and a warning says so', async () => {
+    const more = Array.from({ length: 3 }, (_, i) => mesh.grant('a', { ...whole.body, notBeforeMs: 1 + i }));
     for (const [grants, count] of [
       [[whole], 0],
+      [[whole, ...more], 0],
       [[eu], 0],
       [[eu, whole], 1],
+      [[eu, whole, ...more], 1],
     ] as const) {
       const warned: object[] = [];
       await settle(await open(), grants, undefined, { ...silentLog, warn: (fields) => warned.push(fields) });
