@@ -1,4 +1,3 @@
-import { storeKey, tables } from '../../../src/store/keyspace.ts';
 import { type Stream } from '../kernel/streams.ts';
 import { type Host } from '../cluster/host.ts';
 import { addressOf } from '../cluster/operator.ts';
@@ -53,19 +52,6 @@ function later(world: World, ms: number, undo: () => void): void {
     if (world.isHealing) return;
     undo();
   });
-}
-
-/**
- * How far a clock may be put behind at once. Who is more than a day behind the others when they meet must start anew (M25 in src/mesh/SPEC.md): that is for who runs the mesh, and
- * days are short here.
- */
-function mostBackMs({ regions, settings }: World): number {
-  const haveMet = regions.every((each) => {
-    const view = each.database.view();
-    const others = regions.filter((region) => region !== each).map(({ own }) => own?.clusterId);
-    return others.every((clusterId) => clusterId !== undefined && view.get(storeKey(tables.cursor, clusterId)) !== undefined);
-  });
-  return haveMet ? Infinity : settings.mesh.dayMs / 2;
 }
 
 /** Sets probabilities in the stores of some instances for a while. */
@@ -152,8 +138,7 @@ export const faults: Readonly<Record<FaultKind, Fault>> = {
   ),
   clockJump: (world, random) => {
     const far = random.chance(0.3) ? 60_000 : 3_000;
-    const { machine } = someHost(world, random);
-    machine.jump(Math.max(random.between(-far, far), -mostBackMs(world)));
+    someHost(world, random).machine.jump(random.between(-far, far));
   },
   clockDrift: (world, random) => {
     someHost(world, random).machine.runAt(random.between(0.5, 2));
@@ -161,7 +146,7 @@ export const faults: Readonly<Record<FaultKind, Fault>> = {
   clockFreeze: (world, random) => {
     const { machine } = someHost(world, random);
     machine.runAt(0);
-    later(world, Math.min(random.around(8_000), mostBackMs(world)), () => {
+    later(world, random.around(8_000), () => {
       machine.runAt(1);
     });
   },
