@@ -105,7 +105,9 @@ export class Driver {
     const { scope } = this.#options;
     this.#asOf = await this.#deps.store.read(readFloor);
     this.#tasks.addSpan(await this.#view((view) => view.parts(scope, finenessFor(1))));
-    while (this.#tasks.pending()) {
+    while (this.#tasks.waiting > 0) {
+      await this.#tasks.compareListed((look) => this.#view(look));
+      this.#note(this.#tasks.takeCounts());
       const ask = await this.#nextAsk();
       if (ask === undefined) continue;
       if (ask.fetch === undefined) await this.#step(ask);
@@ -149,15 +151,12 @@ export class Driver {
   /** Undefined when what was held back need not be sent any more. */
   async #nextAsk(): Promise<Ask | undefined> {
     const first = this.#report.roundTrips === 0;
-    const { spans, wants, pushes } = this.#tasks.take();
-    if (spans.length + wants.length + pushes.length === 0) {
-      const fetch = this.#tasks.takeFetch();
-      return this.#ask({ fetch, closing: 'final' });
-    }
+    const { spans, wants, pushes, fetch, isMore } = this.#tasks.take();
+    if (fetch !== undefined) return this.#ask({ fetch, closing: 'final' });
     const writes =
       pushes.length === 0 ? new Uint8Array(0) : await this.#page(pushes, spans.length + wants.length === 0 ? 'always fits' : 'must fit');
     if (spans.length + wants.length + writes.length === 0) return undefined;
-    return this.#ask({ spans, wants, writes, closing: first || spans.length === 0 ? 'final' : 'more' });
+    return this.#ask({ spans, wants, writes, closing: first || (spans.length === 0 && !isMore) ? 'final' : 'more' });
   }
 
   #ask(parts: Partial<Ask>): Ask {

@@ -20,6 +20,10 @@ export interface Taken {
   readonly spans: readonly Parts[];
   readonly wants: readonly RangeIds[];
   readonly pushes: readonly PushItem[];
+  /** Set where a whole range is to be fetched, and nothing else. */
+  readonly fetch: KeyRange | undefined;
+  /** Spans are left, or may follow from what the peer listed. */
+  readonly isMore: boolean;
 }
 
 /** Looks at our own content; each look may be at another snapshot. */
@@ -30,16 +34,22 @@ const askBytesMax = frameBytesAim / 2;
 const perFrameMax = 16_384;
 /** Held writes of so few bytes are sent at once: a round trip is worth more. */
 const heldBytesMin = 262_144;
+/** From so many writes and ranges that wait to be sent or fetched on, nothing more is looked for until they are gone. */
+const waitingMax = 8_192;
+/** Where the peer lists few writes, so many of ours are looked at; a range in which we hold more is taken apart first. */
+const ownListedMax = 4_096;
 
 /**
- * What an exchange still has to do. Spans are taken from the end, so that what a finer answer brought is done before the rest: memory is
- * bounded by depth, not by the size of the difference.
+ * What an exchange still has to do. Spans are taken from the end, so that what a finer answer brought is done before the rest, and none while much waits
+ * to be moved: memory is bounded by depth and by what one answer brings, not by the size of the difference.
  */
 export class Tasks {
   readonly #prints: Fingerprints;
   readonly #direction: 'both' | 'pull';
   readonly #spans: Parts[] = [];
-  #wants: RangeIds[] = [];
+  /** Where the peer holds few writes: their ids, to be compared with ours. From the end. */
+  readonly #listed: RangeIds[] = [];
+  readonly #wants: RangeIds[] = [];
   #pushes: PushItem[] = [];
   /** Writes in ranges where the peer holds others: what comes may be greater, and then they need not be sent. */
   #held: WritePush[] = [];
@@ -52,8 +62,9 @@ export class Tasks {
     this.#direction = direction;
   }
 
-  pending(): boolean {
-    return this.#spans.length + this.#wants.length + this.#pushes.length + this.#held.length + this.#fetches.length > 0;
+  /** Spans, ids, writes and ranges that wait: what an exchange holds in memory. */
+  get waiting(): number {
+    return this.#spans.length + this.#listed.length + this.#wants.length + this.#moves;
   }
 
   addSpan(span: Parts): void {
@@ -66,30 +77,53 @@ export class Tasks {
 
   /** As much as one request takes. */
   take(): Taken {
-    const spans: Parts[] = [];
-    let room = askBytesMax;
-    for (let span = this.#spans.pop(); span !== undefined; span = this.#spans.pop()) {
-      spans.push(span);
-      room -= span.parts.reduce((total, { end }) => total + 10 + (end?.length ?? 0), 8 + span.start.length);
-      if (room <= 0 || spans.length === perFrameMax) break;
-    }
-    const wants: RangeIds[] = [];
-    while (this.#wants.length > wants.length && room > 0 && wants.length < perFrameMax) {
-      const want = this.#wants[wants.length];
-      if (want === undefined) break;
-      wants.push(want);
-      room -= want.ids.length + want.range.start.length + (want.range.end?.length ?? 0) + 8;
-    }
-    this.#wants = this.#wants.slice(wants.length);
-    const release = this.#heldBytes() <= heldBytesMin || spans.length + wants.length === 0;
+    const isQuiet = this.#spans.length + this.#listed.length + this.#wants.length + this.#pushes.length + this.#held.length === 0;
+    if (isQuiet || this.#fetches.length > waitingMax)
+      return { spans: [], wants: [], pushes: [], fetch: this.#fetches.shift(), isMore: this.#mayFindMore };
+    // All that was wanted of their ranges has come, or a round trip is worth more.
+    const isSettled = this.#wants.length === 0;
+    const { spans, roomBytes } = this.#isFull ? { spans: [], roomBytes: askBytesMax } : this.#takeSpans();
+    const wants = this.#takeWants(roomBytes);
+    const release = isSettled || this.#heldBytes() <= heldBytesMin;
     const pushes = release ? [...this.#pushes, ...this.#held] : this.#pushes;
     if (release) this.#held = [];
     this.#pushes = [];
-    return { spans, wants, pushes };
+    return { spans, wants, pushes, fetch: undefined, isMore: this.#mayFindMore };
   }
 
-  takeFetch(): KeyRange | undefined {
-    return this.#fetches.shift();
+  #takeWants(roomBytes: number): RangeIds[] {
+    let room = roomBytes;
+    let count = 0;
+    for (const want of this.#wants) {
+      if (room <= 0 || count === perFrameMax) break;
+      room -= bytesOfWants([want]);
+      count += 1;
+    }
+    return this.#wants.splice(0, count);
+  }
+
+  #takeSpans(): { spans: Parts[]; roomBytes: number } {
+    const spans: Parts[] = [];
+    let room = askBytesMax;
+    while (room > 0 && spans.length < perFrameMax) {
+      const span = this.#spans.pop();
+      if (span === undefined) break;
+      spans.push(span);
+      room -= span.parts.reduce((total, { end }) => total + 10 + (end?.length ?? 0), 8 + span.start.length);
+    }
+    return { spans, roomBytes: room };
+  }
+
+  get #moves(): number {
+    return this.#pushes.length + this.#held.length + this.#fetches.length;
+  }
+
+  get #isFull(): boolean {
+    return this.#moves > waitingMax || this.#listed.length > 0 || bytesOfWants(this.#wants) > askBytesMax;
+  }
+
+  get #mayFindMore(): boolean {
+    return this.#spans.length + this.#listed.length > 0;
   }
 
   takeCounts(): { keysCompared: number; branchesCompared: number } {
@@ -100,14 +134,28 @@ export class Tasks {
   }
 
   /** Works out what follows from an answer, whose spans have edges that rise. */
-  async plan(reply: Reply, looking: Looking): Promise<void> {
+  async plan(reply: Pick<Reply, 'spans' | 'ids' | 'offers' | 'gaps'>, looking: Looking): Promise<void> {
     const differing: ComparedPart[] = [];
     for (const span of reply.spans) await looking((view) => this.#planSpan(view, span, differing));
     const fineness = finenessFor(differing.length);
     for (const { range, sum } of differing) this.#spans.push(await looking((view) => view.parts(range, fineness, sum)));
-    for (const listed of reply.ids) await looking((view) => this.#planIds(view, listed));
+    this.#listed.push(...reply.ids.toReversed());
     this.#fetches.push(...reply.offers);
     for (const range of reply.gaps) this.#pushRange(range);
+  }
+
+  /** Compares what the peer has listed with what is here, until so much waits to be moved that it had better be moved first. */
+  async compareListed(looking: Looking): Promise<void> {
+    const fineness = finenessFor(this.#listed.length);
+    let wantedBytes = bytesOfWants(this.#wants);
+    while (this.#moves <= waitingMax && wantedBytes <= askBytesMax) {
+      const listed = this.#listed.pop();
+      if (listed === undefined) return;
+      const before = this.#wants.length;
+      const isCompared = await looking((view) => this.#planIds(view, listed));
+      if (!isCompared) this.#spans.push(await looking((view) => view.parts(listed.range, fineness)));
+      wantedBytes += bytesOfWants(this.#wants.slice(before));
+    }
   }
 
   async #planSpan(view: RangeView, span: Parts, differing: ComparedPart[]): Promise<void> {
@@ -120,7 +168,8 @@ export class Tasks {
     }
   }
 
-  async #planIds(view: RangeView, { range, ids }: RangeIds): Promise<void> {
+  /** False, and nothing done, where we hold too many to go through. */
+  async #planIds(view: RangeView, { range, ids }: RangeIds): Promise<boolean> {
     const theirs = splitIds(ids);
     const known = new Set(theirs);
     const ours = new Set<string>();
@@ -131,11 +180,13 @@ export class Tasks {
         ours.add(id);
         if (!known.has(id) && this.#direction === 'both') extra.push({ kind: 'write', key: found.key, head });
       }
+      if (ours.size > ownListedMax) return false;
     }
     this.#keysCompared += ours.size;
     const lacked = lackedIds(theirs, ours);
     if (lacked.length > 0) this.#wants.push({ range, ids: joinIds(lacked) });
     for (const push of extra) (lacked.length > 0 ? this.#held : this.#pushes).push(push);
+    return true;
   }
 
   #heldBytes(): number {
@@ -161,4 +212,8 @@ export class Tasks {
     }
     return missed;
   }
+}
+
+function bytesOfWants(wants: readonly RangeIds[]): number {
+  return wants.reduce((total, { range, ids }) => total + ids.length + range.start.length + (range.end?.length ?? 0) + 8, 0);
 }

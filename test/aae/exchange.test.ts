@@ -1,10 +1,14 @@
 import { type PeerLink } from '../../src/aae/checkedPeer.ts';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { stampToHex } from '../../src/core/stamp.ts';
+import { stampToHex, stampZero } from '../../src/core/stamp.ts';
+import { Fingerprints } from '../../src/aae/fingerprint.ts';
+import { RangeView } from '../../src/aae/range.ts';
+import { Tasks, type Looking } from '../../src/aae/tasks.ts';
 import { assertTree } from './oracle.ts';
 import { exchange, failure, linkTo, openInstance, remove, set, type Instance } from './world.ts';
 import { allKeys } from '../../src/core/key.ts';
+import { limits } from '../../src/core/limits.ts';
 
 async function content(instance: Instance): Promise<string[]> {
   const { entries } = await instance.replica.list({ range: allKeys, limit: 1_000, order: 'forward', values: 'with' });
@@ -18,9 +22,11 @@ const ops = fc.array(
   { maxLength: 300 },
 );
 
-async function load(instance: Instance, list: readonly { name: string; value: string | null }[]): Promise<void> {
+async function load(instance: Pick<Instance, 'replica'>, list: readonly { name: string; value: string | null }[]): Promise<void> {
   const last = new Map(list.map((op) => [op.name, op.value]));
-  await instance.replica.write([...last].map(([name, value]) => (value === null ? remove(name) : set(name, value))));
+  const writes = [...last].map(([name, value]) => (value === null ? remove(name) : set(name, value)));
+  for (let at = 0; at < writes.length; at += limits.commitWritesMax)
+    await instance.replica.write(writes.slice(at, at + limits.commitWritesMax));
 }
 
 describe('exchange', () => {
@@ -72,6 +78,48 @@ describe('exchange', () => {
       await assertTree(b.store, b.digests);
       if (finished && cutAt > 0) return;
     }
+  });
+
+  it('K30: what an exchange holds in memory does not grow with the difference', async () => {
+    const a = await openInstance({ cluster: 1, fan: 16 });
+    const b = await openInstance({ cluster: 2, seed: 2, fan: 16 });
+    // Of each three keys one is held otherwise by the other, and one by each side alone: both send everywhere.
+    const keys = Array.from({ length: 32_000 }, (_, i) => i).filter((i) => i % 3 !== 2);
+    await load(
+      a,
+      keys.map((i) => ({ name: `k${i}`, value: 'a' })),
+    );
+    await load(
+      b,
+      keys.map((i) => ({ name: `k${i + (i % 3)}`, value: 'b' })),
+    );
+    let most = 0;
+    const take = Reflect.get<Tasks, 'take'>(Tasks.prototype, 'take');
+    Tasks.prototype.take = function (this: Tasks) {
+      most = Math.max(most, this.waiting);
+      return take.call(this);
+    };
+    try {
+      assert.ok((await exchange(b, linkTo(a))).converged);
+    } finally {
+      Tasks.prototype.take = take;
+    }
+    assert.ok(most < 16_384, `${most} things waited; 22,799 where all of them wait`);
+  });
+
+  it('K30: where the peer lists few writes, a range in which we hold many is taken apart before it is gone through', async () => {
+    const { store, replica, digests } = await openInstance({ fan: 16 });
+    const names = Array.from({ length: 5_000 }, (_, i) => ({ name: `k${i}`, value: 'v' }));
+    await load({ replica }, names);
+    const prints = new Fingerprints(digests, new Uint8Array(16));
+    const tasks = new Tasks(prints, 'both');
+    const looking: Looking = (look) => store.read((snapshot) => look(new RangeView(snapshot, digests, prints, stampZero)));
+    const found = { spans: [], offers: [], gaps: [], ids: [{ range: allKeys, ids: new Uint8Array(6) }] };
+    await tasks.plan(found, looking);
+    await tasks.compareListed(looking);
+    const { spans, wants, pushes } = tasks.take();
+    assert.deepEqual([spans.length, wants.length, pushes.length], [1, 0, 0]);
+    assert.ok((spans[0]?.parts.length ?? 0) > 8);
   });
 
   it('I7: what the peer has overwritten since it listed it is counted as missed: what stands in its place may not have come', async () => {
