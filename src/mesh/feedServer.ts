@@ -29,7 +29,7 @@ export interface FeedServerDeps {
   /** Ends waiting. */
   readonly signal: AbortSignal;
   /** Errors: those that the reader is refused with. */
-  readonly hear: (from: Uint8Array, statement: Statement) => Promise<unknown>;
+  readonly hear: (from: Uint8Array, statement: Statement, has: Frontier) => Promise<unknown>;
   readonly reach: () => Promise<Reach>;
   readonly state: (reach: Reach) => Promise<Statement>;
 }
@@ -61,7 +61,7 @@ export class FeedServer {
     const { digests, own, hear, state } = this.#deps;
     const request = decodeRequest(frame, digests, 'feed');
     const { waitMs, cursor, frontier, statement, records } = decodeFeedAsk(request.body, digests.kind);
-    await hear(request.header.clusterId, believedOf(statement, scopes, request.header.clusterId));
+    await hear(request.header.clusterId, believedOf(statement, scopes, request.header.clusterId), frontier);
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
     const after = isPlaced ? cursor.position : positionZero;
     const recordsAfter = records === undefined ? undefined : records.incarnation === own.incarnation ? records.number : 0;

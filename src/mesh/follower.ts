@@ -1,6 +1,7 @@
 import { protocolError } from '../aae/frame.ts';
 import { toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
+import { type Frontier } from '../core/frontier.ts';
 import { physicalMsOf } from '../core/stamp.ts';
 import { positionZero, type FeedCursor } from '../replica/cursor.ts';
 import { type Reach } from '../replica/ended.ts';
@@ -20,7 +21,7 @@ export interface FollowerDeps {
   readonly waitMs: number;
   readonly state: () => Promise<Statement>;
   /** Rejects where nothing may be taken from the peer. */
-  readonly hear: (from: Uint8Array, statement: Statement) => Promise<Reach | undefined>;
+  readonly hear: (from: Uint8Array, statement: Statement, has: Frontier | undefined) => Promise<Reach | undefined>;
   /** Told of each page that was taken in. */
   readonly onPage: (page: TakenPage) => void;
 }
@@ -84,7 +85,7 @@ export class Follower {
     let patienceMs = 0;
     while (!signal.aborted) {
       const page: AskedPage = await (next ?? this.#ask(from ?? nowhere, patienceMs, signal));
-      const reached = await this.#deps.hear(this.#peerId, page.statement);
+      const reached = await this.#deps.hear(this.#peerId, page.statement, page.end);
       noteAnswer(this.#health, page, this.#deps.clock.now());
       // Where there is more, it comes while this page is taken in.
       next = page.end === undefined ? this.#ask(page.cursor, waitMs, signal) : undefined;

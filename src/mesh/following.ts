@@ -2,6 +2,7 @@ import { type PeerLink } from '../aae/checkedPeer.ts';
 import { type DriverDeps } from '../aae/driver.ts';
 import { type FrameService } from '../aae/frame.ts';
 import { toHex } from '../core/bytes.ts';
+import { type Frontier } from '../core/frontier.ts';
 import { hostPortText } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
 import { beginWait } from '../core/wait.ts';
@@ -27,7 +28,7 @@ export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
   readonly observer: { page(page: { readonly writes: number; readonly lagMs: number }): void };
   readonly state: () => Promise<Statement>;
   /** Rejects where nothing may be taken from the peer. */
-  readonly hear: (from: Uint8Array, statement: Statement) => Promise<Reach | undefined>;
+  readonly hear: (from: Uint8Array, statement: Statement, has: Frontier | undefined) => Promise<Reach | undefined>;
   readonly standing: (peer: string) => Standing;
   /** Of a granted mesh. */
   readonly records?: RecordIntake | undefined;

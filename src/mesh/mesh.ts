@@ -1,6 +1,7 @@
 import { toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
+import { type Frontier } from '../core/frontier.ts';
 import { compareStamps, type Stamp, stampZero } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Ledger } from '../grant/ledger.ts';
@@ -131,7 +132,7 @@ export class Mesh {
       own,
       clock,
       signal,
-      hear: (from, statement) => this.#hearReader(from, statement),
+      hear: (from, statement, has) => this.#hearReader(from, statement, has),
       reach: () => this.#talk.reach(),
       state: (reach) => this.#talk.state(reach),
     });
@@ -247,8 +248,8 @@ export class Mesh {
     return { members, unreadable, removed, epoch: this.#roster.epoch, low, floor, fault: this.fault() };
   }
 
-  async #hearReader(from: Uint8Array, statement: Statement): Promise<void> {
-    await this.#talk.hear(from, statement);
+  async #hearReader(from: Uint8Array, statement: Statement, has: Frontier): Promise<void> {
+    await this.#talk.hear(from, statement, has);
     if (this.#isFilling) throw new GkvError('unavailable', 'this cluster joins the mesh itself, and does not have everything yet');
   }
 
@@ -256,7 +257,7 @@ export class Mesh {
   #talking(): Pick<FollowingDeps, 'state' | 'hear' | 'standing'> {
     return {
       state: () => this.#talk.state(),
-      hear: (from, statement) => this.#talk.hear(from, statement),
+      hear: (from, statement, has) => this.#talk.hear(from, statement, has),
       standing: (peer) => this.standing(peer),
     };
   }

@@ -46,6 +46,6 @@ export class Recency {
 export function tooOld(who: string): GkvError {
   return new GkvError(
     'must_bootstrap',
-    `the floor of the mesh is above what ${who} has: it was away for too long, and must be started anew from an empty store`,
+    `the floor of the mesh is above what ${who} has: it was away for more than a day, or its clock is as far behind; it must be started anew from an empty store`,
   );
 }

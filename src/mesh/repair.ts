@@ -19,7 +19,7 @@ export interface RepairDeps extends Omit<DriverDeps, 'sink'> {
   readonly log: Log;
   readonly state: () => Promise<Statement>;
   /** Rejects where nothing may be taken from the peer. */
-  readonly hear: (from: Uint8Array, statement: Statement) => Promise<Reach | undefined>;
+  readonly hear: (from: Uint8Array, statement: Statement, has: Frontier | undefined) => Promise<Reach | undefined>;
   readonly standing: (peer: string) => Standing;
 }
 
@@ -43,11 +43,12 @@ export async function repair(
     const [before, statement, lapse] = await Promise.all([replica.frontier(), deps.state(), replica.lapse(toHex(peerId))]);
     const ask = { waitMs: 0, cursor: cursorPastAll, frontier: before, statement };
     const { end, statement: begun, scopes, cursor } = await upstream.page(ask, signal);
-    const reached = await deps.hear(peerId, begun);
+    const reached = await deps.hear(peerId, begun, end);
     const sink = new RepairSink(replica, before, deps.standing);
     const options = { scope: allKeys, direction: 'both', onProgress: () => undefined, signal, peer: toHex(peerId) } as const;
     const report = await exchangeWithin(scopes, { ...deps, sink }, link, options);
-    await deps.hear(peerId, (await upstream.page(ask, signal)).statement);
+    const after = await upstream.page(ask, signal);
+    await deps.hear(peerId, after.statement, after.end);
     // What was missed may have given way to something that did not come: then not all that the frontier covers is here.
     if (report.parked === 0 && report.missed === 0 && end !== undefined) {
       const claims = claimsFor({ joins: end, reached }, scopes, { clusterId: peerId, incarnation: cursor.incarnation });

@@ -1,7 +1,8 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
+import { frontierZero } from '../core/frontier.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
-import { stampZero, type Stamp } from '../core/stamp.ts';
+import { compareStamps, stampZero, type Stamp } from '../core/stamp.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type Standing as ReplicaStanding } from '../replica/proposal.ts';
 import { peerEnded, type Reach } from '../replica/ended.ts';
@@ -14,7 +15,7 @@ import { type RemovedRecord } from './peers.ts';
 import { type Roster } from './roster.ts';
 import { Standing } from './standing.ts';
 import { type Statement } from './statement.ts';
-import { reachAt, Words } from './words.ts';
+import { presentOf, reachAt, Words } from './words.ts';
 
 export interface TalkDeps {
   readonly store: Store;
@@ -74,10 +75,10 @@ export class Talk {
   }
 
   /**
-   * What a peer says itself. Resolves with what is reached by who takes in all that is beside it; undefined where that is of another epoch. Errors:
+   * What a peer says itself, and with it what it `has`, where it tells that. Resolves with what is reached by who takes in all that is beside it; undefined where that is of another epoch. Errors:
    * `rollback_detected` and `must_bootstrap` of the peer; `unavailable` where it is we who may not go on.
    */
-  async hear(from: Uint8Array, statement: Statement): Promise<Reach | undefined> {
+  async hear(from: Uint8Array, statement: Statement, has = frontierZero): Promise<Reach | undefined> {
     const { times, clock } = this.#deps;
     if (this.#roster.isRemoved(toHex(from))) throw peerEnded(uuidText(from));
     const said = await this.standing.hear(from, statement);
@@ -89,9 +90,10 @@ export class Talk {
     const fault = this.fault();
     if (fault !== undefined)
       throw new GkvError('unavailable', `this cluster takes no part in the mesh: ${fault.message}`, { cause: fault });
-    // The greatest that it said: what it said before may come late.
-    const { low } = this.words.of(toHex(from)) ?? said;
-    if (isTooOld(low, this.floor)) throw tooOld(`cluster ${uuidText(from)}`);
+    // The greatest that it said: what it said before may come late. Now it may know of a member that it never heard, and say nothing.
+    const low = compareStamps(said.low, stampZero) === 0 ? stampZero : (this.words.of(toHex(from)) ?? said).low;
+    // What it made itself is no less than its low, and known before it has heard of everybody.
+    if (isTooOld(low, this.floor) || isTooOld(presentOf(has, said), this.floor)) throw tooOld(`cluster ${uuidText(from)}`);
     if (!equalBytes(statement.reach.epoch, epoch)) return undefined;
     return { epoch, members: statement.reach.members.filter((clusterId) => this.#roster.isNamed(toHex(clusterId))) };
   }

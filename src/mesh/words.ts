@@ -1,5 +1,5 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
-import { clusterPartOf, lowOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
+import { clusterPartOf, latestOf, lowOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
 import { compareStamps, makeStamp, stampZero, type Stamp } from '../core/stamp.ts';
 import { instanceOf } from '../crypto/mesh.ts';
@@ -55,16 +55,26 @@ export class Words {
     return lowOf(frontier, parts);
   }
 
-  /** As `lowOf`, of what we have anything of, of the members that were heard of: how old what we have is. Zero: we have nothing. */
+  /**
+   * As `lowOf`, of what we have anything of, of the members that were heard of: how old what we have is. Zero: we have nothing. Of our own it is
+   * the present: a slot that nobody holds is behind for a moment after a start, or after our clock was set right.
+   */
   ageOf(frontier: Frontier, members: Iterable<string>): Stamp {
     const heard = [...members].flatMap((member) => this.#heard.get(member) ?? []);
-    const reached = [this.#own, ...heard].flatMap((each) => {
+    const reached = heard.flatMap((each) => {
       const part = frontier.get(partOf(each));
       return part === undefined ? [] : [part.base, ...part.slots.values()];
     });
-    const [least] = reached.filter((stamp) => compareStamps(stamp, stampZero) > 0).sort(compareStamps);
+    const [least] = [presentOf(frontier, this.#own), ...reached].filter((stamp) => compareStamps(stamp, stampZero) > 0).sort(compareStamps);
     return least ?? stampZero;
   }
+}
+
+/** Up to where a cluster has closed what it makes itself; zero where nothing is known of that. */
+export function presentOf(frontier: Frontier, cluster: OwnCluster): Stamp {
+  const part = partOf(cluster);
+  const own = frontier.get(part);
+  return own === undefined ? stampZero : latestOf(new Map([[part, own]]));
 }
 
 /** The greater by incarnation, then by low. That a member was at our epoch, or level there, stays true, whatever comes late. */

@@ -8,7 +8,9 @@ import { storeKey, tables } from '../../src/store/keyspace.ts';
 import { assertTree } from '../aae/oracle.ts';
 import { key, remove, set, type Instance } from '../aae/world.ts';
 import { TestClock, until } from '../support.ts';
-import { askFrame, saysNothing, stampAt } from './hostile.ts';
+import { partOf } from '../../src/mesh/words.ts';
+import { joinFrontier } from '../../src/replica/frontier.ts';
+import { askFrame, liarId, saysNothing, stampAt } from './hostile.ts';
 import { memberOp, Network, openCluster, openWorld, untilEqual, type Cluster } from './world.ts';
 
 const dayMs = 86_400_000;
@@ -179,9 +181,17 @@ describe('M10: floors that are heard', () => {
     await hear(fresh, clock.now() - 2 * hourMs);
     await floorJob(fresh);
     assert.deepEqual(fresh.lines, []);
+    // A slot that nobody holds is behind for a moment after a start: that alone says nothing.
+    await closedUpTo(fresh, clock.now() - 5 * hourMs);
+    await hear(fresh, clock.now() - 2 * hourMs);
+    assert.deepEqual(fresh.lines, []);
     const away = await openCluster(network, 3, { clock, times: { dayMs: hourMs } });
+    await away.replica.write([memberOp(away), memberOp({ clusterId: liarId, address: away.address })]);
     await floorJob(away);
-    await closedUpTo(away, clock.now() - 5 * hourMs);
+    const reached = new Map([
+      [partOf({ clusterId: liarId, incarnation: 1 }), { base: stampAt(clock.now() - 5 * hourMs), slots: new Map() }],
+    ]);
+    await away.store.transact((tx) => joinFrontier(tx, reached, partOf({ clusterId: away.clusterId, incarnation: 1 })));
     await assert.rejects(hear(away, clock.now() - 2 * hourMs), (error) => hasCode(error, 'unavailable'));
     await floorJob(away);
     assert.deepEqual(
@@ -190,5 +200,28 @@ describe('M10: floors that are heard', () => {
     );
     assert.ok(physicalMsOf(await away.replica.floor()) < clock.now() - 2 * hourMs);
     assert.ok(hasCode(away.mesh.fault(), 'must_bootstrap'));
+  });
+
+  it('M25: who made everything itself below the floor is too old, before it has a low; who has none any more is not', async () => {
+    const clock = new TestClock();
+    const cluster = await openCluster(new Network(), 1, { clock, times: { dayMs: hourMs } });
+    await cluster.replica.write([memberOp(cluster), memberOp({ clusterId: liarId, address: cluster.address })]);
+    await floorJob(cluster);
+    const floor = stampAt(clock.now() - 2 * hourMs);
+    const part = partOf({ clusterId: liarId, incarnation: 1 });
+    const ask = (presentMs: number, lowMs: number): Promise<Uint8Array> => {
+      const frontier = new Map([[part, { base: stampZero, slots: new Map([[0, stampAt(presentMs)]]) }]]);
+      const [word] = saysNothing.members;
+      assert.ok(word !== undefined);
+      const members = [{ ...word, low: lowMs === 0 ? stampZero : stampAt(lowMs) }];
+      return cluster.mesh.feedServer.answer(askFrame({ frontier, statement: { ...saysNothing, floor, members } }));
+    };
+    const isTooOld = (error: unknown): boolean => hasCode(error, 'must_bootstrap');
+    await assert.rejects(ask(clock.now() - 5 * hourMs, 0), isTooOld);
+    await assert.rejects(ask(clock.now(), clock.now() - 5 * hourMs), isTooOld);
+    // It knows of another member now, and never heard that one: what it said before tells nothing of what it has.
+    await ask(clock.now(), 0);
+    await ask(0, 0);
+    await ask(clock.now(), clock.now());
   });
 });

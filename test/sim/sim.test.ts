@@ -29,6 +29,14 @@ describe('simulation', () => {
     });
   }
 
+  for (const seed of [510604, 532612]) {
+    it(`M25: seed ${seed}, in which a cluster had to begin anew when it was found`, async () => {
+      const options = { ...defaults, seed, operations: 100, regions: 3, authority: 'granted' } as const;
+      const { violation } = await runSeed(options);
+      assert.equal(violation, null, `${violation?.stack ?? ''}\n${replayCommand(options, undefined)}`);
+    });
+  }
+
   for (const authority of ['open', 'granted', 'narrow'] as const) {
     it(`the same seed gives the same trace twice: ${authority}`, async () => {
       const options = { ...defaults, seed: 7, operations: 100, authority };

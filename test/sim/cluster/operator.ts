@@ -4,6 +4,7 @@ import { isRemoved, removedOp } from '../../../src/mesh/removal.ts';
 import { headKey } from '../../../src/replica/change.ts';
 import { type WriteOp } from '../../../src/replica/proposal.ts';
 import { type World } from '../world.ts';
+import { beginAnewWhereTooOld } from './anew.ts';
 import { type Region } from './region.ts';
 import { renewWhereRefused } from './renewal.ts';
 
@@ -14,13 +15,14 @@ export function isSystemKey(name: string): boolean {
   return name.startsWith('@system/');
 }
 
-/** Who runs the mesh: writes down, wherever it is missing, who its members are and where they are reached, and renews what was restored. A cluster that is filled anew from a donor is removed as what it was before. */
+/** Who runs the mesh: writes down, wherever it is missing, who its members are and where they are reached, renews what was restored, and begins anew with what is too old. A cluster that is filled anew from a donor is removed as what it was before. */
 export async function operate(world: World, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     for (const region of world.regions) {
       await introduceTo(region, world);
       await removeLost(region, world);
       await renewWhereRefused(region, world);
+      await beginAnewWhereTooOld(region, world);
     }
     await world.kernel.sleep(roundMs, 'operator');
   }

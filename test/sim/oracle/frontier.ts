@@ -62,6 +62,7 @@ export class FrontierOracle {
   }
 }
 
-function partOf({ clusterId, incarnation }: ClusterIdentity): ClusterPart {
+/** Names what it writes in a frontier. */
+export function partOf({ clusterId, incarnation }: ClusterIdentity): ClusterPart {
   return clusterPartOf(makeStamp(0, 0, instanceOf(clusterId, incarnation, 0)));
 }

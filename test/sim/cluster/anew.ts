@@ -1,0 +1,50 @@
+import { hasCode } from '../../../src/core/errors.ts';
+import { lowOf } from '../../../src/core/frontier.ts';
+import { physicalMsOf } from '../../../src/core/stamp.ts';
+import { readFloor } from '../../../src/replica/floor.ts';
+import { readFrontier } from '../../../src/replica/frontier.ts';
+import { Violation } from '../kernel/kernel.ts';
+import { partOf } from '../oracle/frontier.ts';
+import { type World } from '../world.ts';
+import { type Region } from './region.ts';
+
+/** Between a version and the stamp under which it was accepted lies less than this. */
+const slackMs = 15_000;
+const downMs = 1_000;
+
+/**
+ * As an operator is told to: a cluster that is refused as too old (M25) is stopped, and goes on from an empty store that is filled from one that is not.
+ * What only it had is lost. That a cluster is told to so must have a reason that is seen from outside.
+ */
+export async function beginAnewWhereTooOld(region: Region, world: World): Promise<void> {
+  if (!isRefused(region)) return;
+  const donor = world.regions.find(
+    (other) =>
+      other !== region && other.own !== undefined && !isRefused(other) && world.scopes?.mayFill(other.index, region.index) !== false,
+  );
+  if (donor === undefined) return;
+  const { disk } = region;
+  const behindMs = await behindFloors(region, world);
+  if (region.disk !== disk) return;
+  if (behindMs <= 0) {
+    throw new Violation('M25', `region ${region.index} must begin anew, and is ${-behindMs} ms above where all floors may be`);
+  }
+  world.kernel.note(`region ${region.index} begins anew: ${behindMs} ms below a floor`);
+  world.counts.add('begun anew');
+  world.loseDisk(region, downMs, { donor: { host: donor.name, port: 1 } });
+}
+
+function isRefused({ hosts }: Region): boolean {
+  return hosts.some(({ fault }) => hasCode(fault, 'must_bootstrap'));
+}
+
+/** How far the floors of others are above what a cluster has of those that it heard of, itself among them. */
+async function behindFloors(region: Region, { regions }: World): Promise<number> {
+  const { own } = region;
+  if (own === undefined) return 0;
+  const others = regions.filter((other) => other !== region);
+  const floors = await Promise.all(others.map((other) => other.openQuietly().read(readFloor)));
+  const frontier = await region.openQuietly().read((snapshot) => readFrontier(snapshot, partOf(own)));
+  const heard = regions.flatMap((each) => (each.own === undefined || !frontier.has(partOf(each.own)) ? [] : [partOf(each.own)]));
+  return Math.max(...floors.map(physicalMsOf)) - (physicalMsOf(lowOf(frontier, heard)) - slackMs);
+}
