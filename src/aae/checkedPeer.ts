@@ -1,4 +1,4 @@
-import { compareBytes, emptyBytes, toHex } from '../core/bytes.ts';
+import { compareBytes, emptyBytes, equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { inRange, type KeyRange } from '../core/key.ts';
 import { type Scopes } from '../core/scope.ts';
@@ -69,6 +69,7 @@ export class CheckedPeer {
     this.#countIdle(ask, reply);
     checkCounts(ask, reply);
     checkFindings(ask, reply);
+    checkListed(ask, reply);
     if (ask.fetch === undefined) checkWanted(writes, ask, prints);
     else checkPage(writes, ask.fetch, reply.fetchNext);
     return { reply, writes, peer, bytesOut: request.length, bytesIn: frame.length };
@@ -115,6 +116,26 @@ function checkFindings(ask: Ask, reply: Reply): void {
     if (settled === null || compareBytes(range.start, settled) < 0) throw protocolError('ranges that overlap');
     settled = range.end;
   }
+}
+
+/** What is listed is one part of a span, so that one that we take apart does not come again as it was. */
+function checkListed(ask: Ask, reply: Reply): void {
+  const parts = ask.spans.slice(0, reply.looked).flatMap(partsOf).sort(byStart).values();
+  let part = parts.next().value;
+  for (const { range } of reply.ids.toSorted((a, b) => byStart(a.range, b.range))) {
+    while (part !== undefined && compareBytes(part.start, range.start) < 0) part = parts.next().value;
+    // Behind a part that is empty another one may start where it does.
+    while (part !== undefined && !isSame(part, range) && equalBytes(part.start, range.start)) part = parts.next().value;
+    if (part === undefined || !isSame(part, range)) throw protocolError('ids of a range that is no part of what was asked for');
+  }
+}
+
+function partsOf({ start, parts }: Parts): KeyRange[] {
+  return parts.map(({ end }, i) => ({ start: (i === 0 ? start : parts[i - 1]?.end) ?? start, end }));
+}
+
+function isSame(a: KeyRange, b: KeyRange): boolean {
+  return equalBytes(a.start, b.start) && (a.end === null || b.end === null ? a.end === b.end : equalBytes(a.end, b.end));
 }
 
 function rangeOf(span: Parts): KeyRange {

@@ -34,7 +34,7 @@ const askBytesMax = frameBytesAim / 2;
 const perFrameMax = 16_384;
 /** Held writes of so few bytes are sent at once: a round trip is worth more. */
 const heldBytesMin = 262_144;
-/** From so many writes and ranges that wait to be sent or fetched on, nothing more is looked for until they are gone. */
+/** From so many writes and ranges that wait to be sent, or ranges that wait to be fetched, nothing more is looked for until they are gone. */
 const waitingMax = 8_192;
 /** Where the peer lists few writes, so many of ours are looked at; a range in which we hold more is taken apart first. */
 const ownListedMax = 4_096;
@@ -64,7 +64,7 @@ export class Tasks {
 
   /** Spans, ids, writes and ranges that wait: what an exchange holds in memory. */
   get waiting(): number {
-    return this.#spans.length + this.#listed.length + this.#wants.length + this.#moves;
+    return this.#spans.length + this.#listed.length + this.#wants.length + this.#toSend + this.#fetches.length;
   }
 
   addSpan(span: Parts): void {
@@ -114,12 +114,14 @@ export class Tasks {
     return { spans, roomBytes: room };
   }
 
-  get #moves(): number {
-    return this.#pushes.length + this.#held.length + this.#fetches.length;
+  get #toSend(): number {
+    return this.#pushes.length + this.#held.length;
   }
 
   get #isFull(): boolean {
-    return this.#moves > waitingMax || this.#listed.length > 0 || bytesOfWants(this.#wants) > askBytesMax;
+    return (
+      this.#toSend > waitingMax || this.#fetches.length > waitingMax || this.#listed.length > 0 || bytesOfWants(this.#wants) > askBytesMax
+    );
   }
 
   get #mayFindMore(): boolean {
@@ -148,12 +150,15 @@ export class Tasks {
   async compareListed(looking: Looking): Promise<void> {
     const fineness = finenessFor(this.#listed.length);
     let wantedBytes = bytesOfWants(this.#wants);
-    while (this.#moves <= waitingMax && wantedBytes <= askBytesMax) {
+    while (this.#toSend <= waitingMax && wantedBytes <= askBytesMax) {
       const listed = this.#listed.pop();
       if (listed === undefined) return;
       const before = this.#wants.length;
-      const isCompared = await looking((view) => this.#planIds(view, listed));
-      if (!isCompared) this.#spans.push(await looking((view) => view.parts(listed.range, fineness)));
+      if (!(await looking((view) => this.#planIds(view, listed, ownListedMax)))) {
+        const span = await looking((view) => view.parts(listed.range, fineness));
+        if (span.parts.length > 1) this.#spans.push(span);
+        else await looking((view) => this.#planIds(view, listed, Infinity)); // the tree is wrong there, and says that there are few
+      }
       wantedBytes += bytesOfWants(this.#wants.slice(before));
     }
   }
@@ -168,8 +173,8 @@ export class Tasks {
     }
   }
 
-  /** False, and nothing done, where we hold too many to go through. */
-  async #planIds(view: RangeView, { range, ids }: RangeIds): Promise<boolean> {
+  /** False, and nothing done, where we hold more than may be gone through. */
+  async #planIds(view: RangeView, { range, ids }: RangeIds, ownMax: number): Promise<boolean> {
     const theirs = splitIds(ids);
     const known = new Set(theirs);
     const ours = new Set<string>();
@@ -180,7 +185,7 @@ export class Tasks {
         ours.add(id);
         if (!known.has(id) && this.#direction === 'both') extra.push({ kind: 'write', key: found.key, head });
       }
-      if (ours.size > ownListedMax) return false;
+      if (ours.size > ownMax) return false;
     }
     this.#keysCompared += ours.size;
     const lacked = lackedIds(theirs, ours);

@@ -2,12 +2,15 @@ import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
 import { holdsOurs, scopeText, type Scopes } from '../core/scope.ts';
+import { type Stamp } from '../core/stamp.ts';
 import { beginWait } from '../core/wait.ts';
+import { type Store } from '../store/store.ts';
 import { Backoff } from './backoff.ts';
 import { Follower, type FollowerDeps, type TakenPage } from './follower.ts';
 import { codeOf, newHealth, noteFailure, type PeerHealth } from './health.ts';
 import { identify, type PeerIdentity } from './identity.ts';
 import { joinAdvice } from './joinAdvice.ts';
+import { checkTerm, joiningSince, TermError } from './joinTerm.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { type RecordIntake } from './records.ts';
 import { repair, type RepairDeps } from './repair.ts';
@@ -36,7 +39,7 @@ export interface JoinProgress {
  * way, and no more. Then `announce` makes us and the donor members, and an exchange in both directions shows that nothing is missing and
  * carries the records over. A donor that cannot be reached is tried again until the signal aborts; where another cluster answers in its place, it begins anew
  * with that one, and one that does not hold all that we are for is not taken. Errors: `mesh_mismatch`, `peer_protocol`, `bad_config` where
- * the donor is this cluster, and what `announce` reports.
+ * the donor is this cluster; `must_bootstrap` where all of that takes more than a day; and what `announce` reports.
  */
 export async function bootstrap(
   address: HostPort,
@@ -52,7 +55,7 @@ export async function bootstrap(
     const donor = await whileUnreachable(address, deps, signal, () => identify(links.link(address, 'identity'), asking, signal));
     if (equalBytes(donor.clusterId, own.clusterId))
       throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);
-    const upstream = new Upstream(links.link(address, 'feed'), donor.clusterId, asking);
+    const upstream = withinTerm(new Upstream(links.link(address, 'feed'), donor.clusterId, asking), deps.store);
     try {
       await followToEnd(donor, upstream, deps, onProgress, signal);
       await announce(donor);
@@ -72,7 +75,7 @@ export async function bootstrap(
 /** Until a page has brought all that the donor had when it made it. Error: `wrong_peer`. */
 async function followToEnd(
   donor: PeerIdentity,
-  upstream: Upstream,
+  upstream: Pick<Upstream, 'page'>,
   deps: BootstrapDeps,
   onProgress: (progress: JoinProgress) => void,
   signal: AbortSignal,
@@ -98,7 +101,7 @@ async function followToEnd(
       const advice = joinAdvice(code);
       if (advice !== undefined && code !== advised) log.warn({ donor: toHex(donor.clusterId), code }, advice);
       advised = advice === undefined ? undefined : code;
-      if (hasCode(error, 'wrong_peer')) {
+      if (hasCode(error, 'wrong_peer') || error instanceof TermError) {
         failed.error = error;
         end.abort();
       }
@@ -115,6 +118,19 @@ async function followToEnd(
   signal.throwIfAborted();
   if (failed.error !== undefined) throw failed.error;
   log.info({ donor: toHex(donor.clusterId), ...progress }, 'has what the donor had');
+}
+
+/** Until joining has taken too long. */
+function withinTerm(upstream: Upstream, store: Store): Pick<Upstream, 'page'> {
+  let since: Stamp | undefined;
+  return {
+    page: async (ask, signal) => {
+      const page = await upstream.page(ask, signal);
+      since ??= await joiningSince(store, page.statement.wallMs);
+      checkTerm(since, page.statement.floor);
+      return page;
+    },
+  };
 }
 
 /** Who lacks some of what we are for cannot fill us. Error: `scope_mismatch`. */

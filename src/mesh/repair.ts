@@ -32,7 +32,7 @@ const namedMax = 10;
  */
 export async function repair(
   peerId: Uint8Array,
-  upstream: Upstream,
+  upstream: Pick<Upstream, 'page'>,
   link: PeerLink,
   health: PeerHealth,
   deps: RepairDeps,

@@ -15,7 +15,7 @@ import { type RemovedRecord } from './peers.ts';
 import { type Roster } from './roster.ts';
 import { Standing } from './standing.ts';
 import { type Statement } from './statement.ts';
-import { presentOf, reachAt, Words } from './words.ts';
+import { closedBy, reachAt, Words } from './words.ts';
 
 export interface TalkDeps {
   readonly store: Store;
@@ -92,8 +92,9 @@ export class Talk {
       throw new GkvError('unavailable', `this cluster takes no part in the mesh: ${fault.message}`, { cause: fault });
     // The greatest that it said: what it said before may come late. Now it may know of a member that it never heard, and say nothing.
     const low = compareStamps(said.low, stampZero) === 0 ? stampZero : (this.words.of(toHex(from)) ?? said).low;
-    // What it made itself is no less than its low, and known before it has heard of everybody.
-    if (isTooOld(low, this.floor) || isTooOld(presentOf(has, said), this.floor)) throw tooOld(`cluster ${uuidText(from)}`);
+    // What it makes itself is no less than its low, in any of its slots, and known before it has heard of everybody.
+    const [present = stampZero] = closedBy(said, has);
+    if (isTooOld(low, this.floor) || isTooOld(present, this.floor)) throw tooOld(`cluster ${uuidText(from)}`);
     if (!equalBytes(statement.reach.epoch, epoch)) return undefined;
     return { epoch, members: statement.reach.members.filter((clusterId) => this.#roster.isNamed(toHex(clusterId))) };
   }

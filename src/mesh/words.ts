@@ -1,5 +1,5 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
-import { clusterPartOf, latestOf, lowOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
+import { clusterPartOf, lowOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
 import { compareStamps, makeStamp, stampZero, type Stamp } from '../core/stamp.ts';
 import { instanceOf } from '../crypto/mesh.ts';
@@ -61,20 +61,17 @@ export class Words {
    */
   ageOf(frontier: Frontier, members: Iterable<string>): Stamp {
     const heard = [...members].flatMap((member) => this.#heard.get(member) ?? []);
-    const reached = heard.flatMap((each) => {
-      const part = frontier.get(partOf(each));
-      return part === undefined ? [] : [part.base, ...part.slots.values()];
-    });
-    const [least] = [presentOf(frontier, this.#own), ...reached].filter((stamp) => compareStamps(stamp, stampZero) > 0).sort(compareStamps);
+    const reached = heard.flatMap((each) => closedBy(each, frontier));
+    const [least] = [...closedBy(this.#own, frontier).slice(-1), ...reached].sort(compareStamps);
     return least ?? stampZero;
   }
 }
 
-/** Up to where a cluster has closed what it makes itself; zero where nothing is known of that. */
-export function presentOf(frontier: Frontier, cluster: OwnCluster): Stamp {
-  const part = partOf(cluster);
-  const own = frontier.get(part);
-  return own === undefined ? stampZero : latestOf(new Map([[part, own]]));
+/** What each slot of a cluster has closed, and what those have that were never used, from the least on; without what closed nothing. */
+export function closedBy(cluster: OwnCluster, frontier: Frontier): Stamp[] {
+  const part = frontier.get(partOf(cluster));
+  const all = part === undefined ? [] : [part.base, ...part.slots.values()];
+  return all.filter((stamp) => compareStamps(stamp, stampZero) > 0).sort(compareStamps);
 }
 
 /** The greater by incarnation, then by low. That a member was at our epoch, or level there, stays true, whatever comes late. */

@@ -5,6 +5,7 @@ import { uuidText } from '../core/uuid.ts';
 import { type MeshKind } from '../crypto/mesh.ts';
 import { type JoinProgress } from '../mesh/bootstrap.ts';
 import { joinAdvice, recordAdvice } from '../mesh/joinAdvice.ts';
+import { joiningSinceKey } from '../mesh/joinTerm.ts';
 import { type Members } from '../mesh/members.ts';
 import { type Mesh } from '../mesh/mesh.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
@@ -97,6 +98,7 @@ export class Joining {
     }
     await store.transact((tx) => {
       tx.clear(joiningKey);
+      tx.clear(joiningSinceKey);
       return Promise.resolve();
     });
     this.#isDone = true;

@@ -6,7 +6,7 @@ import { Fingerprints } from '../../src/aae/fingerprint.ts';
 import { RangeView } from '../../src/aae/range.ts';
 import { Tasks, type Looking } from '../../src/aae/tasks.ts';
 import { assertTree } from './oracle.ts';
-import { exchange, failure, linkTo, openInstance, remove, set, type Instance } from './world.ts';
+import { exchange, failure, key, linkTo, openInstance, remove, set, type Instance } from './world.ts';
 import { allKeys } from '../../src/core/key.ts';
 import { limits } from '../../src/core/limits.ts';
 
@@ -120,6 +120,33 @@ describe('exchange', () => {
     const { spans, wants, pushes } = tasks.take();
     assert.deepEqual([spans.length, wants.length, pushes.length], [1, 0, 0]);
     assert.ok((spans[0]?.parts.length ?? 0) > 8);
+  });
+
+  it('K30: however many ranges wait to be fetched, what the peer lists is compared and sent', async () => {
+    const { store, replica, digests } = await openInstance({ fan: 16 });
+    const name = (i: number): string => `k${String(i).padStart(4, '0')}`;
+    await load(
+      { replica },
+      Array.from({ length: 400 }, (_, i) => ({ name: name(i), value: 'v' })),
+    );
+    const prints = new Fingerprints(digests, new Uint8Array(16));
+    const looking: Looking = (look) => store.read((snapshot) => look(new RangeView(snapshot, digests, prints, stampZero)));
+    for (const count of [0, 8_192, 9_000]) {
+      const tasks = new Tasks(prints, 'both');
+      const ids = Array.from({ length: 50 }, (_, i) => ({
+        range: { start: key(name(i * 8)), end: key(name(i * 8 + 8)) },
+        ids: new Uint8Array(0),
+      }));
+      const offers = Array.from({ length: count }, (_, i) => ({ start: key(`z${name(i)}`), end: key(`z${name(i)}~`) }));
+      await tasks.plan({ spans: [], gaps: [], offers, ids }, looking);
+      const taken: ('fetch' | 'other')[] = [];
+      while (tasks.waiting > 0) {
+        await tasks.compareListed(looking);
+        taken.push(tasks.take().fetch === undefined ? 'other' : 'fetch');
+      }
+      assert.equal(taken.filter((kind) => kind === 'other').length, 1);
+      assert.equal(taken.length, 1 + count);
+    }
   });
 
   it('I7: what the peer has overwritten since it listed it is counted as missed: what stands in its place may not have come', async () => {

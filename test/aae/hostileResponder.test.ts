@@ -99,6 +99,9 @@ describe('A12: a driver refuses a bad answer, and nothing changes', () => {
     'an offer that reaches out of the exchange': () => ({ offers: [{ start: Buffer.from('k'), end: null }] }),
     'a gap outside of the exchange': () => ({ gaps: [outside] }),
     'ids outside of the exchange': () => ({ ids: [{ range: outside, ids: new Uint8Array(6) }] }),
+    'ids of what is no part of a span': () => ({
+      ids: [{ range: { start: Buffer.from('k1'), end: Buffer.from('k2') }, ids: new Uint8Array(6) }],
+    }),
     'a span outside of the exchange': () => ({ spans: [{ start: outside.start, parts: [{ end: outside.end, fingerprint: print }] }] }),
     'a span that begins before the exchange': () => ({
       spans: [{ start: Buffer.from('a'), parts: [{ end: scope.end, fingerprint: print }] }],

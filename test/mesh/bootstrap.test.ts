@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { answerIdentity } from '../../src/mesh/identity.ts';
-import { set } from '../aae/world.ts';
-import { until } from '../support.ts';
+import { hasCode } from '../../src/core/errors.ts';
+import { closeFreeSlots } from '../../src/replica/slot.ts';
+import { MemoryDatabase } from '../../src/store/memory/database.ts';
+import { key, remove, set } from '../aae/world.ts';
+import { TestClock, until } from '../support.ts';
+import { stampAt } from './hostile.ts';
 import { openCluster, sumOf, Network, type Cluster } from './world.ts';
 
 /** It says who it is, as well as what `openCluster` has it serve. */
@@ -54,5 +58,47 @@ describe('joining a mesh', () => {
     await between.mesh.join(first.address, announce, () => undefined, signal);
     await joined;
     assert.equal(await sumOf(joiner), await sumOf(first));
+  });
+
+  it('I3: M17: a join that goes on after more than a day ends, and brings nothing back that was deleted meanwhile', async () => {
+    const network = new Network();
+    const clock = new TestClock();
+    const times = { dayMs: 3_600_000 };
+    await using donor = await openCluster(network, 1, { clock, times });
+    serve(network, donor);
+    const names = Array.from({ length: 1_400 }, (_, i) => `k${String(i).padStart(4, '0')}`);
+    for (let at = 0; at < names.length; at += 200) await donor.replica.write(names.slice(at, at + 200).map((name) => set(name, 'v')));
+    const database = new MemoryDatabase();
+    const announce = (): Promise<void> => Promise.resolve();
+    const stop = new AbortController();
+    const first = await openCluster(network, 3, { clock, times, database });
+    first.mesh.fillFirst();
+    const stopped = first.mesh.join(
+      donor.address,
+      announce,
+      ({ writes }) => {
+        if (writes >= 500) stop.abort();
+      },
+      stop.signal,
+    );
+    await assert.rejects(stopped);
+    assert.equal((await first.replica.get(key('k0000'))).exists, true);
+    await first[Symbol.asyncDispose]();
+    await donor.replica.write([remove('k0000')]);
+    clock.advance(4 * times.dayMs);
+    await donor.replica.raiseFloor(stampAt(clock.now() - 2 * times.dayMs));
+    await donor.replica.collect(await donor.replica.floor(), new AbortController().signal);
+
+    await using again = await openCluster(network, 3, { clock, times, database });
+    again.mesh.fillFirst();
+    // Where its clock was right all the time the donor has no other reason to refuse it.
+    await again.replica.closePresent();
+    await again.store.transact((tx) => closeFreeSlots(tx, stampAt(clock.now()), () => Promise.resolve(true)));
+    const { signal } = new AbortController();
+    await assert.rejects(
+      again.mesh.join(donor.address, announce, () => undefined, signal),
+      (error) => hasCode(error, 'must_bootstrap'),
+    );
+    assert.equal((await donor.replica.get(key('k0000'))).exists, false);
   });
 });

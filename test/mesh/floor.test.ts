@@ -210,13 +210,15 @@ describe('M10: floors that are heard', () => {
     const floor = stampAt(clock.now() - 2 * hourMs);
     const part = partOf({ clusterId: liarId, incarnation: 1 });
     const ask = (presentMs: number, lowMs: number): Promise<Uint8Array> => {
-      const frontier = new Map([[part, { base: stampZero, slots: new Map([[0, stampAt(presentMs)]]) }]]);
+      const slots = new Map([stampAt(presentMs), stampAt(clock.now())].map((stamp, slot) => [slot, stamp]));
+      const frontier = new Map([[part, { base: stampZero, slots }]]);
       const [word] = saysNothing.members;
       assert.ok(word !== undefined);
       const members = [{ ...word, low: lowMs === 0 ? stampZero : stampAt(lowMs) }];
       return cluster.mesh.feedServer.answer(askFrame({ frontier, statement: { ...saysNothing, floor, members } }));
     };
     const isTooOld = (error: unknown): boolean => hasCode(error, 'must_bootstrap');
+    // Of one of its instances alone; another has a clock that is right.
     await assert.rejects(ask(clock.now() - 5 * hourMs, 0), isTooOld);
     await assert.rejects(ask(clock.now(), clock.now() - 5 * hourMs), isTooOld);
     // It knows of another member now, and never heard that one: what it said before tells nothing of what it has.

@@ -1,5 +1,4 @@
 import { hasCode } from '../../../src/core/errors.ts';
-import { lowOf } from '../../../src/core/frontier.ts';
 import { physicalMsOf } from '../../../src/core/stamp.ts';
 import { readFloor } from '../../../src/replica/floor.ts';
 import { readFrontier } from '../../../src/replica/frontier.ts';
@@ -14,17 +13,17 @@ const downMs = 1_000;
 
 /**
  * As an operator is told to: a cluster that is refused as too old (M25) is stopped, and goes on from an empty store that is filled from one that is not.
- * What only it had is lost. That a cluster is told to so must have a reason that is seen from outside.
+ * What only it had is lost. That a cluster is told to do so must have a reason that is seen from outside. One that was being filled for too long begins anew too.
  */
 export async function beginAnewWhereTooOld(region: Region, world: World): Promise<void> {
-  if (!isRefused(region)) return;
+  if (!isRefused(region) && !region.joinHasEnded) return;
   const donor = world.regions.find(
     (other) =>
       other !== region && other.own !== undefined && !isRefused(other) && world.scopes?.mayFill(other.index, region.index) !== false,
   );
   if (donor === undefined) return;
   const { disk } = region;
-  const behindMs = await behindFloors(region, world);
+  const behindMs = region.joinHasEnded ? Infinity : await behindFloors(region, world);
   if (region.disk !== disk) return;
   if (behindMs <= 0) {
     throw new Violation('M25', `region ${region.index} must begin anew, and is ${-behindMs} ms above where all floors may be`);
@@ -42,9 +41,12 @@ function isRefused({ hosts }: Region): boolean {
 async function behindFloors(region: Region, { regions }: World): Promise<number> {
   const { own } = region;
   if (own === undefined) return 0;
-  const others = regions.filter((other) => other !== region);
+  const others = regions.filter((other) => other !== region && !isRefused(other));
   const floors = await Promise.all(others.map((other) => other.openQuietly().read(readFloor)));
   const frontier = await region.openQuietly().read((snapshot) => readFrontier(snapshot, partOf(own)));
-  const heard = regions.flatMap((each) => (each.own === undefined || !frontier.has(partOf(each.own)) ? [] : [partOf(each.own)]));
-  return Math.max(...floors.map(physicalMsOf)) - (physicalMsOf(lowOf(frontier, heard)) - slackMs);
+  const has = regions.flatMap((each) => {
+    const part = each.own && frontier.get(partOf(each.own));
+    return part === undefined ? [] : [part.base, ...part.slots.values()].map(physicalMsOf).filter((ms) => ms > 0);
+  });
+  return Math.max(...floors.map(physicalMsOf)) - (Math.min(...has) - slackMs);
 }

@@ -230,9 +230,10 @@ export class Host {
   }
 
   #failedToOpen(life: Life, error: unknown): void {
-    const { kernel, counts } = this.#deps;
+    const { kernel, counts, region } = this.#deps;
     const bug = asBug(error);
     if (bug !== undefined) kernel.fail(bug);
+    if (hasCode(error, 'must_bootstrap')) region.joinHasEnded = true;
     counts.add(`start failed: ${hasCode(error) ? 'error' : String(error).slice(0, 60)}`);
     life.end();
     kernel.after(openRetryMs, '', () => {

@@ -27,6 +27,8 @@ export class Region {
   readonly #lost: ClusterIdentity[] = [];
   #disks = 1;
   #donor: HostPort | undefined;
+  /** It was being filled for so long that it must begin anew. */
+  joinHasEnded = false;
   #isClosed = false;
   #isCopy = false;
 
@@ -122,6 +124,7 @@ export class Region {
   replaceDisk({ copy, donor }: NewDisk = {}): void {
     for (const host of this.hosts) host.crash();
     this.#isClosed = false;
+    this.joinHasEnded = false;
     this.#isCopy = copy !== undefined;
     this.#database = this.#newDatabase();
     this.#disks += 1;
