@@ -90,10 +90,11 @@ export class Talk {
     const fault = this.fault();
     if (fault !== undefined)
       throw new GkvError('unavailable', `this cluster takes no part in the mesh: ${fault.message}`, { cause: fault });
-    // The greatest that it said: what it said before may come late. Now it may know of a member that it never heard, and say nothing.
-    const low = compareStamps(said.low, stampZero) === 0 ? stampZero : (this.words.of(toHex(from)) ?? said).low;
-    // What it makes itself is no less than its low, in any of its slots, and known before it has heard of everybody.
-    const [present = stampZero] = closedBy(said, has);
+    // What it said before may come late, and it may say nothing now that it knows of a member that it never heard.
+    const { low: greatest } = this.words.of(toHex(from)) ?? said;
+    const low = isNothing(said.low) ? said.low : greatest;
+    // What it makes itself is no less than its low, in any of its slots, and known before it ever had one.
+    const [present = stampZero] = isNothing(greatest) ? closedBy(said, has) : [];
     if (isTooOld(low, this.floor) || isTooOld(present, this.floor)) throw tooOld(`cluster ${uuidText(from)}`);
     if (!equalBytes(statement.reach.epoch, epoch)) return undefined;
     return { epoch, members: statement.reach.members.filter((clusterId) => this.#roster.isNamed(toHex(clusterId))) };
@@ -154,4 +155,8 @@ export class Talk {
     const isLevel = this.#level !== undefined && equalBytes(this.#level.epoch, now.epoch);
     return { wallMs: clock.now(), floor, lineage, reach: now, members: this.words.all({ low: stated.low, epoch: now.epoch, isLevel }) };
   }
+}
+
+function isNothing(low: Stamp): boolean {
+  return compareStamps(low, stampZero) === 0;
 }

@@ -10,13 +10,16 @@ import { type Region } from './region.ts';
 /** Between a version and the stamp under which it was accepted lies less than this. */
 const slackMs = 15_000;
 const downMs = 1_000;
+/** Nobody empties a store for what is over at the next look. */
+const refusalsMin = 2;
 
 /**
  * As an operator is told to: a cluster that is refused as too old (M25) is stopped, and goes on from an empty store that is filled from one that is not.
  * What only it had is lost. That a cluster is told to do so must have a reason that is seen from outside. One that was being filled for too long begins anew too.
  */
 export async function beginAnewWhereTooOld(region: Region, world: World): Promise<void> {
-  if (!isRefused(region) && !region.joinHasEnded) return;
+  region.refusals = isRefused(region) ? region.refusals + 1 : 0;
+  if (region.refusals < refusalsMin && !region.joinHasEnded) return;
   const donor = world.regions.find(
     (other) =>
       other !== region && other.own !== undefined && !isRefused(other) && world.scopes?.mayFill(other.index, region.index) !== false,
