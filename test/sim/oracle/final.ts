@@ -114,13 +114,13 @@ export async function checkHealed(
   const { commits, ledger, digests, settings, granted, scopes } = world;
   const differing = await difference(regions, scopes);
   if (differing !== undefined) throw new Violation('I2', differing);
-  const sums = await Promise.all(regions.map((region) => region.openQuietly().read((snapshot) => rootSum(snapshot, digests))));
-  if (scopes === undefined && new Set(sums.map(toHex)).size > 1 && !(await isCollecting(regions)))
-    throw new Violation('I2', `equal entries, and sums ${sums.map(toHex).join(' ')}`);
   for (const region of regions) {
     await checkTree(region, digests);
     await checkDerived(region, settings);
   }
+  const sums = await Promise.all(regions.map((region) => region.openQuietly().read((snapshot) => rootSum(snapshot, digests))));
+  if (scopes === undefined && new Set(sums.map(toHex)).size > 1 && !(await isCollecting(regions)))
+    throw new Violation('I2', `equal entries, and sums ${sums.map(toHex).join(' ')}`);
   ledger.checkTombstones();
   if (granted !== undefined) await checkGranted(regions, granted, ledger, scopes);
   else for (const region of regions) checkAcknowledgedHere(region, regions, { heads: commits.heads, ledger });

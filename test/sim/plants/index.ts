@@ -56,7 +56,7 @@ export const plants: Readonly<Record<string, Planted>> = {
   unfencedJobs: { plant: unfencedJobs, breaks: ['I8'], seed: 15, run: { regions: 1, instances: 4, also: ['pause'] } },
   sumNotAdjusted: { plant: sumNotAdjusted, breaks: ['I5'], seed: 1 },
   boundNotMerged: { plant: boundNotMerged, breaks: ['I5'], seed: 1 },
-  snapshotSplit: { plant: snapshotSplit, breaks: ['I5'], seed: 4 },
+  snapshotSplit: { plant: snapshotSplit, breaks: ['I5'], seed: 11 },
   feedRowStays: { plant: feedRowStays, breaks: ['R11'], seed: 1 },
   clockFollowsAll: { plant: clockFollowsAll, breaks: ['I11'], seed: 2 },
   deletesPassedOver: { plant: deletesPassedOver, breaks: ['I7'], seed: 1 },
