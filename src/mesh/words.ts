@@ -55,14 +55,11 @@ export class Words {
     return lowOf(frontier, parts);
   }
 
-  /**
-   * As `lowOf`, of what we have anything of, of the members that were heard of: how old what we have is. Zero: we have nothing. Of our own it is
-   * the present: a slot that nobody holds is behind for a moment after a start, or after our clock was set right.
-   */
+  /** As `lowOf`, of what we have anything of, of other members that were heard of: how old what we have is. Zero: we have nothing. */
   ageOf(frontier: Frontier, members: Iterable<string>): Stamp {
     const heard = [...members].flatMap((member) => this.#heard.get(member) ?? []);
     const reached = heard.flatMap((each) => closedBy(each, frontier));
-    const [least] = [...closedBy(this.#own, frontier).slice(-1), ...reached].sort(compareStamps);
+    const [least] = reached.sort(compareStamps);
     return least ?? stampZero;
   }
 }

@@ -100,7 +100,6 @@ export class Replica {
   static async open(deps: ReplicaDeps): Promise<Replica> {
     const held = await deps.slots.take();
     const hlc = new HybridClock(deps.clock, deps.instanceOf(held.slot));
-    hlc.next(); // what is taken in first may be old, and must not stand for the present in what this slot says that it has closed
     hlc.observe(held.record.closed);
     const followers = [feedFollower(deps.feedPartitions), collectionFollower, ...deps.followers];
     return new Replica(deps, hlc, followers, held);
