@@ -3,7 +3,7 @@ import { assert, GkvError } from '../core/errors.ts';
 import { decodeEntry, visibleHead, type Entry, type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
-import { compareStamps, physicalMsOf, stampToHex, stampZero, type Stamp } from '../core/stamp.ts';
+import { compareStamps, physicalMsOf, stampToHex, type Stamp } from '../core/stamp.ts';
 import { grantZero, signatureEmpty, type Write, type WriteBody } from '../core/write.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
@@ -23,7 +23,6 @@ import {
   type Proof,
   type ReceivedWrite,
   type ClientWrite,
-  type Standing,
   type Submission,
   type WriteOp,
 } from './proposal.ts';
@@ -134,7 +133,8 @@ class Batch {
       const waiting = isKept ? fates.filter((fate) => fate === 'early' || fate === 'unproven').length : 0;
       if (this.parked.length + this.unproven.length + waiting > this.#deps.parkRoom) return parkingFull();
       if (waiting > this.#peerRoom(submission.peer)) return peerParkingFull(submission.peer);
-      return submission.writes.map((received, i) => this.#takeReceived(received, fates[i] ?? 'denied', submission));
+      const repairs = this.#repairs(submission, fates);
+      return submission.writes.map((received, i) => this.#takeReceived(received, fates[i] ?? 'denied', submission.peer, repairs));
     }
     const { guard } = this.#deps;
     if (submission.kind === 'signed') {
@@ -241,7 +241,7 @@ class Batch {
       if (stored !== undefined) continue;
       const refusal = guard.refusalOf(signed, proof);
       if (refusal !== undefined) return refusalError(refusal, index);
-      const below = this.#statusBelowFloor(state, headOf(write, signed.id, minted), 'plain', stampZero);
+      const below = this.#statusBelowFloor(state, headOf(write, signed.id, minted), false);
       if (below === 'below_floor') return belowFloor(write.version, index);
     }
     return judged.map(({ signed, stored, minted }) =>
@@ -276,7 +276,16 @@ class Batch {
     return refusal === undefined ? 'merge' : 'unproven';
   }
 
-  #takeReceived(received: ReceivedWrite, fate: Fate, { peer, standing, asOf }: Received): BatchResult {
+  /**
+   * Whether what is below the floor, and gone here, may come back. Not while something of the peer waits: that may stand there in the place of a delete that was
+   * collected here, over what would be seen here without it.
+   */
+  #repairs({ peer, standing, asOf }: Received, fates: readonly Fate[]): boolean {
+    if (standing === 'plain' || compareStamps(asOf, this.#deps.floor) < 0) return false;
+    return fates.every((fate) => fate !== 'early' && fate !== 'unproven') && this.#peerRoom(peer) >= limits.parkedOfPeerMax;
+  }
+
+  #takeReceived(received: ReceivedWrite, fate: Fate, peer: string, repairs: boolean): BatchResult {
     const { write, id, accepted } = received;
     if (fate === 'forged') this.unkept.add(peer); // what it stands in place of did not come
     if (fate === 'early' || fate === 'unproven') {
@@ -288,17 +297,17 @@ class Batch {
     this.#deps.hlc.observe(accepted);
     const state = this.#state(write.key);
     const head = headOf(write, id, accepted);
-    const status = this.#statusBelowFloor(state, head, standing, asOf) ?? this.#merge(state, write, head);
+    const status = this.#statusBelowFloor(state, head, repairs) ?? this.#merge(state, write, head);
     return { status, stamp: accepted };
   }
 
   /** Below the floor every member had it, so what is not here was taken away, and must not come back. Undefined: it may be merged. */
-  #statusBelowFloor({ entry }: EntryState, head: Head, standing: Standing, asOf: Stamp): 'dominated' | 'below_floor' | undefined {
+  #statusBelowFloor({ entry }: EntryState, head: Head, repairs: boolean): 'dominated' | 'below_floor' | undefined {
     const { floor, guard } = this.#deps;
     if (compareStamps(head.version, floor) >= 0 || entry?.some(({ id }) => equalBytes(id, head.id)) === true) return undefined;
     if (isSettledAgainst(entry, head, floor, guard)) return 'dominated';
     if (entry?.some(({ leaf }) => equalBytes(leaf, head.leaf)) === true) return undefined;
-    return standing === 'plain' || compareStamps(asOf, floor) < 0 || isGone(head, floor) ? 'below_floor' : undefined;
+    return !repairs || isGone(head, floor) ? 'below_floor' : undefined;
   }
 
   /** Too far ahead of our wall clock to be taken in. */

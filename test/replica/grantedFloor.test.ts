@@ -4,14 +4,17 @@ import { Driver } from '../../src/aae/driver.ts';
 import { Responder, type WriteSink } from '../../src/aae/responder.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { allKeys } from '../../src/core/key.ts';
+import { limits } from '../../src/core/limits.ts';
 import { type Random } from '../../src/core/ports.ts';
 import { compareStamps, makeStamp, parseInstance, physicalMsOf } from '../../src/core/stamp.ts';
+import { parseGrantId } from '../../src/core/write.ts';
+import { type Grant } from '../../src/grant/grant.ts';
 import { type ReceivedWrite } from '../../src/replica/proposal.ts';
 import { assertTree } from '../aae/oracle.ts';
 import { key, openInstance, type Instance } from '../aae/world.ts';
-import { person } from '../grant/world.ts';
-import { seededRandom } from '../support.ts';
-import { below, historyOf, isGreater, nowMs, oneOf, shuffled, type History, type MadeWrite } from './grantedHistory.ts';
+import { anyOf, Mesh, person } from '../grant/world.ts';
+import { FakeClock, seededRandom } from '../support.ts';
+import { always, below, historyOf, isGreater, nowMs, oneOf, shuffled, signedBy, type History, type MadeWrite } from './grantedHistory.ts';
 import { rowsOf } from './rows.ts';
 
 const seeds = Number(process.env['GKVMESH_TEST_ORDERS'] ?? 40);
@@ -97,5 +100,42 @@ describe('candidates and the floor', () => {
         }
       }
     }
+  });
+
+  it('I3: R23: what a delete that was collected had hidden does not come back while the delete in its place waits for our clock', async () => {
+    const mesh = new Mesh();
+    const [ann, ben] = [mesh.grant('ann', always), mesh.grant('ben', always)];
+    const granted = { meshId: mesh.id, records: [mesh.root, ann, ben].map(anyOf), signer: person('ann') };
+    const [clock, ahead] = [new FakeClock(), new FakeClock()];
+    ahead.ms += 2 * limits.futureMsMax;
+    const here = await openInstance({ granted, clock });
+    const there = await openInstance({ granted, clock: ahead, cluster: 2, seed: 2 });
+    const made = (name: string, { id }: Grant, ms: number, tombstone: boolean): ReceivedWrite => {
+      const version = makeStamp(ms, 0, parseInstance(new Uint8Array(8).fill(0xee)));
+      const value = Buffer.from(tombstone ? '' : 'hidden');
+      return signedBy(name, { key: key('k'), version, tombstone, expiresAt: 0, leaf: parseGrantId(id), value }, here.digests);
+    };
+    const old = [made('ben', ben, nowMs - 30, false), made('ann', ann, nowMs - 20, true)];
+    for (const { replica } of [here, there]) await replica.receive(old, 'peer');
+    await there.replica.receive([made('ann', ann, ahead.now(), true)], 'peer');
+    for (const { replica } of [here, there]) {
+      await replica.raiseFloor(floor);
+      await replica.collect(floor, never);
+    }
+    const seenThere = (await there.replica.candidates(key('k'))).length;
+    assert.deepEqual(
+      [(await here.replica.candidates(key('k'))).length, seenThere],
+      [0, 2],
+      'collected here, hidden by a later delete there',
+    );
+    for (let round = 0; round < 2; round += 1) {
+      await exchange(here, there);
+      assert.equal((await here.replica.get(key('k'))).exists, false, 'in what brought the delete, and in what comes after it');
+    }
+    clock.ms = ahead.ms;
+    await here.replica.retryParked();
+    await exchange(here, there);
+    assert.equal((await here.replica.get(key('k'))).exists, false);
+    assert.deepEqual(await rowsOf(here.store, 'content'), await rowsOf(there.store, 'content'));
   });
 });

@@ -2,17 +2,18 @@
 import { toHex } from '../../src/core/bytes.ts';
 import { type Random } from '../../src/core/ports.ts';
 import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
-import { parseGrantId } from '../../src/core/write.ts';
+import { parseGrantId, type Write } from '../../src/core/write.ts';
 import { type AnyRecord } from '../../src/grant/anyRecord.ts';
 import { type Grant } from '../../src/grant/grant.ts';
 import { signWrites } from '../../src/grant/signatureBlock.ts';
 import { bodyOf } from '../../src/replica/batch.ts';
 import { type ReceivedWrite } from '../../src/replica/proposal.ts';
+import { type MeshDigests } from '../../src/crypto/mesh.ts';
 import { DenseDigests, key } from '../aae/world.ts';
 import { anyOf, Mesh, patternsOf, person } from '../grant/world.ts';
 import { FakeClock, seededRandom } from '../support.ts';
 
-const always = { notBeforeMs: 0, expiresMs: 2 ** 48 };
+export const always = { notBeforeMs: 0, expiresMs: 2 ** 48 };
 const peerInstance = parseInstance(new Uint8Array(8).fill(0xee));
 export const nowMs = new FakeClock().now();
 
@@ -76,6 +77,13 @@ function writersOf(mesh: Mesh, random: Random): Writer[] {
   return writers;
 }
 
+/** As a peer sends it. */
+export function signedBy(name: string, statement: Omit<Write, 'signature'>, digests: MeshDigests): ReceivedWrite {
+  const id = digests.writeId(bodyOf(statement));
+  const [signature = new Uint8Array(0)] = signWrites(digests.meshId, [id], person(name));
+  return { write: { ...statement, signature }, id, accepted: statement.version };
+}
+
 export function historyOf(seed: number): History {
   const random = seededRandom(seed);
   const mesh = new Mesh();
@@ -96,11 +104,9 @@ export function historyOf(seed: number): History {
     const value = Buffer.from(tombstone ? '' : 'v'.repeat(below(random, 2) * 300 + i));
     const version = makeStamp(nowMs - below(random, 20), i, peerInstance);
     const statement = { key: key(name), version, tombstone, expiresAt, leaf: parseGrantId(writer.grant.id), value };
-    const id = digests.writeId(bodyOf(statement));
-    const [signature = new Uint8Array(0)] = signWrites(mesh.id, [id], person(isForged ? 'nobody' : writer.name));
     const wasAllowed = !isForged && name.startsWith(writer.prefix);
     const stands = wasAllowed && !writer.chain.some((link) => ended.some(({ grant }) => grant === link));
-    return { received: { write: { ...statement, signature }, id, accepted: version }, writer, name, wasAllowed, stands };
+    return { received: signedBy(isForged ? 'nobody' : writer.name, statement, digests), writer, name, wasAllowed, stands };
   });
   const expected = new Map<string, readonly string[]>();
   for (const name of names) {
