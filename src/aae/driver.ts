@@ -151,7 +151,7 @@ export class Driver {
   /** Undefined when what was held back need not be sent any more. */
   async #nextAsk(): Promise<Ask | undefined> {
     const first = this.#report.roundTrips === 0;
-    const { spans, wants, pushes, fetch, isMore } = this.#tasks.take();
+    const { spans, wants, pushes, fetch, isMore } = await this.#tasks.take((look) => this.#view(look));
     if (fetch !== undefined) return this.#ask({ fetch, closing: 'final' });
     const writes =
       pushes.length === 0 ? new Uint8Array(0) : await this.#page(pushes, spans.length + wants.length === 0 ? 'always fits' : 'must fit');

@@ -3,9 +3,9 @@ import { type Key, type KeyRange } from '../core/key.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { compareParts, lackedIds, type ComparedPart } from './diff.ts';
 import { joinIds, splitIds, type Fingerprints } from './fingerprint.ts';
-import { frameBytesAim } from './frame.ts';
 import { type Parts, type RangeIds, type Reply } from './message.ts';
-import { finenessFor, type RangeView } from './range.ts';
+import { frameBytesAim, protocolError } from './frame.ts';
+import { finenessFor, type Fineness, type RangeView } from './range.ts';
 
 /** Something to send to the peer: all of a range, or one write. */
 export type PushItem = { readonly kind: 'range'; readonly range: KeyRange } | WritePush;
@@ -26,6 +26,11 @@ export interface Taken {
   readonly isMore: boolean;
 }
 
+/** A range that differs, yet to be taken apart: as one it takes a part of the memory that its span does. */
+interface Differing extends Pick<ComparedPart, 'range' | 'sum'> {
+  readonly fineness: Fineness;
+}
+
 /** Looks at our own content; each look may be at another snapshot. */
 export type Looking = <T>(look: (view: RangeView) => Promise<T>) => Promise<T>;
 
@@ -36,6 +41,10 @@ const perFrameMax = 16_384;
 const heldBytesMin = 262_144;
 /** From so many writes and ranges that wait to be sent, or ranges that wait to be fetched, nothing more is looked for until they are gone. */
 const waitingMax = 8_192;
+/** What ranges that differ take may grow with their depth, and with what one answer brings: five answers full of the longest keys come to this. */
+const differingBytesMax = 256 * 2 ** 20;
+/** Of a range or part: an object, and views of its keys. */
+const objectBytes = 256;
 /** Where the peer lists few writes, so many of ours are looked at; a range in which we hold more is taken apart first. */
 const ownListedMax = 4_096;
 
@@ -46,7 +55,8 @@ const ownListedMax = 4_096;
 export class Tasks {
   readonly #prints: Fingerprints;
   readonly #direction: 'both' | 'pull';
-  readonly #spans: Parts[] = [];
+  readonly #spans: (Parts | Differing)[] = [];
+  #spanBytes = 0;
   /** Where the peer holds few writes: their ids, to be compared with ours. From the end. */
   readonly #listed: RangeIds[] = [];
   readonly #wants: RangeIds[] = [];
@@ -67,22 +77,24 @@ export class Tasks {
     return this.#spans.length + this.#listed.length + this.#wants.length + this.#toSend + this.#fetches.length;
   }
 
-  addSpan(span: Parts): void {
+  addSpan(span: Parts | Differing): void {
     this.#spans.push(span);
+    this.#spanBytes += bytesOfSpan(span);
+    if (this.#spanBytes > differingBytesMax) throw protocolError(`${this.#spans.length} ranges that differ, and ever finer ones`);
   }
 
   addPush(push: PushItem): void {
     this.#pushes.push(push);
   }
 
-  /** As much as one request takes. */
-  take(): Taken {
+  /** As much as one request takes. Errors: `peer_protocol`. */
+  async take(looking: Looking): Promise<Taken> {
     const isQuiet = this.#spans.length + this.#listed.length + this.#wants.length + this.#pushes.length + this.#held.length === 0;
     if (isQuiet || this.#fetches.length > waitingMax)
       return { spans: [], wants: [], pushes: [], fetch: this.#fetches.shift(), isMore: this.#mayFindMore };
     // All that was wanted of their ranges has come, or a round trip is worth more.
     const isSettled = this.#wants.length === 0;
-    const { spans, roomBytes } = this.#isFull ? { spans: [], roomBytes: askBytesMax } : this.#takeSpans();
+    const { spans, roomBytes } = this.#isFull ? { spans: [], roomBytes: askBytesMax } : await this.#takeSpans(looking);
     const wants = this.#takeWants(roomBytes);
     const release = isSettled || this.#heldBytes() <= heldBytesMin;
     const pushes = release ? [...this.#pushes, ...this.#held] : this.#pushes;
@@ -102,12 +114,14 @@ export class Tasks {
     return this.#wants.splice(0, count);
   }
 
-  #takeSpans(): { spans: Parts[]; roomBytes: number } {
+  async #takeSpans(looking: Looking): Promise<{ spans: Parts[]; roomBytes: number }> {
     const spans: Parts[] = [];
     let room = askBytesMax;
     while (room > 0 && spans.length < perFrameMax) {
-      const span = this.#spans.pop();
-      if (span === undefined) break;
+      const next = this.#spans.pop();
+      if (next === undefined) break;
+      this.#spanBytes -= bytesOfSpan(next);
+      const span = 'parts' in next ? next : await looking((view) => view.parts(next.range, next.fineness, next.sum));
       spans.push(span);
       room -= span.parts.reduce((total, { end }) => total + 10 + (end?.length ?? 0), 8 + span.start.length);
     }
@@ -135,12 +149,12 @@ export class Tasks {
     return counts;
   }
 
-  /** Works out what follows from an answer, whose spans have edges that rise. */
+  /** Works out what follows from an answer, whose spans have edges that rise. Errors: `peer_protocol`. */
   async plan(reply: Pick<Reply, 'spans' | 'ids' | 'offers' | 'gaps'>, looking: Looking): Promise<void> {
     const differing: ComparedPart[] = [];
     for (const span of reply.spans) await looking((view) => this.#planSpan(view, span, differing));
     const fineness = finenessFor(differing.length);
-    for (const { range, sum } of differing) this.#spans.push(await looking((view) => view.parts(range, fineness, sum)));
+    for (const { range, sum } of differing) this.addSpan({ range, sum, fineness });
     this.#listed.push(...reply.ids.toReversed());
     this.#fetches.push(...reply.offers);
     for (const range of reply.gaps) this.#pushRange(range);
@@ -156,7 +170,7 @@ export class Tasks {
       const before = this.#wants.length;
       if (!(await looking((view) => this.#planIds(view, listed, ownListedMax)))) {
         const span = await looking((view) => view.parts(listed.range, fineness));
-        if (span.parts.length > 1) this.#spans.push(span);
+        if (span.parts.length > 1) this.addSpan(span);
         else await looking((view) => this.#planIds(view, listed, Infinity)); // the tree is wrong there, and says that there are few
       }
       wantedBytes += bytesOfWants(this.#wants.slice(before));
@@ -221,4 +235,9 @@ export class Tasks {
 
 function bytesOfWants(wants: readonly RangeIds[]): number {
   return wants.reduce((total, { range, ids }) => total + ids.length + range.start.length + (range.end?.length ?? 0) + 8, 0);
+}
+
+function bytesOfSpan(span: Parts | Differing): number {
+  if (!('parts' in span)) return objectBytes + span.range.start.length + (span.range.end?.length ?? 0);
+  return span.parts.reduce((total, { end }) => total + objectBytes + (end?.length ?? 0), span.start.length);
 }

@@ -1,14 +1,16 @@
-import { type PeerLink } from '../../src/aae/checkedPeer.ts';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { stampToHex, stampZero } from '../../src/core/stamp.ts';
+import { type PeerLink } from '../../src/aae/checkedPeer.ts';
 import { Fingerprints } from '../../src/aae/fingerprint.ts';
+import { type Parts } from '../../src/aae/message.ts';
 import { RangeView } from '../../src/aae/range.ts';
 import { Tasks, type Looking } from '../../src/aae/tasks.ts';
-import { assertTree } from './oracle.ts';
-import { exchange, failure, key, linkTo, openInstance, remove, set, type Instance } from './world.ts';
 import { allKeys } from '../../src/core/key.ts';
 import { limits } from '../../src/core/limits.ts';
+import { stampToHex, stampZero } from '../../src/core/stamp.ts';
+import { zeroSum } from '../../src/core/sum.ts';
+import { assertTree } from './oracle.ts';
+import { exchange, failure, key, linkTo, openInstance, remove, set, type Instance } from './world.ts';
 
 async function content(instance: Instance): Promise<string[]> {
   const { entries } = await instance.replica.list({ range: allKeys, limit: 1_000, order: 'forward', values: 'with' });
@@ -95,9 +97,9 @@ describe('exchange', () => {
     );
     let most = 0;
     const take = Reflect.get<Tasks, 'take'>(Tasks.prototype, 'take');
-    Tasks.prototype.take = function (this: Tasks) {
+    Tasks.prototype.take = function (this: Tasks, looking) {
       most = Math.max(most, this.waiting);
-      return take.call(this);
+      return take.call(this, looking);
     };
     try {
       assert.ok((await exchange(b, linkTo(a))).converged);
@@ -117,7 +119,7 @@ describe('exchange', () => {
     const found = { spans: [], offers: [], gaps: [], ids: [{ range: allKeys, ids: new Uint8Array(6) }] };
     await tasks.plan(found, looking);
     await tasks.compareListed(looking);
-    const { spans, wants, pushes } = tasks.take();
+    const { spans, wants, pushes } = await tasks.take(looking);
     assert.deepEqual([spans.length, wants.length, pushes.length], [1, 0, 0]);
     assert.ok((spans[0]?.parts.length ?? 0) > 8);
   });
@@ -142,11 +144,34 @@ describe('exchange', () => {
       const taken: ('fetch' | 'other')[] = [];
       while (tasks.waiting > 0) {
         await tasks.compareListed(looking);
-        taken.push(tasks.take().fetch === undefined ? 'other' : 'fetch');
+        taken.push((await tasks.take(looking)).fetch === undefined ? 'other' : 'fetch');
       }
       assert.equal(taken.filter((kind) => kind === 'other').length, 1);
       assert.equal(taken.length, 1 + count);
     }
+  });
+
+  it('I9: K30: a peer that finds ever finer ranges that differ is refused once they take 256 MiB', async () => {
+    const { digests } = await openInstance();
+    const prints = new Fingerprints(digests, new Uint8Array(16));
+    const tasks = new Tasks(prints, 'both');
+    const held = zeroSum().fill(1);
+    const view: Partial<RangeView> = { sums: ({ parts }: Parts) => Promise.resolve(parts.map(() => held)) };
+    const looking: Looking = (look) => look(view as RangeView);
+    let found = 0;
+    const more = async (): Promise<void> => {
+      const edge = (i: number): Uint8Array => Buffer.from(String(found + i).padStart(1_024, 'k'));
+      const parts = Array.from({ length: 64 }, (_, i) => ({ end: edge(i + 1), fingerprint: new Uint8Array(8).fill(7) }));
+      await tasks.plan({ spans: [{ start: edge(0), parts }], ids: [], offers: [], gaps: [] }, looking);
+      found += parts.length;
+    };
+    await assert.rejects(
+      async () => {
+        while (found < 200_000) await more();
+      },
+      { code: 'peer_protocol' },
+    );
+    assert.ok(found > 100_000, `${found} ranges`);
   });
 
   it('I7: what the peer has overwritten since it listed it is counted as missed: what stands in its place may not have come', async () => {
