@@ -9,7 +9,7 @@ import { CheckedPeer, type CheckedAnswer, type PeerLink } from './checkedPeer.ts
 import { Fingerprints } from './fingerprint.ts';
 import { frameBytesAim, nonceBytes } from './frame.ts';
 import { type Ask } from './message.ts';
-import { fillFromRange, isHeld, WritesPage } from './outgoing.ts';
+import { fillFromRange, maySend, WritesPage } from './outgoing.ts';
 import { finenessFor, RangeView } from './range.ts';
 import { takeIn, turnMsMax, type WriteSink } from './responder.ts';
 import { Tasks, type PushItem } from './tasks.ts';
@@ -171,7 +171,7 @@ export class Driver {
       const page = new WritesPage(snapshot, frameBytesAim / 2, first);
       const view = new RangeView(snapshot, digests, this.#prints, this.#asOf);
       const stands = (push: PushItem): Promise<boolean> =>
-        push.kind === 'write' ? isHeld(snapshot, push.key, push.head) : Promise.resolve(true);
+        push.kind === 'write' ? maySend(snapshot, push, this.#asOf) : Promise.resolve(true);
       let full = false;
       const held: boolean[] = [];
       for (const [index, push] of pushes.entries()) {

@@ -222,7 +222,9 @@ class KeyReader {
     if (isLong && shared <= shortMax && rest.length <= shortMax) throw this.reader.fail('a short key in the long form');
     if (shared > this.#before.length) throw this.reader.fail(`a key that shares ${shared} bytes with one of ${this.#before.length}`);
     if (rest.length > 0 && shared < 255 && this.#before[shared] === rest[0]) throw this.reader.fail('a key that shares more than it says');
-    const key = shared === 0 ? rest : Buffer.concat([this.#before.subarray(0, shared), rest]);
+    const key = new Uint8Array(shared + rest.length); // what is kept of a message keeps nothing else of it
+    key.set(this.#before.subarray(0, shared));
+    key.set(rest, shared);
     if (key.length > limits.keyBytesMax + 1) throw this.reader.fail(`an edge of ${key.length} bytes`);
     this.#before = key;
     return key;

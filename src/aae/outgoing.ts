@@ -1,13 +1,15 @@
 import { successorKey, type Key, type KeyRange } from '../core/key.ts';
 import { decodeEntry, type Head } from '../core/entry.ts';
 import { emptyBytes, equalBytes } from '../core/bytes.ts';
-import { grantZero } from '../core/write.ts';
+import { compareStamps, type Stamp } from '../core/stamp.ts';
+import { compareWrites, grantZero } from '../core/write.ts';
 import { headKey } from '../replica/change.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { readWrite } from '../replica/read.ts';
 import { encodeWrites, wireLength } from '../replica/wire.ts';
 import { type Snapshot } from '../store/store.ts';
 import { type RangeView } from './range.ts';
+import { type WritePush } from './tasks.ts';
 
 /** Gathers writes for one frame until it is full. */
 export class WritesPage {
@@ -47,10 +49,20 @@ export class WritesPage {
   }
 }
 
-/** True where the write is still a candidate of its key: something greater may have come since. */
-export async function isHeld(snapshot: Snapshot, key: Key, head: Head): Promise<boolean> {
+/**
+ * True where the write is still a candidate of its key. Below the floor not where something greater came since it was listed, which would not be sent: the peer may
+ * have collected what had hidden it before (R23).
+ */
+export async function maySend(snapshot: Snapshot, { key, head, entry }: WritePush, floor: Stamp): Promise<boolean> {
   const bytes = await snapshot.get(headKey(key));
-  return bytes !== undefined && decodeEntry(bytes).some(({ id }) => equalBytes(id, head.id));
+  const now = bytes === undefined ? [] : decodeEntry(bytes);
+  if (!now.some((each) => isSame(each, head))) return false;
+  const isBelow = compareStamps(head.version, floor) < 0;
+  return !isBelow || now.every((each) => compareWrites(each, head) <= 0 || entry.some((listed) => isSame(listed, each)));
+}
+
+function isSame(a: Head, b: Head): boolean {
+  return equalBytes(a.id, b.id);
 }
 
 /** What the greatest overhead counts that a write in an open mesh cannot have: signature path and leaf grant. */

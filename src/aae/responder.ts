@@ -4,7 +4,7 @@ import { type KeyRange } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
 import { parseStamp, type Stamp } from '../core/stamp.ts';
-import { toHex } from '../core/bytes.ts';
+import { equalBytes, toHex } from '../core/bytes.ts';
 import { commonScope, type Scopes } from '../core/scope.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
@@ -188,28 +188,52 @@ export interface TakenIn {
   readonly parked: number;
 }
 
-/** Takes writes in, in commits of bounded size that queue one behind the other. */
+/** Takes writes in, in commits of bounded size that queue one behind the other. Those of one key go together, where one commit takes them: which may come back depends on the others (R23). */
 export async function takeIn(sink: WriteSink, writes: readonly ReceivedWrite[], peer: string, asOf: Stamp): Promise<TakenIn> {
   const chunks: Promise<readonly BatchResult[]>[] = [];
   let chunk: ReceivedWrite[] = [];
   let bytes = 0;
-  for (const received of writes) {
-    const length = received.write.key.length + received.write.value.length;
-    if (chunk.length > 0 && (chunk.length === limits.commitWritesMax || bytes + length > limits.commitBytesMax)) {
-      chunks.push(sink.receive(chunk, peer, asOf));
-      chunk = [];
-      bytes = 0;
+  const send = (): void => {
+    if (chunk.length > 0) chunks.push(sink.receive(chunk, peer, asOf));
+    chunk = [];
+    bytes = 0;
+  };
+  const fits = (count: number, more: number): boolean =>
+    chunk.length + count <= limits.commitWritesMax && bytes + more <= limits.commitBytesMax;
+  for (const ofKey of byKey(writes)) {
+    if (!fits(ofKey.length, sum(ofKey))) send();
+    for (const received of ofKey) {
+      if (!fits(1, bytesOf(received))) send();
+      chunk.push(received);
+      bytes += bytesOf(received);
     }
-    chunk.push(received);
-    bytes += length;
   }
-  if (chunk.length > 0) chunks.push(sink.receive(chunk, peer, asOf));
+  send();
   const settled = await Promise.allSettled(chunks);
   const failed = settled.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw asError(failed.reason);
   const results = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
   if (count(results, 'forged') > 0) throw protocolError('writes whose signatures do not hold');
   return { applied: count(results, 'applied'), parked: count(results, 'parked') + count(results, 'unproven') };
+}
+
+/** Neighbours of one key. */
+function byKey(writes: readonly ReceivedWrite[]): ReceivedWrite[][] {
+  const keys: ReceivedWrite[][] = [];
+  for (const received of writes) {
+    const last = keys.at(-1);
+    if (last?.[0] !== undefined && equalBytes(last[0].write.key, received.write.key)) last.push(received);
+    else keys.push([received]);
+  }
+  return keys;
+}
+
+function bytesOf({ write }: ReceivedWrite): number {
+  return write.key.length + write.value.length;
+}
+
+function sum(writes: readonly ReceivedWrite[]): number {
+  return writes.reduce((total, received) => total + bytesOf(received), 0);
 }
 
 function count(results: readonly BatchResult[], status: BatchResult['status']): number {

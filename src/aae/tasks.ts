@@ -1,4 +1,4 @@
-import { type Head } from '../core/entry.ts';
+import { type Entry, type Head } from '../core/entry.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { compareParts, lackedIds, type ComparedPart } from './diff.ts';
@@ -14,6 +14,8 @@ export interface WritePush {
   readonly kind: 'write';
   readonly key: Key;
   readonly head: Head;
+  /** All that the key had when it was listed. */
+  readonly entry: Entry;
 }
 
 export interface Taken {
@@ -197,7 +199,7 @@ export class Tasks {
       for (const [i, head] of found.entry.entries()) {
         const id = found.ids[i] ?? '';
         ours.add(id);
-        if (!known.has(id) && this.#direction === 'both') extra.push({ kind: 'write', key: found.key, head });
+        if (!known.has(id) && this.#direction === 'both') extra.push({ kind: 'write', key: found.key, head, entry: found.entry });
       }
       if (ours.size > ownMax) return false;
     }

@@ -112,9 +112,9 @@ export class Metrics {
   }
 
   /** A page of a peer's feed was taken in. */
-  page({ writes, lagMs }: { writes: number; lagMs: number }): void {
+  page({ writes, lagMs }: { writes: number; lagMs: number | undefined }): void {
     this.#feedWrites.inc(writes);
-    this.#feedLag.observe(lagMs / 1_000);
+    if (lagMs !== undefined) this.#feedLag.observe(lagMs / 1_000);
   }
 
   exchange(outcome: ExchangeOutcome): void {

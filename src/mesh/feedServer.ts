@@ -1,18 +1,20 @@
 import { decodeRequest, encodeAnswer } from '../aae/frame.ts';
 import { equalBytes } from '../core/bytes.ts';
-import { type Frontier } from '../core/frontier.ts';
+import { clusterPartOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
 import { commonScope, type Scope, type Scopes } from '../core/scope.ts';
 import { beginWait } from '../core/wait.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Reach } from '../replica/ended.ts';
 import { type FeedPage } from '../replica/feedPage.ts';
+import { type ReceivedWrite } from '../replica/proposal.ts';
 import { positionPastAll, positionZero } from '../replica/cursor.ts';
 import { encodeWrites } from '../replica/wire.ts';
 import { believedOf } from './claims.ts';
 import { decodeFeedAsk, encodeFeedAnswer } from './feedMessage.ts';
 import { type OwnCluster } from './ports.ts';
 import { type Statement } from './statement.ts';
+import { partOf } from './words.ts';
 
 /** A feed as it is served; the replica has one. */
 interface Feed {
@@ -30,6 +32,8 @@ export interface FeedServerDeps {
   readonly signal: AbortSignal;
   /** Errors: those that the reader is refused with. */
   readonly hear: (from: Uint8Array, statement: Statement, has: Frontier) => Promise<unknown>;
+  /** True for a reader that pulls from every member, and so from whoever made what we have. */
+  readonly pullsFromAll: (reader: Uint8Array) => boolean;
   readonly reach: () => Promise<Reach>;
   readonly state: (reach: Reach) => Promise<Statement>;
 }
@@ -42,18 +46,24 @@ interface Place {
   readonly recordsAfter: number | undefined;
   /** What both may hold; undefined: everything. */
   readonly scope: Scope | undefined;
+  /** It pulls from those whose writes we pass on. */
+  readonly pullsFromAll: boolean;
 }
 
+/** How long a reader is not told of what others made whom it pulls from: most of it comes from there meanwhile, and one page tells of more. */
+const relayMs = 100;
 /** Readers that wait for changes at a time; one more is answered at once. */
 const waitingMax = 256;
 
 /** The answering side of feeds: keeps nothing of its readers between two requests. */
 export class FeedServer {
   readonly #deps: FeedServerDeps;
+  readonly #own: ClusterPart;
   #waiting = 0;
 
   constructor(deps: FeedServerDeps) {
     this.#deps = deps;
+    this.#own = partOf(deps.own);
   }
 
   /** Answers one frame; what not both may hold is left out. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, those of `hear`, and what the store reports. */
@@ -66,7 +76,8 @@ export class FeedServer {
     const after = isPlaced ? cursor.position : positionZero;
     const recordsAfter = records === undefined ? undefined : records.incarnation === own.incarnation ? records.number : 0;
     const scope = scopes && commonScope(scopes);
-    const { page, reach } = await this.#page({ after, covered: frontier, recordsAfter, scope }, waitMs);
+    const pullsFromAll = this.#deps.pullsFromAll(request.header.clusterId);
+    const { page, reach } = await this.#page({ after, covered: frontier, recordsAfter, scope, pullsFromAll }, waitMs);
     const body = encodeFeedAnswer({
       cursor: { incarnation: own.incarnation, position: page.position },
       end: page.end,
@@ -77,21 +88,29 @@ export class FeedServer {
     return encodeAnswer({ clusterId: own.clusterId, body }, request, digests, 'feed');
   }
 
-  /** Waits where there is nothing that the reader lacks. */
-  async #page({ after, covered, recordsAfter, scope }: Place, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
+  /** Waits where there is nothing that the reader lacks, and a moment where we made nothing of it. */
+  async #page({ after, covered, recordsAfter, scope, pullsFromAll }: Place, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
     const { feed, clock, signal, reach: reachNow } = this.#deps;
-    const startedMs = clock.monotonic();
-    for (let position = after; ;) {
+    const endMs = clock.monotonic() + waitMs;
+    let heldToMs: number | undefined;
+    for (let [position, looked] = [after, after]; ;) {
       const wait = beginWait(signal);
       const changed = feed.feedChange(wait.signal); // from before the page is read, so that nothing is missed
       changed.catch(() => undefined);
       try {
         const reach = await reachNow();
-        const page = await feed.feedPage(position, covered, recordsAfter, scope);
-        const leftMs = waitMs - (clock.monotonic() - startedMs);
-        if (page.writes.length > 0 || page.end === undefined || leftMs <= 0 || signal.aborted) return { page, reach };
-        if (this.#waiting >= waitingMax) return { page, reach };
-        position = page.position;
+        const page = await feed.feedPage(looked, covered, recordsAfter, scope);
+        const isEmpty = page.writes.length === 0;
+        if (isEmpty && heldToMs === undefined) position = page.position;
+        else heldToMs ??= clock.monotonic() + relayMs;
+        const leftMs = Math.min(endMs, heldToMs ?? Infinity) - clock.monotonic();
+        const mayWait = isEmpty || (pullsFromAll && !page.writes.some((write) => this.#isOwn(write)));
+        if (!mayWait || page.end === undefined || leftMs <= 0 || signal.aborted || this.#waiting >= waitingMax)
+          return {
+            page: heldToMs === undefined || looked === position ? page : await feed.feedPage(position, covered, recordsAfter, scope),
+            reach,
+          };
+        looked = page.position;
         this.#waiting += 1;
         try {
           await Promise.race([changed, clock.sleep(leftMs, wait.signal)]);
@@ -102,5 +121,9 @@ export class FeedServer {
         wait.end();
       }
     }
+  }
+
+  #isOwn({ accepted }: ReceivedWrite): boolean {
+    return clusterPartOf(accepted) === this.#own;
   }
 }

@@ -5,6 +5,7 @@ import { type Frontier } from '../core/frontier.ts';
 import { physicalMsOf } from '../core/stamp.ts';
 import { positionZero, type FeedCursor } from '../replica/cursor.ts';
 import { type Reach } from '../replica/ended.ts';
+import { type ReceivedWrite } from '../replica/proposal.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
 import { claimsFor } from './claims.ts';
@@ -30,8 +31,8 @@ export interface TakenPage {
   readonly writes: number;
   /** Of the answer's frame. */
   readonly bytes: number;
-  /** From being accepted anywhere to being here: of the last write of the page, or of one before. */
-  readonly lagMs: number;
+  /** From being accepted anywhere to being here: of the last write that was not here before; undefined: all were. */
+  readonly lagMs: number | undefined;
   /** Everything that the upstream had is here. */
   readonly isEnd: boolean;
 }
@@ -96,11 +97,12 @@ export class Follower {
       const claims = claimsFor({ joins: page.end, reached }, page.scopes, peer);
       const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, ...claims };
       const { results, isMoved } = await replica.receivePage(page.writes, toHex(this.#peerId), move);
-      this.#health.applied += results.filter(({ status }) => status === 'applied').length;
+      const brought = page.writes.filter((_, i) => results[i]?.status === 'applied');
+      this.#health.applied += brought.length;
       // Who took these in itself would have seen it. What else was in the page is here, and our place is behind it.
       if (results.some(({ status }) => status === 'forged')) throw protocolError('a page with writes whose signatures do not hold');
       this.#backoff.succeeded();
-      notePage(this.#health, page, this.#deps);
+      notePage(this.#health, page, brought.at(-1), this.#deps);
       this.#tellDenied(results.filter(({ status }) => status === 'denied').length);
       if (!isMoved) return;
       from = page.cursor;
@@ -146,11 +148,11 @@ function noteAnswer(health: PeerHealth, page: UpstreamPage, nowMs: number): void
   health.bytesOut += page.bytesOut;
 }
 
-function notePage(health: PeerHealth, page: UpstreamPage, { clock, onPage }: FollowerDeps): void {
+function notePage(health: PeerHealth, page: UpstreamPage, last: ReceivedWrite | undefined, { clock, onPage }: FollowerDeps): void {
   const nowMs = clock.now();
   health.lastError = undefined;
   if (page.end !== undefined) health.levelMs = nowMs;
-  const last = page.writes.at(-1);
-  if (last !== undefined) health.lagMs = Math.max(0, nowMs - physicalMsOf(last.accepted));
-  onPage({ writes: page.writes.length, bytes: page.bytesIn, lagMs: health.lagMs, isEnd: page.end !== undefined });
+  const lagMs = last && Math.max(0, nowMs - physicalMsOf(last.accepted));
+  if (lagMs !== undefined || page.end !== undefined) health.lagMs = lagMs ?? 0;
+  onPage({ writes: page.writes.length, bytes: page.bytesIn, lagMs, isEnd: page.end !== undefined });
 }

@@ -25,7 +25,7 @@ export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
   readonly links: PeerLinks;
   readonly log: Log;
   readonly times: { readonly waitMs: number; readonly membersMs: number; readonly repairMs: number };
-  readonly observer: { page(page: { readonly writes: number; readonly lagMs: number }): void };
+  readonly observer: { page(page: { readonly writes: number; readonly lagMs: number | undefined }): void };
   readonly state: () => Promise<Statement>;
   /** Rejects where nothing may be taken from the peer. */
   readonly hear: (from: Uint8Array, statement: Statement, has: Frontier | undefined) => Promise<Reach | undefined>;

@@ -53,7 +53,7 @@ export const meshTimes: MeshTimes = {
 
 /** Told what happens, for metrics. */
 export interface MeshObserver {
-  page(page: { readonly writes: number; readonly lagMs: number }): void;
+  page(page: { readonly writes: number; readonly lagMs: number | undefined }): void;
 }
 
 export interface MeshDeps {
@@ -133,6 +133,7 @@ export class Mesh {
       clock,
       signal,
       hear: (from, statement, has) => this.#hearReader(from, statement, has),
+      pullsFromAll: (reader) => this.#roster.pullsFromAll(toHex(reader)),
       reach: () => this.#talk.reach(),
       state: (reach) => this.#talk.state(reach),
     });
@@ -249,7 +250,7 @@ export class Mesh {
   }
 
   async #hearReader(from: Uint8Array, statement: Statement, has: Frontier): Promise<void> {
-    await this.#talk.hear(from, statement, has);
+    await this.#talk.hear(from, statement, has, 'may be late');
     if (this.#isFilling) throw new GkvError('unavailable', 'this cluster joins the mesh itself, and does not have everything yet');
   }
 

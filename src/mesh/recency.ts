@@ -34,11 +34,15 @@ export class Recency {
   async meet(age: () => Promise<Stamp>): Promise<void> {
     const floor = this.#floor;
     if (compareStamps(floor, this.#met) <= 0) return;
-    if (!isTooOld(await age(), floor)) this.#met = floor;
-    else if (this.#fault === undefined) {
-      this.#fault = tooOld('this cluster');
-      this.#log.error({}, this.#fault.message);
-    }
+    if (isTooOld(await age(), floor)) this.fail();
+    else this.#met = floor;
+  }
+
+  /** A floor was told that is above what we have. */
+  fail(): void {
+    if (this.#fault !== undefined) return;
+    this.#fault = tooOld('this cluster');
+    this.#log.error({}, this.#fault.message);
   }
 }
 

@@ -72,6 +72,11 @@ export class Roster {
     return this.others().filter(({ clusterId }) => named === undefined || named.includes(toHex(clusterId)));
   }
 
+  /** True for a member whose record names no upstreams: it pulls from all. */
+  pullsFromAll(name: string): boolean {
+    return this.records().some(({ clusterId, upstreams }) => toHex(clusterId) === name && upstreams === undefined);
+  }
+
   /** True for a member whose record can be read. */
   isMember(name: string): boolean {
     return this.records().some(({ clusterId }) => toHex(clusterId) === name);

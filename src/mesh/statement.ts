@@ -1,7 +1,7 @@
 import { type ByteReader } from '../core/bytes.ts';
 import { type ByteWriter } from '../core/byteWriter.ts';
 import { incarnationMax, limits } from '../core/limits.ts';
-import { parseStamp, stampBytes, type Stamp } from '../core/stamp.ts';
+import { parseStamp, physicalMsMax, stampBytes, type Stamp } from '../core/stamp.ts';
 import { type Reach } from '../replica/ended.ts';
 import { readLineage, writeLineage, type Lineage } from '../replica/lineage.ts';
 import { epochBytes } from './epoch.ts';
@@ -56,6 +56,7 @@ export function writeStatement(out: ByteWriter, { wallMs, floor, lineage, reach,
 /** Errors: `malformed`. */
 export function readStatement(reader: ByteReader): Statement {
   const wallMs = reader.u64();
+  if (wallMs > physicalMsMax) throw reader.fail(`a wall clock of ${wallMs} ms`);
   const floor = parseStamp(reader.bytes(stampBytes));
   const lineage = readLineage(reader);
   const reach = { epoch: reader.bytes(epochBytes), members: Array.from({ length: readCount(reader) }, () => reader.bytes(clusterIdBytes)) };

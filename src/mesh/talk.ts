@@ -12,6 +12,7 @@ import { isAboveFloor, isPlausibleFloor, isTooOld } from './floor.ts';
 import { type OwnCluster } from './ports.ts';
 import { Recency, tooOld } from './recency.ts';
 import { type RemovedRecord } from './peers.ts';
+import { Renewal } from './renewed.ts';
 import { type Roster } from './roster.ts';
 import { Standing } from './standing.ts';
 import { type Statement } from './statement.ts';
@@ -36,6 +37,7 @@ export class Talk {
   readonly #deps: TalkDeps;
   readonly #roster: Roster;
   readonly #recency: Recency;
+  readonly #renewal: Renewal;
   /** `atMs` by the monotonic clock. */
   #stated: { readonly low: Stamp; readonly atMs: number } | undefined;
   /** The last one in which all were reached; that stays true. */
@@ -47,6 +49,7 @@ export class Talk {
     this.words = new Words(deps.own);
     this.standing = new Standing({ ...deps, isMember: (name) => roster.isNamed(name) });
     this.#recency = new Recency(deps.log);
+    this.#renewal = new Renewal(deps.store);
   }
 
   /** The greatest floor that we have or were told of. */
@@ -78,13 +81,21 @@ export class Talk {
    * What a peer says itself, and with it what it `has`, where it tells that. Resolves with what is reached by who takes in all that is beside it; undefined where that is of another epoch. Errors:
    * `rollback_detected` and `must_bootstrap` of the peer; `unavailable` where it is we who may not go on.
    */
-  async hear(from: Uint8Array, statement: Statement, has = frontierZero): Promise<Reach | undefined> {
+  async hear(
+    from: Uint8Array,
+    statement: Statement,
+    has = frontierZero,
+    comes: 'in answer' | 'may be late' = 'in answer',
+  ): Promise<Reach | undefined> {
     const { times, clock } = this.#deps;
     if (this.#roster.isRemoved(toHex(from))) throw peerEnded(uuidText(from));
     const said = await this.standing.hear(from, statement);
     const { epoch } = this.#roster;
     this.words.hear(statement, (name) => this.#roster.isNamed(name), epoch);
-    if (isPlausibleFloor(statement.floor, times.dayMs, clock.now())) this.#recency.note(statement.floor);
+    if (isPlausibleFloor(statement.floor, times.dayMs, clock.now())) {
+      if (await this.#renewal.isOlderThan(statement.floor)) this.#recency.fail();
+      this.#recency.note(statement.floor);
+    }
     const others = this.#roster.otherNames();
     if (others !== undefined) await this.#recency.meet(async () => this.words.ageOf(await this.#deps.replica.frontier(), others));
     const fault = this.fault();
@@ -93,8 +104,9 @@ export class Talk {
     // What it said before may come late, and it may say nothing now that it knows of a member that it never heard.
     const { low: greatest } = this.words.of(toHex(from)) ?? said;
     const low = isNothing(said.low) ? said.low : greatest;
-    // What it makes itself is no less than its low, in any of its slots, and known before it ever had one.
-    const [present = stampZero] = isNothing(greatest) ? closedBy(said, has) : [];
+    // What a member makes itself is no less than its low, in any of its slots, and known before it ever had one. An old question says less of it.
+    const isJudged = this.#roster.isNamed(toHex(from)) && (comes === 'in answer' || isNothing(greatest));
+    const [present = stampZero] = isJudged ? closedBy(said, has) : [];
     if (isTooOld(low, this.floor) || isTooOld(present, this.floor)) throw tooOld(`cluster ${uuidText(from)}`);
     if (!equalBytes(statement.reach.epoch, epoch)) return undefined;
     return { epoch, members: statement.reach.members.filter((clusterId) => this.#roster.isNamed(toHex(clusterId))) };

@@ -134,7 +134,9 @@ class Batch {
       if (this.parked.length + this.unproven.length + waiting > this.#deps.parkRoom) return parkingFull();
       if (waiting > this.#peerRoom(submission.peer)) return peerParkingFull(submission.peer);
       const repairs = this.#repairs(submission, fates);
-      return submission.writes.map((received, i) => this.#takeReceived(received, fates[i] ?? 'denied', submission.peer, repairs));
+      return submission.writes.map((received, i) =>
+        this.#takeReceived(received, fates[i] ?? 'denied', submission.peer, repairs(received.write.key)),
+      );
     }
     const { guard } = this.#deps;
     if (submission.kind === 'signed') {
@@ -277,12 +279,16 @@ class Batch {
   }
 
   /**
-   * Whether what is below the floor, and gone here, may come back. Not while something of the peer waits: that may stand there in the place of a delete that was
-   * collected here, over what would be seen here without it.
+   * Of which keys what is below the floor, and gone here, may come back. Of none of which something must wait: that may stand there in the place of a delete that was
+   * collected here, over what would be seen here without it. Of who has lapsed nothing waits, and so it repairs nothing.
    */
-  #repairs({ peer, standing, asOf }: Received, fates: readonly Fate[]): boolean {
-    if (standing === 'plain' || compareStamps(asOf, this.#deps.floor) < 0) return false;
-    return fates.every((fate) => fate !== 'early' && fate !== 'unproven') && this.#peerRoom(peer) >= limits.parkedOfPeerMax;
+  #repairs({ peer, standing, asOf, writes }: Received, fates: readonly Fate[]): (key: Key) => boolean {
+    const { floor, lapsed } = this.#deps;
+    if (standing === 'plain' || compareStamps(asOf, floor) < 0 || lapsed.has(peer)) return () => false;
+    const waiting = new Set(
+      writes.filter((_, i) => fates[i] === 'early' || fates[i] === 'unproven').map(({ write }) => toLatin1(write.key)),
+    );
+    return (key) => !waiting.has(toLatin1(key));
   }
 
   #takeReceived(received: ReceivedWrite, fate: Fate, peer: string, repairs: boolean): BatchResult {

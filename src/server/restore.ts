@@ -13,6 +13,7 @@ import { decodeAny } from '../grant/anyRecord.ts';
 import { Ledger } from '../grant/ledger.ts';
 import { raiseFloor } from '../replica/floor.ts';
 import { Guard } from '../replica/guard.ts';
+import { noteRenewal } from '../mesh/renewed.ts';
 import { joinFrontier } from '../replica/frontier.ts';
 import { Replica } from '../replica/replica.ts';
 import { fixedSlot } from '../replica/slots.ts';
@@ -67,6 +68,7 @@ export async function restoreStore(
   const own = clusterPartOf(makeStamp(0, 0, instanceOf(identity.clusterId, identity.incarnation, 0)));
   await store.transact(async (tx) => {
     await joinFrontier(tx, trailer.frontier, own);
+    await noteRenewal(tx, latestOf(trailer.frontier));
     await raiseFloor(tx, trailer.floor);
     setIdentity(tx, identity, header.keyDigest);
     tx.clear(restoringKey);

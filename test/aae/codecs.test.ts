@@ -72,6 +72,13 @@ describe('codecs of the exchange and the tree', () => {
     );
   });
 
+  it('I9: A21: a key of a message keeps nothing else of it in memory', () => {
+    const range = { start: Buffer.from('aa'), end: Buffer.from('b') };
+    const reply = { looked: 0, spans: [], ids: [], offers: [range], gaps: [], writes: new Uint8Array(0), wantsDone: 0, fetchNext: null };
+    const { offers } = decodeReply(encodeReply({ ...reply, applied: 0, parked: 0, scopeFingerprint: new Uint8Array(0) }));
+    assert.deepEqual([offers[0]?.start.buffer.byteLength, offers[0]?.end?.buffer.byteLength], [2, 1]);
+  });
+
   it('A7: asks and replies refuse every truncation and every extra byte', () => {
     fc.assert(
       fc.property(asks, replies, (ask, reply) => {

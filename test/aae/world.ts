@@ -2,7 +2,7 @@ import { GkvError } from '../../src/core/errors.ts';
 import { parseKey, type Key } from '../../src/core/key.ts';
 import { silentLog, type Clock, type Random } from '../../src/core/ports.ts';
 import { type Scope } from '../../src/core/scope.ts';
-import { inlineSignatures, type SigningKey } from '../../src/crypto/ed25519.ts';
+import { inlineSignatures, type Signatures, type SigningKey } from '../../src/crypto/ed25519.ts';
 import { instanceOf, MeshDigests } from '../../src/crypto/mesh.ts';
 import { type AnyRecord } from '../../src/grant/anyRecord.ts';
 import { Ledger } from '../../src/grant/ledger.ts';
@@ -86,6 +86,8 @@ export interface InstanceOptions {
   readonly incarnation?: number;
   readonly feedPartitions?: 1 | 16;
   readonly refusals?: RefusalObserver;
+  /** Of a granted mesh; left out: inline ones. */
+  readonly signatures?: Signatures;
 }
 
 /** Databases in memory that some handle fails on purpose: FoundationDB cannot stand in for those. */
@@ -103,13 +105,13 @@ async function openTestedStore({ database = new MemoryDatabase(), faults }: Inst
 export async function openInstance(options: InstanceOptions = {}): Promise<Instance> {
   const { cluster = 1, slot = 0, seed = 1, fan = 4, clock = new FakeClock(), incarnation = 1, feedPartitions = 1 } = options;
   const random = seededRandom(seed);
-  const { granted } = options;
+  const { granted, signatures = inlineSignatures() } = options;
   const digests = new DenseDigests(fan, granted?.meshId);
   const store = options.store ?? (await openTestedStore(options, clock, random));
   const tree = await Tree.open(store, digests);
-  const ledger = granted === undefined ? undefined : await Ledger.open(store, granted.meshId, inlineSignatures());
+  const ledger = granted === undefined ? undefined : await Ledger.open(store, granted.meshId, signatures);
   if (granted !== undefined) await ledger?.takeAll(granted.records);
-  const guard = ledger && new Guard(ledger, inlineSignatures(), granted?.signer);
+  const guard = ledger && new Guard(ledger, signatures, granted?.signer);
   if (granted?.scope !== undefined) guard?.confine(granted.scope);
   const clusterId = options.clusterId ?? new Uint8Array(16).fill(cluster);
   const replica = await Replica.open({

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { decodeAnswer, decodeRequest, encodeAnswer } from '../../src/aae/frame.ts';
+import { decodeFeedAnswer, encodeFeedAnswer } from '../../src/mesh/feedMessage.ts';
 import { answerIdentity } from '../../src/mesh/identity.ts';
 import { hasCode } from '../../src/core/errors.ts';
 import { closeFreeSlots } from '../../src/replica/slot.ts';
@@ -100,5 +102,49 @@ describe('joining a mesh', () => {
       (error) => hasCode(error, 'must_bootstrap'),
     );
     assert.equal((await donor.replica.get(key('k0000'))).exists, false);
+  });
+
+  it('M17: M25: who is filled with what is older than the floor, and closes its slots by it, is not told that it is too old', async () => {
+    const network = new Network();
+    const clock = new TestClock();
+    const times = { dayMs: 86_400_000, closingMs: { least: 1_000, most: 10_000 } };
+    await using donor = await openCluster(network, 1, { clock, times });
+    serve(network, donor);
+    for (let at = 0; at < 3_000; at += 200) await donor.replica.write(Array.from({ length: 200 }, (_, i) => set(`k${at + i}`, 'v')));
+    clock.advance(4 * times.dayMs);
+    await donor.replica.raiseFloor(stampAt(clock.now() - 2 * times.dayMs));
+    await donor.replica.closePresent();
+    await using joiner = await openCluster(network, 3, { clock, times });
+    joiner.mesh.fillFirst();
+    const errors = new Set<string | undefined>();
+    const look = (): void => void errors.add(joiner.mesh.donorError()?.code);
+    await joiner.mesh.join(donor.address, () => Promise.resolve(), look, new AbortController().signal);
+    assert.equal(await sumOf(joiner), await sumOf(donor));
+    assert.deepEqual([...errors], [undefined]);
+  });
+
+  it('M17: a wall clock that no stamp can tell is refused as malformed, and the store can be filled by another', async () => {
+    const network = new Network();
+    await using donor = await openCluster(network, 1);
+    await using joiner = await openCluster(network, 3);
+    await donor.replica.write([set('a', '1')]);
+    serve(network, donor);
+    const { feedServer } = donor.mesh;
+    const answer = feedServer.answer.bind(feedServer);
+    feedServer.answer = async (frame) => {
+      const { clusterId, body } = decodeAnswer(await answer(frame), frame, donor.digests, 'feed');
+      const page = decodeFeedAnswer(body, 'open');
+      const changed = encodeFeedAnswer({ ...page, statement: { ...page.statement, wallMs: 2 ** 48 } });
+      return encodeAnswer({ clusterId, body: changed }, decodeRequest(frame, donor.digests, 'feed'), donor.digests, 'feed');
+    };
+    joiner.mesh.fillFirst();
+    const stop = new AbortController();
+    const joining = joiner.mesh.join(donor.address, () => Promise.resolve(), () => undefined, stop.signal); // prettier-ignore
+    joining.catch(() => undefined);
+    await until(() => joiner.mesh.donorError()?.code === 'peer_protocol');
+    feedServer.answer = answer;
+    await joining;
+    assert.equal(await sumOf(joiner), await sumOf(donor));
+    stop.abort();
   });
 });

@@ -4,6 +4,7 @@ import { describe, it } from 'mocha';
 import { decodeAnswer, encodeRequest } from '../../src/aae/frame.ts';
 import { hasCode } from '../../src/core/errors.ts';
 import { type Frontier } from '../../src/core/frontier.ts';
+import { makeStamp, parseInstance, type Stamp } from '../../src/core/stamp.ts';
 import { MeshDigests } from '../../src/crypto/mesh.ts';
 import { decodeFeedAnswer, decodeFeedAsk, encodeFeedAsk, type FeedAnswer, type FeedAsk } from '../../src/mesh/feedMessage.ts';
 import { FeedServer } from '../../src/mesh/feedServer.ts';
@@ -11,6 +12,7 @@ import { positionPastAll, positionZero } from '../../src/replica/cursor.ts';
 import { decodeWrites } from '../../src/replica/wire.ts';
 import { contentOf } from '../aae/hostile.ts';
 import { openInstance, set, type Instance } from '../aae/world.ts';
+import { received } from '../replica/received.ts';
 import { assertNothingElse, assertStrict } from '../core/strict.ts';
 import { ManualClock, until } from '../support.ts';
 import { askFrame, digests, position, readerHeader, saysNothing } from './hostile.ts';
@@ -21,6 +23,7 @@ interface Served {
   readonly clock: ManualClock;
   readonly stop: AbortController;
   heard: number;
+  pullsFromAll: boolean;
   readonly ask: (ask?: Partial<FeedAsk>) => Promise<{ page: FeedAnswer; names: string[] }>;
 }
 
@@ -32,6 +35,7 @@ async function serve(writes = 0): Promise<Served> {
   const server: FeedServer = new FeedServer({
     ...{ feed: instance.replica, digests, own: { clusterId: instance.clusterId, incarnation: 1 }, clock, signal: stop.signal },
     hear: () => Promise.resolve(void (served.heard += 1)),
+    pullsFromAll: () => served.pullsFromAll,
     reach: () => Promise.resolve(saysNothing.reach),
     state: () => Promise.resolve(saysNothing),
   });
@@ -40,7 +44,7 @@ async function serve(writes = 0): Promise<Served> {
     const page = decodeFeedAnswer(decodeAnswer(await server.answer(frame), frame, digests, 'feed').body);
     return { page, names: decodeWrites(page.writes, digests).map(({ write }) => Buffer.from(write.key).toString()) };
   };
-  const served: Served = { instance, server, clock, stop, heard: 0, ask };
+  const served: Served = { instance, server, clock, stop, heard: 0, pullsFromAll: false, ask };
   return served;
 }
 
@@ -125,6 +129,43 @@ describe('M5: waiting', () => {
     assert.deepEqual([names, page.end], [[], own]);
   });
 
+  const elsewhere = (n: number): Stamp => makeStamp(1_000 + n, 0, parseInstance(new Uint8Array(8).fill(0xee)));
+  const relay = ({ instance }: Served, name: string, n: number): Promise<unknown> =>
+    instance.replica.receive([received(instance.digests, name, elsewhere(n))], 'another');
+  const turns = async (): Promise<void> => {
+    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  };
+
+  it('what others made is told 100 ms late to who pulls from them, and then all at once; to others at once', async () => {
+    const served = await serve(1);
+    const ask = await atEnd(served);
+    const direct = served.ask(ask);
+    await turns();
+    await relay(served, 'a', 0);
+    assert.deepEqual((await direct).names, ['a']);
+    served.pullsFromAll = true;
+    let answered = false;
+    const asked = served.ask(ask).finally(() => (answered = true));
+    await turns();
+    await served.clock.advance(90);
+    await relay(served, 'b', 1);
+    await turns();
+    assert.equal(answered, false);
+    await served.clock.advance(10);
+    assert.deepEqual((await asked).names, ['a', 'b']);
+  });
+
+  it('what was made here ends that, and comes in its place behind it', async () => {
+    const served = await serve(1);
+    served.pullsFromAll = true;
+    const asked = served.ask(await atEnd(served));
+    await turns();
+    await relay(served, 'a', 0);
+    await turns();
+    await served.instance.replica.write([set('own', 'v')]);
+    assert.deepEqual((await asked).names, ['a', 'own']);
+  });
+
   it('G29: ends at once when the instance stops, with what is there', async () => {
     const served = await serve(1);
     const asked = served.ask(await atEnd(served));
@@ -153,7 +194,7 @@ describe('M5: waiting', () => {
     let answered = 0;
     const waiting = Array.from({ length: 256 }, () => served.ask(asked).finally(() => (answered += 1)));
     await until(() => served.heard === before + 256);
-    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    await turns();
     assert.equal(answered, 0);
     assert.deepEqual((await served.ask(asked)).names, []);
     assert.equal(answered, 0);

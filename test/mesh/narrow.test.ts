@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { hasCode } from '../../src/core/errors.ts';
 import { covers } from '../../src/core/frontier.ts';
+import { decodeAnswer, decodeRequest, encodeAnswer } from '../../src/aae/frame.ts';
 import { allKeys } from '../../src/core/key.ts';
 import { everything, isInScope, scopeText, type Scope } from '../../src/core/scope.ts';
-import { stampZero, type Stamp } from '../../src/core/stamp.ts';
+import { compareStamps, makeStamp, parseInstance, stampZero, type Stamp } from '../../src/core/stamp.ts';
 import { type Grant } from '../../src/grant/grant.ts';
 import { scopeOfChain } from '../../src/grant/replicate.ts';
 import { rightsOf } from '../../src/grant/rights.ts';
@@ -12,7 +13,9 @@ import { assertTree } from '../aae/oracle.ts';
 import { key, remove, set } from '../aae/world.ts';
 import { anyOf, Mesh, patternsOf, person } from '../grant/world.ts';
 import { TestClock, until } from '../support.ts';
+import { decodeFeedAnswer, encodeFeedAnswer } from '../../src/mesh/feedMessage.ts';
 import { Prover, type ProverDeps } from '../../src/mesh/prover.ts';
+import { partOf } from '../../src/mesh/words.ts';
 import { grants as grantsOfProofs, mesh as ofProofs, pair } from './proofs.ts';
 import { memberOp, Network, openCluster, type Cluster, type ClusterOptions } from './world.ts';
 
@@ -144,6 +147,35 @@ describe('clusters that hold parts', () => {
     }
     await until(() => areLevel(world.all));
     for (const { store, digests } of world.all) await assertTree(store, digests);
+  });
+
+  it('M25: M38: one that says that its own slots are old, and that it has everything, makes nobody else too old', async () => {
+    await using world = await open({ dayMs: 20_000 });
+    const { f, g, eu } = world.of;
+    world.clock.advance(60_000);
+    for (const { replica } of [f, g]) await until(async () => compareStamps(await replica.floor(), stampZero) > 0);
+    const old = makeStamp(world.clock.now() - 10_000_000, 0, parseInstance(new Uint8Array(8)));
+    const [part] = [partOf({ clusterId: eu.clusterId, incarnation: 1 })];
+    const answer = eu.mesh.feedServer.answer.bind(eu.mesh.feedServer);
+    let lies = 0;
+    eu.mesh.feedServer.answer = async (frame, scopes) => {
+      const { clusterId, body } = decodeAnswer(await answer(frame, scopes), frame, eu.digests, 'feed');
+      const page = decodeFeedAnswer(body, 'granted');
+      const end = page.end && new Map(page.end).set(part, { base: old, slots: new Map() });
+      lies += end === undefined ? 0 : 1;
+      return encodeAnswer(
+        { clusterId, body: encodeFeedAnswer({ ...page, end }) },
+        decodeRequest(frame, eu.digests, 'feed'),
+        eu.digests,
+        'feed',
+      );
+    };
+    await until(() => lies > 10);
+    for (const each of [f, g]) {
+      assert.equal(each.mesh.fault(), undefined);
+      const row = (await each.replica.frontier()).get(part);
+      assert.ok(row === undefined || compareStamps(row.base, old) > 0, 'nothing of it was joined');
+    }
   });
 
   it('M38: a narrow cluster that reaches only one that holds other keys has that one’s own alone, and the rest once it reaches more', async () => {

@@ -3,7 +3,7 @@ import { afterEach, describe, it } from 'mocha';
 import { hasCode } from '../../src/core/errors.ts';
 import { latestOf } from '../../src/core/frontier.ts';
 import { type Clock } from '../../src/core/ports.ts';
-import { compareStamps, makeStamp, parseInstance } from '../../src/core/stamp.ts';
+import { compareStamps, makeStamp, parseInstance, stampZero } from '../../src/core/stamp.ts';
 import { isAboveFloor } from '../../src/mesh/floor.ts';
 import { realClock } from '../../src/server/real.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
@@ -172,5 +172,76 @@ describe('a store that is restored or cloned', function () {
     assert.equal(await two.read('gone'), undefined);
     assert.equal(compareStamps(await old.replica.floor(), floor) < 0, true);
     assert.equal(two.mesh.standing(one.name), 'plain');
+  });
+
+  /** A floor a day ago, and all below it collected. */
+  async function collectThere({ mesh: view, replica }: Region, clock: TestClock): Promise<void> {
+    clock.advance(2 * dayMs);
+    const floor = makeStamp(clock.now() - dayMs - 20_000, 0, parseInstance(new Uint8Array(8)));
+    await until(async () => isAboveFloor((await view.view()).low, floor));
+    await replica.raiseFloor(floor);
+    await replica.collect(floor, new AbortController().signal);
+  }
+
+  async function bringsNothingBack(copy: MemoryDatabase, other: Region, clock: TestClock): Promise<void> {
+    assert.equal(await other.read('gone'), undefined);
+    await renew(copy);
+    for (let start = 0; start < 2; start += 1) {
+      const old = await startOn(copy, 1, clock);
+      await until(() => hasCode(old.mesh.fault(), 'must_bootstrap'));
+      await stop(old);
+    }
+    assert.equal(await other.read('gone'), undefined);
+  }
+
+  it('I3: M25: a renewed copy that is older than the floor is, whatever new incarnations the others have since', async () => {
+    const clock = new TestClock();
+    const [one, first] = await mesh(2, clock);
+    assert(one !== undefined && first !== undefined);
+    await one.set('gone', '1');
+    await until(() => areLevel([one, first]));
+    const copy = new MemoryDatabase(one.database);
+    await one.remove('gone');
+    await until(() => areLevel([one, first]));
+    await stop(first);
+    await renew(first.database);
+    const two = await startOn(first.database, 2, clock);
+    await until(() => areLevel([one, two]));
+    await collectThere(two, clock);
+    await stop(one);
+    await bringsNothingBack(copy, two, clock);
+  });
+
+  it('I3: M25: so is one from before there was anybody else', async () => {
+    const clock = new TestClock();
+    const one = await startOn(new MemoryDatabase(), 1, clock);
+    await one.know(one);
+    await one.set('gone', '1');
+    const copy = new MemoryDatabase(one.database);
+    const two = await startOn(new MemoryDatabase(), 2, clock);
+    for (const each of [one, two]) await each.know(one, two);
+    await until(() => areLevel([one, two]));
+    await one.remove('gone');
+    await until(() => areLevel([one, two]));
+    await collectThere(two, clock);
+    await stop(one);
+    await bringsNothingBack(copy, two, clock);
+  });
+
+  it('M25: a region that was renewed while it was alone, for however long, takes in another that joins', async () => {
+    const clock = new TestClock();
+    const before = await startOn(new MemoryDatabase(), 1, clock);
+    await before.know(before);
+    await before.set('k', '1');
+    await stop(before);
+    await renew(before.database);
+    clock.advance(10 * dayMs);
+    const one = await startOn(before.database, 1, clock);
+    await until(async () => compareStamps(await one.replica.floor(), stampZero) > 0);
+    const two = await startOn(new MemoryDatabase(), 2, clock);
+    await two.replica.raiseFloor(await one.replica.floor());
+    for (const each of [one, two]) await each.know(one, two);
+    await until(() => areLevel([one, two]));
+    assert.deepEqual([one.mesh.fault(), two.mesh.fault()], [undefined, undefined]);
   });
 });

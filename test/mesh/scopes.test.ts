@@ -120,6 +120,7 @@ describe('M37: the scopes of a session', () => {
     const server = new FeedServer({
       ...{ feed: instance.replica, digests, own: { clusterId: instance.clusterId, incarnation: 1 }, clock: new ManualClock() },
       ...{ signal: new AbortController().signal, hear: () => Promise.resolve(), reach: () => Promise.resolve(saysNothing.reach) },
+      pullsFromAll: () => false,
       state: () => Promise.resolve(saysNothing),
     });
     const read = async (scopes?: Scopes): Promise<{ names: string[]; place: string; isEnd: boolean }> => {
