@@ -142,6 +142,10 @@ export class Driver {
         under.catch(() => undefined); // it is awaited above, unless what comes now fails first
       }
       await this.#takeWrites(first, answer);
+      const last = answer.writes.at(-1)?.write.key;
+      // Not all candidates of one key may have fitted: they are compared again.
+      if (next !== null && last !== undefined && answer.writes.every(({ write }) => equalBytes(write.key, last)))
+        this.#tasks.addSpan(await this.#view((view) => view.parts({ start: last, end: next }, finenessFor(1))));
       this.#options.onProgress(this.#current());
       if (next === null) return;
       this.#options.signal.throwIfAborted();

@@ -4,10 +4,10 @@ import { type KeyRange } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
 import { parseStamp, type Stamp } from '../core/stamp.ts';
-import { equalBytes, toHex } from '../core/bytes.ts';
+import { toHex } from '../core/bytes.ts';
 import { commonScope, type Scopes } from '../core/scope.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
-import { type ReceivedWrite } from '../replica/proposal.ts';
+import { byKey, type ReceivedWrite } from '../replica/proposal.ts';
 import { type BatchResult } from '../replica/slot.ts';
 import { decodeWrites } from '../replica/wire.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
@@ -215,17 +215,6 @@ export async function takeIn(sink: WriteSink, writes: readonly ReceivedWrite[], 
   const results = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
   if (count(results, 'forged') > 0) throw protocolError('writes whose signatures do not hold');
   return { applied: count(results, 'applied'), parked: count(results, 'parked') + count(results, 'unproven') };
-}
-
-/** Neighbours of one key. */
-function byKey(writes: readonly ReceivedWrite[]): ReceivedWrite[][] {
-  const keys: ReceivedWrite[][] = [];
-  for (const received of writes) {
-    const last = keys.at(-1);
-    if (last?.[0] !== undefined && equalBytes(last[0].write.key, received.write.key)) last.push(received);
-    else keys.push([received]);
-  }
-  return keys;
 }
 
 function bytesOf({ write }: ReceivedWrite): number {

@@ -1,10 +1,11 @@
 import { equalBytes } from '../core/bytes.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { holdsOurs, type Scopes } from '../core/scope.ts';
-import { stampZero } from '../core/stamp.ts';
+import { stampZero, type Stamp } from '../core/stamp.ts';
 import { type Reach } from '../replica/ended.ts';
+import { isTooOld } from './floor.ts';
 import { type Statement } from './statement.ts';
-import { partOf } from './words.ts';
+import { closedBy, partOf } from './words.ts';
 
 /** What is here once all is here that a peer sends us. */
 export interface Claims {
@@ -14,17 +15,19 @@ export interface Claims {
 
 /**
  * What of a peer's claims holds for what we hold. A frontier is of the keys that its cluster holds: where these contain ours, all of it; else what the peer took in itself alone, since that lies in its
- * scope, and it sends us what of that lies in ours.
+ * scope, and it sends us what of that lies in ours; and nothing, as long as some of it is older than the floor, which would make us look too old (M25).
  */
 export function claimsFor(
   claims: Claims,
   scopes: Scopes | undefined,
   peer: { readonly clusterId: Uint8Array; readonly incarnation: number },
+  floor: Stamp = stampZero,
 ): Claims {
   if (holdsOurs(scopes)) return claims;
   const { joins, reached } = claims;
   const part = partOf(peer);
-  const ofPeer = joins?.get(part);
+  const [least = stampZero] = joins === undefined ? [] : closedBy(peer, joins);
+  const ofPeer = isTooOld(least, floor) ? undefined : joins?.get(part);
   return {
     joins: joins && new Map(ofPeer === undefined ? [] : [[part, ofPeer]]),
     reached: reached && { ...reached, members: reached.members.filter((clusterId) => equalBytes(clusterId, peer.clusterId)) },

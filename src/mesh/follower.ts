@@ -2,7 +2,7 @@ import { protocolError } from '../aae/frame.ts';
 import { toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
 import { type Frontier } from '../core/frontier.ts';
-import { physicalMsOf } from '../core/stamp.ts';
+import { physicalMsOf, type Stamp } from '../core/stamp.ts';
 import { positionZero, type FeedCursor } from '../replica/cursor.ts';
 import { type Reach } from '../replica/ended.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
@@ -23,6 +23,8 @@ export interface FollowerDeps {
   readonly state: () => Promise<Statement>;
   /** Rejects where nothing may be taken from the peer. */
   readonly hear: (from: Uint8Array, statement: Statement, has: Frontier | undefined) => Promise<Reach | undefined>;
+  /** The greatest that is known. */
+  readonly floor: () => Stamp;
   /** Told of each page that was taken in. */
   readonly onPage: (page: TakenPage) => void;
 }
@@ -94,7 +96,7 @@ export class Follower {
       // A request on a connection that was used before leaves only when others had a turn, and taking in is long without one.
       if (next !== undefined) await this.#deps.clock.sleep(0, signal);
       const peer = { clusterId: this.#peerId, incarnation: page.cursor.incarnation };
-      const claims = claimsFor({ joins: page.end, reached }, page.scopes, peer);
+      const claims = claimsFor({ joins: page.end, reached }, page.scopes, peer, this.#deps.floor());
       const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, ...claims };
       const { results, isMoved } = await replica.receivePage(page.writes, toHex(this.#peerId), move);
       const brought = page.writes.filter((_, i) => results[i]?.status === 'applied');

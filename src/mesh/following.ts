@@ -7,6 +7,7 @@ import { hostPortText } from '../core/hostPort.ts';
 import { type Log } from '../core/ports.ts';
 import { beginWait } from '../core/wait.ts';
 import { type Standing } from '../replica/proposal.ts';
+import { type Stamp } from '../core/stamp.ts';
 import { type Reach } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
@@ -30,6 +31,10 @@ export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
   /** Rejects where nothing may be taken from the peer. */
   readonly hear: (from: Uint8Array, statement: Statement, has: Frontier | undefined) => Promise<Reach | undefined>;
   readonly standing: (peer: string) => Standing;
+  /** The greatest that is known. */
+  readonly floor: () => Stamp;
+  /** Told of each peer, in hex, that is followed no more. */
+  readonly left: (name: string) => void;
   /** Of a granted mesh. */
   readonly records?: RecordIntake | undefined;
   /** Whom to pull from now. */
@@ -108,6 +113,7 @@ export class Following {
     this.#healths.delete(name);
     ended?.stop.abort();
     await ended?.done.catch(() => undefined); // it was logged
+    this.#deps.left(name);
     this.#deps.log.info({ peer: name }, 'not followed any more');
   }
 

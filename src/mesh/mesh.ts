@@ -250,16 +250,20 @@ export class Mesh {
   }
 
   async #hearReader(from: Uint8Array, statement: Statement, has: Frontier): Promise<void> {
-    await this.#talk.hear(from, statement, has, 'may be late');
+    await this.#talk.hear(from, statement, has);
     if (this.#isFilling) throw new GkvError('unavailable', 'this cluster joins the mesh itself, and does not have everything yet');
   }
 
   /** What is told to others, and heard of them. */
-  #talking(): Pick<FollowingDeps, 'state' | 'hear' | 'standing'> {
+  #talking(): Pick<FollowingDeps, 'state' | 'hear' | 'standing' | 'floor' | 'left'> {
     return {
       state: () => this.#talk.state(),
       hear: (from, statement, has) => this.#talk.hear(from, statement, has),
       standing: (peer) => this.standing(peer),
+      floor: () => this.#talk.floor,
+      left: (name) => {
+        this.#talk.standing.left(name);
+      },
     };
   }
 

@@ -21,6 +21,8 @@ export interface RepairDeps extends Omit<DriverDeps, 'sink'> {
   /** Rejects where nothing may be taken from the peer. */
   readonly hear: (from: Uint8Array, statement: Statement, has: Frontier | undefined) => Promise<Reach | undefined>;
   readonly standing: (peer: string) => Standing;
+  /** The greatest that is known. */
+  readonly floor: () => Stamp;
 }
 
 /** Keys that one line of the log names. */
@@ -51,7 +53,7 @@ export async function repair(
     await deps.hear(peerId, after.statement, after.end);
     // What was missed may have given way to something that did not come: then not all that the frontier covers is here.
     if (report.parked === 0 && report.missed === 0 && end !== undefined) {
-      const claims = claimsFor({ joins: end, reached }, scopes, { clusterId: peerId, incarnation: cursor.incarnation });
+      const claims = claimsFor({ joins: end, reached }, scopes, { clusterId: peerId, incarnation: cursor.incarnation }, deps.floor());
       await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, ...claims, lapse });
     }
     if (sink.defects > 0)

@@ -79,6 +79,11 @@ export class Standing {
     return this.#refusals.values().next().value;
   }
 
+  /** Who asks a peer no more does not hear when that one takes us again: whether it does, whoever asks it now sees. */
+  left(name: string): void {
+    this.#refusals.delete(name);
+  }
+
   /** The link to a peer, by which it is seen whether that one refuses us. */
   watched(peerId: Uint8Array, link: PeerLink): PeerLink {
     const name = toHex(peerId);

@@ -81,12 +81,7 @@ export class Talk {
    * What a peer says itself, and with it what it `has`, where it tells that. Resolves with what is reached by who takes in all that is beside it; undefined where that is of another epoch. Errors:
    * `rollback_detected` and `must_bootstrap` of the peer; `unavailable` where it is we who may not go on.
    */
-  async hear(
-    from: Uint8Array,
-    statement: Statement,
-    has = frontierZero,
-    comes: 'in answer' | 'may be late' = 'in answer',
-  ): Promise<Reach | undefined> {
+  async hear(from: Uint8Array, statement: Statement, has = frontierZero): Promise<Reach | undefined> {
     const { times, clock } = this.#deps;
     if (this.#roster.isRemoved(toHex(from))) throw peerEnded(uuidText(from));
     const said = await this.standing.hear(from, statement);
@@ -104,9 +99,9 @@ export class Talk {
     // What it said before may come late, and it may say nothing now that it knows of a member that it never heard.
     const { low: greatest } = this.words.of(toHex(from)) ?? said;
     const low = isNothing(said.low) ? said.low : greatest;
-    // What a member makes itself is no less than its low, in any of its slots, and known before it ever had one. An old question says less of it.
-    const isJudged = this.#roster.isNamed(toHex(from)) && (comes === 'in answer' || isNothing(greatest));
-    const [present = stampZero] = isJudged ? closedBy(said, has) : [];
+    // What a member makes itself is no less than its low, in any of its slots, and known before it ever had one.
+    const isOther = this.#roster.otherNames()?.includes(toHex(from)) === true; // a record may name an address of ours
+    const [present = stampZero] = isOther && isNothing(greatest) ? closedBy(said, has) : [];
     if (isTooOld(low, this.floor) || isTooOld(present, this.floor)) throw tooOld(`cluster ${uuidText(from)}`);
     if (!equalBytes(statement.reach.epoch, epoch)) return undefined;
     return { epoch, members: statement.reach.members.filter((clusterId) => this.#roster.isNamed(toHex(clusterId))) };

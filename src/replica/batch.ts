@@ -131,8 +131,9 @@ class Batch {
       const fates = submission.writes.map((received, i) => this.#fateOf(received, submission.proofs?.[i]));
       const isKept = !this.#deps.lapsed.has(submission.peer);
       const waiting = isKept ? fates.filter((fate) => fate === 'early' || fate === 'unproven').length : 0;
-      if (this.parked.length + this.unproven.length + waiting > this.#deps.parkRoom) return parkingFull();
-      if (waiting > this.#peerRoom(submission.peer)) return peerParkingFull(submission.peer);
+      const more = submission.hasWaited === true ? 0 : waiting;
+      if (more > 0 && this.parked.length + this.unproven.length + more > this.#deps.parkRoom) return parkingFull();
+      if (more > 0 && more > this.#peerRoom(submission.peer)) return peerParkingFull(submission.peer);
       const repairs = this.#repairs(submission, fates);
       return submission.writes.map((received, i) =>
         this.#takeReceived(received, fates[i] ?? 'denied', submission.peer, repairs(received.write.key)),

@@ -1,3 +1,4 @@
+import { equalBytes } from '../core/bytes.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
@@ -63,6 +64,8 @@ export type Submission =
       readonly standing: Standing;
       /** The floor below which all was there, with the sender, when it read the writes. */
       readonly asOf: Stamp;
+      /** They waited here, and were counted then: they may wait on. */
+      readonly hasWaited?: true;
       readonly move?: FeedMove;
       /** In a granted mesh, of each write; in the same order. */
       readonly proofs?: readonly Proof[];
@@ -151,20 +154,38 @@ export function costOfSubmission(submission: Submission): number {
   return bytesOfSubmission(submission) + costPerKeyByte * keyBytes;
 }
 
-/** Cuts what need not be committed together into parts that one transaction takes; each has at least one write. */
+/** Neighbours of one key: which of them may come back depends on the others (R23), so they go together as far as may be. */
+export function byKey(writes: readonly ReceivedWrite[]): ReceivedWrite[][] {
+  const keys: ReceivedWrite[][] = [];
+  for (const received of writes) {
+    const last = keys.at(-1);
+    if (last?.[0] !== undefined && equalBytes(last[0].write.key, received.write.key)) last.push(received);
+    else keys.push([received]);
+  }
+  return keys;
+}
+
+/** Cuts what need not be committed together into parts that one transaction takes, between keys as far as may be; each has at least one write. */
 export function partsOfWrites(writes: readonly ReceivedWrite[]): ReceivedWrite[][] {
   const parts: ReceivedWrite[][] = [];
   let cost = Infinity;
-  for (const received of writes) {
-    const own = costOfSubmission({ kind: 'received', writes: [received], peer: '', standing: 'plain', asOf: stampZero });
-    if (cost + own > limits.commitCostMax) {
-      parts.push([]);
-      cost = 0;
+  for (const ofKey of byKey(writes)) {
+    if (cost + costOfReceived(ofKey) > limits.commitCostMax) cost = Infinity;
+    for (const received of ofKey) {
+      const own = costOfReceived([received]);
+      if (cost + own > limits.commitCostMax) {
+        parts.push([]);
+        cost = 0;
+      }
+      parts.at(-1)?.push(received);
+      cost += own;
     }
-    parts.at(-1)?.push(received);
-    cost += own;
   }
   return parts;
+}
+
+function costOfReceived(writes: readonly ReceivedWrite[]): number {
+  return costOfSubmission({ kind: 'received', writes, peer: '', standing: 'plain', asOf: stampZero });
 }
 
 export function bytesOfSubmission(submission: Submission): number {

@@ -93,7 +93,7 @@ export class Replica {
     this.#own = clusterPartOf(makeStamp(0, 0, instanceOf(held.slot)));
     this.#ingest = new Ingest({ store, slots, instanceOf, own: this.#own, digests, hlc, clock, log, followers, observer, guard }, held);
     this.#sweeper = new Sweeper({ store, guard, followers, clock });
-    this.#waiting = new WaitingWrites({ store, clock, digests, guard, receive: (writes, peer) => this.receive(writes, peer) });
+    this.#waiting = new WaitingWrites({ store, clock, digests, guard, receive: (writes, peer) => this.#retry(writes, peer) });
   }
 
   /** Takes a slot, and starts above everything that was committed under it. */
@@ -179,6 +179,12 @@ export class Replica {
     }
     const parts = partsOfWrites(writes).map((part) => this.#submit({ kind: 'received', writes: part, peer, standing, asOf }));
     return Promise.all(parts).then((results) => results.flat());
+  }
+
+  /** What waited, at most 500 writes. It goes on waiting where it must, whatever room there is: it takes some already. */
+  async #retry(writes: readonly ReceivedWrite[], peer: string): Promise<readonly BatchResult[]> {
+    const waited = { kind: 'received', peer, standing: 'plain', asOf: stampZero, hasWaited: true } as const;
+    return (await Promise.all(partsOfWrites(writes).map((part) => this.#submit({ ...waited, writes: part })))).flat();
   }
 
   #submitOwn(submission: OwnSubmission, count: number): Promise<readonly BatchResult[]> {

@@ -16,7 +16,7 @@ export interface WaitingDeps {
   readonly clock: Clock;
   readonly digests: MeshDigests;
   readonly guard: Guard | undefined;
-  /** As `Replica.receive`. */
+  /** As `Replica.receive`, of what waited: it may wait on, whatever room there is. */
   readonly receive: (writes: readonly ReceivedWrite[], peer: string) => Promise<readonly BatchResult[]>;
 }
 
@@ -110,18 +110,11 @@ export class WaitingWrites {
     if (isDone) givenUp.set(peer, (givenUp.get(peer) ?? 0) + waiting.length);
   }
 
-  /** None where those of this peer have no room to wait for their grants: others do not wait for it. */
   async #takeDue(due: readonly ParkedWrite[], peer: string): Promise<number> {
-    const { store, guard } = this.#deps;
-    try {
-      const results = await this.#receive(due, peer);
-      const settled = due.filter((_, i) => results[i]?.status !== 'parked'); // the wall clock may have gone back in the meantime
-      await store.transact((tx) => clearWaiting(tx, settled));
-      return settled.length;
-    } catch (error) {
-      if (guard !== undefined && hasCode(error, 'unavailable')) return 0;
-      throw error;
-    }
+    const results = await this.#receive(due, peer);
+    const settled = due.filter((_, i) => results[i]?.status !== 'parked'); // the wall clock may have gone back in the meantime
+    await this.#deps.store.transact((tx) => clearWaiting(tx, settled));
+    return settled.length;
   }
 
   /** Of a peer that was removed in the meantime nothing is taken in, and nothing kept. */

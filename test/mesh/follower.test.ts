@@ -4,7 +4,7 @@ import { type PeerLink } from '../../src/aae/checkedPeer.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { GkvError, type ErrorCode } from '../../src/core/errors.ts';
 import { type Clock } from '../../src/core/ports.ts';
-import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
+import { makeStamp, parseInstance, stampZero } from '../../src/core/stamp.ts';
 import { MeshDigests } from '../../src/crypto/mesh.ts';
 import { Follower } from '../../src/mesh/follower.ts';
 import { newHealth, type PeerHealth } from '../../src/mesh/health.ts';
@@ -49,7 +49,12 @@ async function follow(instance: Instance, link: PeerLink, sleepsMax: number, wai
   const upstream = new Upstream(link, liarId, { digests, clusterId: instance.clusterId, random });
   const deps = {
     ...{ replica: instance.replica, clock, random, log: recordingLog(lines), waitMs },
-    ...{ state: () => Promise.resolve(saysNothing), hear: () => Promise.resolve(undefined), onPage: () => undefined },
+    ...{
+      state: () => Promise.resolve(saysNothing),
+      hear: () => Promise.resolve(undefined),
+      floor: () => stampZero,
+      onPage: () => undefined,
+    },
   };
   await new Follower(liarId, upstream, health, deps).run(stop.signal);
   return { health, slept, lines };

@@ -41,6 +41,7 @@ async function follow(instance: Instance, link: PeerLink): Promise<PeerHealth> {
     ...{
       state: () => Promise.resolve(saysNothing),
       hear: () => Promise.resolve(undefined),
+      floor: () => stampZero,
       onPage: () => {
         stop.abort();
       },
@@ -157,6 +158,11 @@ describe('M38: what is joined of a peer that holds other keys', () => {
       assert.deepEqual(claimsFor({ joins, reached }, scopes, peer), partly);
     const nothing = { joins: undefined, reached: undefined };
     assert.deepEqual(claimsFor(nothing, { own: everything, peer: prefixes('a/') }, peer), nothing);
+    assert.deepEqual(
+      claimsFor({ joins, reached }, { own: everything, peer: prefixes('a/') }, peer, stampOf(own, 0, 100_000)).joins,
+      new Map(),
+      'M25',
+    );
     const renewed = { ...peer, incarnation: 2 };
     assert.deepEqual(claimsFor({ joins, reached }, { own: everything, peer: prefixes('a/') }, renewed).joins, new Map());
   });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
-import { ByteReader } from '../../src/core/bytes.ts';
+import { ByteReader, toHex } from '../../src/core/bytes.ts';
 import { ByteWriter } from '../../src/core/byteWriter.ts';
-import { hasCode } from '../../src/core/errors.ts';
+import { GkvError, hasCode } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/ports.ts';
 import { stampZero } from '../../src/core/stamp.ts';
 import { epochNone } from '../../src/mesh/epoch.ts';
@@ -119,6 +119,18 @@ describe('lineage of a store', () => {
 describe('standing of a peer', () => {
   const good = origin(100, [[1, 0]]);
   const copy = origin(100, [[1, 0], [2, 90]]); // prettier-ignore
+
+  it('M26: who refuses us is heard of by who asks it: an instance that asks it no more forgets that', async () => {
+    const standing = new Standing({ store: openStore(new MemoryDatabase()), clock: new TestClock(), log: silentLog, isMember: () => true });
+    const refused = new GkvError('must_bootstrap', 'too old');
+    const link = standing.watched(peer, { ask: () => Promise.reject(refused) });
+    await assert.rejects(link.ask(new Uint8Array(0), new AbortController().signal));
+    assert.equal(standing.refusal(), refused);
+    standing.left('08');
+    assert.equal(standing.refusal(), refused);
+    standing.left(toHex(peer));
+    assert.equal(standing.refusal(), undefined);
+  });
 
   it('M20: outlives our own restart, and other instances of ours know it', async () => {
     const database = new MemoryDatabase();

@@ -29,7 +29,7 @@ async function open(clock = new FakeClock()): Promise<Instance & { readonly fake
 }
 
 /** Writes under a grant that is not known, of keys from a number on. */
-function sent({ digests, clock }: Instance, count: number, from = 0, grant: Grant = late, valueBytes = 1): ReceivedWrite[] {
+function sent({ digests, clock }: Instance, count: number, from = 0, grant: Grant = late, valueBytes = 1, by = 'late'): ReceivedWrite[] {
   const writes = Array.from({ length: count }, (_, i) => {
     const version = makeStamp(clock.now(), i, peerInstance);
     const leaf = parseGrantId(grant.id);
@@ -39,7 +39,7 @@ function sent({ digests, clock }: Instance, count: number, from = 0, grant: Gran
   const blocks: Uint8Array[] = [];
   for (let at = 0; at < writes.length; at += 256) {
     const ids = writes.slice(at, at + 256).map(({ id }) => id);
-    blocks.push(...signWrites(mesh.id, ids, person('late')));
+    blocks.push(...signWrites(mesh.id, ids, person(by)));
   }
   return writes.map(({ write, ...rest }, i) => ({ write: { ...write, signature: blocks[i] ?? new Uint8Array(0) }, ...rest }));
 }
@@ -121,7 +121,7 @@ describe('writes that wait for their grants', () => {
     assert.equal((await replica.settleAuthority(never)).judged, 9 * 980 + 2);
   });
 
-  it('R9: what has come due gets its turn behind others that cannot go on', async () => {
+  it('R9: what has come due waits on for its grant, whatever room its peer has', async () => {
     const region = await open();
     const { replica, fake, ledger } = region;
     const aheadMs = 60_000;
@@ -134,11 +134,38 @@ describe('writes that wait for their grants', () => {
     for (let at = 0; at < 400; at += 200) await replica.receive(sent(region, 200, 2_000 + at), peer);
     await replica.receive(mine, 'other');
     fake.ms += aheadMs;
-    assert.equal(await replica.retryParked(), 1, 'of the first no more may wait for their grants');
+    assert.equal(await replica.retryParked(), 601, 'they wait for their grants now, though the first peer has no room: they took some');
+    assert.equal((await replica.parkedCount()).writes, 1_001);
     await ledger?.take([anyOf(late)]);
-    assert.equal(await replica.retryUnproven(), 401);
-    assert.equal(await replica.retryParked(), 600);
+    assert.equal(await replica.retryUnproven(), 1_001);
     assert.equal((await replica.parkedCount()).writes, 0);
+  });
+
+  it('I1: R9: R26: of a peer that has no room what is due is seen, and what waits for its grant is given up, beside others', async () => {
+    const region = await open();
+    const { replica, fake } = region;
+    fake.ms += 60_000;
+    const due = [...sent(region, 1, 5_000), ...sent(region, 1, 6_000, held, 1, 'a')];
+    fake.ms -= 60_000;
+    await replica.receive(due, peer);
+    for (let at = 0; at < 998; at += 499) await replica.receive(sent(region, 499, at), peer);
+    fake.ms += 60_000;
+    await replica.retryParked();
+    assert.equal((await replica.get(key('k6000'))).exists, true);
+    fake.ms += limits.unprovenMsMax;
+    assert.deepEqual((await replica.settleAuthority(never)).givenUp, new Map([[peer, 999]]));
+  });
+
+  it('R26: where a clock was set back, what waited for a grant that came waits for the clock, and others are judged', async () => {
+    const region = await open();
+    const { replica, fake, ledger } = region;
+    for (let at = 0; at < 1_000; at += 500) await replica.receive(sent(region, 500, at), peer);
+    fake.ms -= 60_000;
+    await replica.receive(sent(region, 1, 2_000), 'other');
+    await ledger?.take([anyOf(late)]);
+    assert.equal((await replica.settleAuthority(never)).judged, 1_001);
+    assert.equal((await replica.get(key('k2000'))).exists, true);
+    assert.equal((await replica.parkedCount()).writes, 1_000);
   });
 
   it('R26: in an open mesh nothing lapses', async () => {

@@ -18,22 +18,28 @@ const refusalsMin = 2;
  * What only it had is lost. That a cluster is told to do so must have a reason that is seen from outside. One that was being filled for too long begins anew too.
  */
 export async function beginAnewWhereTooOld(region: Region, world: World): Promise<void> {
-  region.refusals = isRefused(region) ? region.refusals + 1 : 0;
-  if (region.refusals < refusalsMin && !region.joinHasEnded) return;
+  const { disk } = region;
+  await lookAt(region, world);
+  if (region.disk !== disk) return;
+  if (region.refusals.length < refusalsMin && !region.joinHasEnded) return;
   const donor = world.regions.find(
     (other) =>
       other !== region && other.own !== undefined && !isRefused(other) && world.scopes?.mayFill(other.index, region.index) !== false,
   );
   if (donor === undefined) return;
-  const { disk } = region;
-  const behindMs = region.joinHasEnded ? Infinity : await behindFloors(region, world);
-  if (region.disk !== disk) return;
+  const behindMs = region.joinHasEnded ? Infinity : Math.max(...region.refusals);
   if (behindMs <= 0) {
     throw new Violation('M25', `region ${region.index} must begin anew, and is ${-behindMs} ms above where all floors may be`);
   }
   world.kernel.note(`region ${region.index} begins anew: ${behindMs} ms below a floor`);
   world.counts.add('begun anew');
   world.loseDisk(region, downMs, { donor: { host: donor.name, port: 1 } });
+}
+
+/** It may hear some 10 s late that it is refused no more: what counts is whether it was too old at any look since it is. */
+async function lookAt(region: Region, world: World): Promise<void> {
+  if (!isRefused(region)) region.refusals = [];
+  else region.refusals.push(await behindFloors(region, world));
 }
 
 function isRefused({ hosts }: Region): boolean {

@@ -27,8 +27,8 @@ export class Region {
   readonly #lost: ClusterIdentity[] = [];
   #disks = 1;
   #donor: HostPort | undefined;
-  /** Looks of the operator in a row that found it refused as too old. */
-  refusals = 0;
+  /** How far it was below the floors of others, in ms, at each look of the operator in a row that found it refused as too old. */
+  refusals: number[] = [];
   /** It was being filled for so long that it must begin anew. */
   joinHasEnded = false;
   #isClosed = false;
@@ -127,7 +127,7 @@ export class Region {
     for (const host of this.hosts) host.crash();
     this.#isClosed = false;
     this.joinHasEnded = false;
-    this.refusals = 0;
+    this.refusals = [];
     this.#isCopy = copy !== undefined;
     this.#database = this.#newDatabase();
     this.#disks += 1;
