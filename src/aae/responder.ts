@@ -188,7 +188,7 @@ export interface TakenIn {
   readonly parked: number;
 }
 
-/** Takes writes in, in commits of bounded size that queue one behind the other. Those of one key go together, where one commit takes them: which may come back depends on the others (R23). */
+/** Takes writes in, in commits of bounded size that queue one behind the other; those of one key together, where one commit takes them (`byKey`). */
 export async function takeIn(sink: WriteSink, writes: readonly ReceivedWrite[], peer: string, asOf: Stamp): Promise<TakenIn> {
   const chunks: Promise<readonly BatchResult[]>[] = [];
   let chunk: ReceivedWrite[] = [];

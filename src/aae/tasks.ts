@@ -3,8 +3,8 @@ import { type Key, type KeyRange } from '../core/key.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { compareParts, lackedIds, type ComparedPart } from './diff.ts';
 import { joinIds, splitIds, type Fingerprints } from './fingerprint.ts';
-import { type Parts, type RangeIds, type Reply } from './message.ts';
 import { frameBytesAim, protocolError } from './frame.ts';
+import { type Parts, type RangeIds, type Reply } from './message.ts';
 import { finenessFor, type Fineness, type RangeView } from './range.ts';
 
 /** Something to send to the peer: all of a range, or one write. */
@@ -28,7 +28,7 @@ export interface Taken {
   readonly isMore: boolean;
 }
 
-/** A range that differs, yet to be taken apart: as one it takes a part of the memory that its span does. */
+/** A range that differs, yet to be taken apart: its parts would take up to thirty times the memory. */
 interface Differing extends Pick<ComparedPart, 'range' | 'sum'> {
   readonly fineness: Fineness;
 }

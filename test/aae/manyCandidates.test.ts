@@ -60,6 +60,14 @@ describe('keys with many candidates', function () {
     });
   }
 
+  it('I7: and where the key is fetched, by one, whose frontier is joined', async () => {
+    const [full, empty] = [await open(1), await open(2)];
+    for (const [nth, grant] of [a, b].entries())
+      await full.replica.receive(writes(full, grant, nth === 0 ? 'a' : 'b', nth, ['k', 'l'], 700_000), peer);
+    const { converged, missed, received } = await exchange(empty, bounded(full, 20));
+    assert.deepEqual([converged, missed, received], [true, 0, 4]);
+  });
+
   it('I9: A13: where 66 candidates are held and 65 by the peer, on each of 150 keys, three requests find them', async () => {
     const [full, other] = [await open(1), await open(2)];
     const keys = Array.from({ length: 150 }, (_, i) => `k${String(i).padStart(3, '0')}`);
