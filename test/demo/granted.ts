@@ -44,6 +44,9 @@ export async function grantedMesh(): Promise<void> {
     const c = await world.start('stranger', undefined, ['--mesh', stranger]);
     say(`  one who has the mesh's key and no grant writes: ${await set(c, '/cities/FR/2988507')}`);
     say(`  and pulls from home: ${await pull(c, a)}`);
+  } catch (error) {
+    process.stderr.write(`${await world.told()}\n`);
+    throw error;
   } finally {
     await world.close();
     rmSync(dir, { recursive: true, force: true });

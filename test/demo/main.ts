@@ -141,7 +141,7 @@ const world = new World();
 try {
   await main(world);
 } catch (error) {
-  process.stderr.write(`demo failed: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`demo failed: ${error instanceof Error ? error.message : String(error)}\n${await world.told()}\n`);
   process.exitCode = 1;
 }
 await world.close();

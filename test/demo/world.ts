@@ -10,6 +10,9 @@ import { freePort, post, serviceOf, spawned, startRegion, type Region, type Regi
 /** A day of the demo's mesh: deletes must be forgotten while somebody watches. */
 const dayMs = 3_000;
 
+/** Nothing here takes a tenth of it on two cores that do nothing else. */
+const untilMsMax = 300_000;
+
 const treeSchema = z.object({ sum: z.string(), count: z.number() });
 const peersSchema = z.object({ mesh: z.object({ peers: z.array(z.object({ connected: z.boolean() })) }) });
 
@@ -71,6 +74,12 @@ export class World {
     }
   }
 
+  /** What each says of itself and its peers: why it is not as it should be. */
+  async told(): Promise<string> {
+    const said = this.regions.map(async ({ name, api }) => `${name} ${JSON.stringify(await get(`${api}/control/status`).catch(String))}`);
+    return (await Promise.all(said)).join('\n');
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.regions.map(({ service }) => service.stop()));
     await this.#proxy.close();
@@ -100,18 +109,21 @@ export async function hears({ api }: Region, others: number): Promise<boolean> {
 
 /** Writes a little in each region until the condition holds, as the world does: words of who has what travel with writes. */
 export async function whileBusy(regions: readonly Region[], condition: () => Promise<boolean>): Promise<void> {
+  const started = performance.now();
   for (let beat = 0; !(await condition()); beat += 1) {
+    if (performance.now() - started > untilMsMax) throw new Error(`not there after ${seconds(untilMsMax)}`);
     const value = Buffer.from(String(beat)).toString('base64');
     const ops = regions.map(({ name, api }) => post(`${api}/data/set`, { key: Buffer.from(`/beat/${name}`).toString('base64'), value }));
     await Promise.all([...ops, pause(200)]);
   }
 }
 
-/** Looks again and again; tells every 2 s. Resolves with the time taken, in ms. */
+/** Looks again and again; tells every 2 s. Resolves with the time taken, in ms; throws after `untilMsMax`. */
 export async function until(condition: () => Promise<boolean>, tell?: () => Promise<string>): Promise<number> {
   const started = performance.now();
   let told = started;
   while (!(await condition())) {
+    if (performance.now() - started > untilMsMax) throw new Error(`not there after ${seconds(untilMsMax)}`);
     await pause(20);
     if (tell === undefined || performance.now() - told < 2_000) continue;
     told = performance.now();
