@@ -32,6 +32,7 @@ const statusSchema = z.object({
       scope: z.array(z.string()),
       epoch: z.string(),
       removed: z.array(z.object({ clusterId: z.string(), settled: z.boolean() })),
+      joining: z.array(recordSchema),
       peers: z.array(
         recordSchema.extend({
           followed: z.boolean(),
@@ -54,6 +55,8 @@ export interface MembersSeen {
   readonly epoch: string | null;
   readonly members: readonly MemberLine[];
   readonly removed: readonly { readonly clusterId: string; readonly settled: boolean }[];
+  /** Being filled, and no members yet. */
+  readonly joining: readonly z.infer<typeof recordSchema>[];
 }
 
 /** From the answers of /peers and /control/status. Error: `unavailable` where they are none. */
@@ -72,7 +75,7 @@ export function describeMembers(peersAnswer: JsonObject, statusAnswer: JsonObjec
     const { connected, lagMs, low, scope, atEpoch, lastError, defects } = seen;
     return { ...record, self, connected, lagMs, low: told(low), scope, atEpoch, lastError, defects };
   });
-  return { epoch: mesh?.epoch ?? null, members, removed: mesh?.removed ?? [] };
+  return { epoch: mesh?.epoch ?? null, members, removed: mesh?.removed ?? [], joining: mesh?.joining ?? [] };
 }
 
 /** Zero is what is said before everybody was heard. */
@@ -83,7 +86,7 @@ function told(low: string | null | undefined): string | null {
 const heads = ['REGION', 'CLUSTER ID', 'ADDRESS', 'CONNECTED', 'LAG', 'HAS ALL UP TO', 'DEFECTS', 'LAST ERROR'];
 
 /** Lines of columns, and below them the epoch and who was removed. `nowMs`: the wall clock. */
-export function memberTable({ epoch, members, removed }: MembersSeen, nowMs: number): string[] {
+export function memberTable({ epoch, members, removed, joining }: MembersSeen, nowMs: number): string[] {
   const rows = [heads, ...members.map((member) => cells(member, nowMs))];
   const widths = heads.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const table = rows.map((row) =>
@@ -95,12 +98,22 @@ export function memberTable({ epoch, members, removed }: MembersSeen, nowMs: num
   const behind = members.filter(({ atEpoch }) => atEpoch !== true).map(({ clusterId }) => clusterId);
   const reached = behind.length === 0 ? 'reached by all' : `not reached by ${behind.join(', ')}`;
   const parts = members.flatMap((member) => partLine(member));
-  return [...table, ...parts, ...(epoch === null ? [] : [`epoch ${epoch}: ${reached}`]), ...removed.map(removedLine)];
+  return [
+    ...table,
+    ...parts,
+    ...(epoch === null ? [] : [`epoch ${epoch}: ${reached}`]),
+    ...joining.map(joiningLine),
+    ...removed.map(removedLine),
+  ];
 }
 
 /** Of a region that holds some keys alone. */
 function partLine({ clusterId, scope }: MemberLine): string[] {
   return scope === null || scope.includes('**') ? [] : [`${clusterId} holds ${scope.join(' ')}`];
+}
+
+function joiningLine({ clusterId, regionName, address }: MembersSeen['joining'][number]): string {
+  return `joining ${clusterId} ${regionName} ${address}: it is being filled, and holds the floor back; where it was given up: gkvmesh members remove ${clusterId}`;
 }
 
 function removedLine({ clusterId, settled }: MembersSeen['removed'][number]): string {

@@ -133,6 +133,8 @@ export interface MeshStatus {
   readonly epoch: string;
   /** Clusters that were removed; until that is settled they hold the floor back. */
   readonly removed: readonly { readonly clusterId: string; readonly settled: boolean }[];
+  /** Clusters that are being filled: until they are members, or removed, they hold the floor back. */
+  readonly joining: readonly PeerView[];
   /** Why this cluster takes no part in the mesh, and what to do; null: it does. */
   readonly fault: string | null;
 }

@@ -161,6 +161,7 @@ export const statusAnswer = z.object({
       floorHeldBackBy: z.array(z.string()),
       epoch: z.string(),
       removed: z.array(z.object({ clusterId: z.string(), settled: z.boolean() })),
+      joining: z.array(peer).meta({ description: 'clusters that are being filled, and hold the floor back until they are members' }),
       fault: z.string().nullable(),
     })
     .nullable(),

@@ -6,11 +6,13 @@ import { type Stamp } from '../core/stamp.ts';
 import { beginWait } from '../core/wait.ts';
 import { type Store } from '../store/store.ts';
 import { Backoff } from './backoff.ts';
+import { FloorHold } from './floorHold.ts';
 import { Follower, type FollowerDeps, type TakenPage } from './follower.ts';
 import { codeOf, newHealth, noteFailure, type PeerHealth } from './health.ts';
 import { identify, type PeerIdentity } from './identity.ts';
 import { joinAdvice } from './joinAdvice.ts';
 import { checkTerm, joiningSince, TermError } from './joinTerm.ts';
+import { type Members } from './members.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { type RecordIntake } from './records.ts';
 import { repair, type RepairDeps } from './repair.ts';
@@ -36,15 +38,15 @@ export interface JoinProgress {
 
 /**
  * Fills this cluster from a member's feed, from where the cursor in the store stands: who is killed and comes again repeats the pages that were under
- * way, and no more. Then `announce` makes us and the donor members, and an exchange in both directions shows that nothing is missing and
+ * way, and no more. Meanwhile the mesh holds its floor for us. Then we and the donor are members, and an exchange in both directions shows that nothing is missing and
  * carries the records over. A donor that cannot be reached is tried again until the signal aborts; where another cluster answers in its place, it begins anew
  * with that one, and one that does not hold all that we are for is not taken. Errors: `mesh_mismatch`, `peer_protocol`, `bad_config` where
- * the donor is this cluster; `must_bootstrap` where all of that takes more than a day; and what `announce` reports.
+ * the donor is this cluster; `not_advertised`; `must_bootstrap` where all of that takes more than a day and the floor was not held.
  */
 export async function bootstrap(
   address: HostPort,
   deps: BootstrapDeps,
-  announce: (donor: PeerIdentity) => Promise<void>,
+  members: Pick<Members, 'joining' | 'joined'>,
   onProgress: (progress: JoinProgress) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -56,10 +58,11 @@ export async function bootstrap(
     if (equalBytes(donor.clusterId, own.clusterId))
       throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);
     const upstream = withinTerm(new Upstream(links.link(address, 'feed'), donor.clusterId, asking), deps.store);
+    const link = links.link(address, 'exchange');
+    const hold = new FloorHold(donor.clusterId, link, members, { ...deps, clusterId: own.clusterId });
     try {
-      await followToEnd(donor, upstream, deps, onProgress, signal);
-      await announce(donor);
-      const link = links.link(address, 'exchange');
+      await followToEnd(donor, upstream, hold, deps, onProgress, signal);
+      await members.joined(donor, address);
       return await whileUnreachable(address, deps, signal, () =>
         repair(donor.clusterId, upstream, link, newHealth(), { ...deps, clusterId: own.clusterId }, signal).then(() => undefined),
       );
@@ -76,6 +79,7 @@ export async function bootstrap(
 async function followToEnd(
   donor: PeerIdentity,
   upstream: Pick<Upstream, 'page'>,
+  hold: FloorHold,
   deps: BootstrapDeps,
   onProgress: (progress: JoinProgress) => void,
   signal: AbortSignal,
@@ -95,13 +99,14 @@ async function followToEnd(
     try {
       const answered = await upstream.page(ask, until);
       checkDonor(answered.scopes);
+      await hold.ask(answered.scopes, until);
       return answered;
     } catch (error) {
       const code = codeOf(error);
       const advice = joinAdvice(code);
       if (advice !== undefined && code !== advised) log.warn({ donor: toHex(donor.clusterId), code }, advice);
       advised = advice === undefined ? undefined : code;
-      if (hasCode(error, 'wrong_peer') || error instanceof TermError) {
+      if (hasCode(error, 'wrong_peer', 'not_advertised') || error instanceof TermError) {
         failed.error = error;
         end.abort();
       }

@@ -35,6 +35,8 @@ export interface FeedServerDeps {
   /** True for a reader that pulls from every member, and so from whoever made what we have. */
   readonly pullsFromAll: (reader: Uint8Array) => boolean;
   readonly reach: () => Promise<Reach>;
+  /** Aborts when the reach is of another epoch. */
+  readonly epochEnds: () => AbortSignal;
   readonly state: (reach: Reach) => Promise<Statement>;
 }
 
@@ -88,16 +90,18 @@ export class FeedServer {
     return encodeAnswer({ clusterId: own.clusterId, body }, request, digests, 'feed');
   }
 
-  /** Waits where there is nothing that the reader lacks, and a moment where we made nothing of it. */
+  /** Waits where there is nothing that the reader lacks, until who the members are changes; and a moment where we made nothing of it. */
   async #page({ after, covered, recordsAfter, scope, pullsFromAll }: Place, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
     const { feed, clock, signal, reach: reachNow } = this.#deps;
     const endMs = clock.monotonic() + waitMs;
+    const epochEnds = this.#deps.epochEnds();
     let heldToMs: number | undefined;
     for (let [position, looked] = [after, after]; ;) {
-      const wait = beginWait(signal);
+      const wait = beginWait(signal, epochEnds);
       const changed = feed.feedChange(wait.signal); // from before the page is read, so that nothing is missed
       changed.catch(() => undefined);
       try {
+        const isOver = epochEnds.aborted; // from before the reach is read, so that the reader hears of the next one
         const reach = await reachNow();
         const page = await feed.feedPage(looked, covered, recordsAfter, scope);
         const isEmpty = page.writes.length === 0;
@@ -105,7 +109,7 @@ export class FeedServer {
         else heldToMs ??= clock.monotonic() + relayMs;
         const leftMs = Math.min(endMs, heldToMs ?? Infinity) - clock.monotonic();
         const mayWait = isEmpty || (pullsFromAll && !page.writes.some((write) => this.#isOwn(write)));
-        if (!mayWait || page.end === undefined || leftMs <= 0 || signal.aborted || this.#waiting >= waitingMax)
+        if (!mayWait || page.end === undefined || leftMs <= 0 || isOver || signal.aborted || this.#waiting >= waitingMax)
           return {
             page: heldToMs === undefined || looked === position ? page : await feed.feedPage(position, covered, recordsAfter, scope),
             reach,

@@ -7,7 +7,7 @@ import { type WriteOp } from '../replica/proposal.ts';
 import { type Replica } from '../replica/replica.ts';
 import { identify, type PeerIdentity } from './identity.ts';
 import { removedOp, isRemoved } from './removal.ts';
-import { encodePeer, peerKey, type PeerRecord } from './peers.ts';
+import { encodePeer, isJoining, peerKey, type PeerRecord } from './peers.ts';
 import { type Links } from './ports.ts';
 import { type UpstreamDeps } from './upstream.ts';
 
@@ -53,16 +53,23 @@ export class Members {
     const before = await replica.get(peerKey(found.clusterId));
     if (before.exists && isRemoved(found.clusterId, before.value)) throw peerEnded(uuidText(found.clusterId));
     const record = { clusterId: found.clusterId, address, upstreams: undefined, regionName: regionName ?? found.regionName };
-    await replica.write([...(await this.#ownRecord()), await this.#recordOf(record)]);
+    await replica.write([...(await this.#ownRecord()), await this.#recordOf(record, before.exists && isJoining(before.value))]);
     await this.#deps.changed();
     return record;
   }
 
-  /** Writes our record where there is none, and that of the member from which we came into the mesh, which may have been alone. Error: `not_advertised`. */
+  /** Writes that we are being filled, where there is no record of ours. Error: `not_advertised`. */
+  async joining(): Promise<void> {
+    const { replica, own } = this.#deps;
+    const { version } = await replica.get(peerKey(own.clusterId));
+    if (version === null) await replica.write([await this.#recordOf(this.#self(), true)]);
+  }
+
+  /** Writes our record where there is none of a member, and that of the member from which we came into the mesh, which may have been alone. Error: `not_advertised`. */
   async joined(donor: PeerIdentity, address: HostPort): Promise<void> {
     const { replica, changed } = this.#deps;
     const isKnown = (await replica.get(peerKey(donor.clusterId))).version !== null;
-    const ops = [...(await this.#ownRecord()), ...(isKnown ? [] : [await this.#recordOf({ ...donor, address })])];
+    const ops = [...(await this.#ownRecord()), ...(isKnown ? [] : [await this.#recordOf({ ...donor, address }, false)])];
     if (ops.length > 0) await replica.write(ops);
     await changed();
   }
@@ -81,17 +88,22 @@ export class Members {
   }
 
   async #ownRecord(): Promise<WriteOp[]> {
-    const { own, advertised, replica } = this.#deps;
-    if ((await replica.get(peerKey(own.clusterId))).version !== null) return [];
+    const { own, replica } = this.#deps;
+    const { version, value } = await replica.get(peerKey(own.clusterId));
+    return version !== null && !isJoining(value) ? [] : [await this.#recordOf(this.#self(), false)];
+  }
+
+  #self(): Pick<PeerRecord, 'clusterId' | 'address' | 'regionName'> {
+    const { own, advertised } = this.#deps;
     const address = advertised();
-    if (address !== undefined) return [await this.#recordOf({ ...own, address })];
+    if (address !== undefined) return { ...own, address };
     throw new GkvError('not_advertised', 'others cannot call the address that the mesh port listens on: start with --advertise HOST:PORT');
   }
 
-  async #recordOf(record: Pick<PeerRecord, 'clusterId' | 'address' | 'regionName'>): Promise<WriteOp> {
+  async #recordOf(record: Pick<PeerRecord, 'clusterId' | 'address' | 'regionName'>, joins: boolean): Promise<WriteOp> {
     const key = peerKey(record.clusterId);
     const { value, version } = await this.#deps.replica.get(key);
-    const bytes = encodePeer(record, version === null ? undefined : value);
+    const bytes = encodePeer(record, version === null ? undefined : value, joins);
     return { kind: 'set', key, value: bytes, expiresInMs: undefined, expected: { kind: 'any' } };
   }
 }

@@ -19,7 +19,7 @@ import { FeedServer } from './feedServer.ts';
 import { floorOf, isAboveFloor } from './floor.ts';
 import { Following, type FollowingDeps } from './following.ts';
 import { newHealth, type PeerHealth } from './health.ts';
-import { type PeerIdentity } from './identity.ts';
+import { type Members } from './members.ts';
 import { Peers, type PeerRecord, type RemovedRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { RecordIntake } from './records.ts';
@@ -93,6 +93,8 @@ export interface MeshView {
   /** Members whose records cannot be read: they hold the floor back all the same. */
   readonly unreadable: readonly { readonly clusterId: Uint8Array; readonly low: Stamp | undefined }[];
   readonly removed: readonly RemovedRecord[];
+  /** Being filled: until they are members, or removed, the floor stands. */
+  readonly joining: readonly PeerRecord[];
   /** Names who is a member and who was removed; 8 bytes. */
   readonly epoch: Uint8Array;
   readonly low: Stamp;
@@ -135,6 +137,7 @@ export class Mesh {
       hear: (from, statement, has) => this.#hearReader(from, statement, has),
       pullsFromAll: (reader) => this.#roster.pullsFromAll(toHex(reader)),
       reach: () => this.#talk.reach(),
+      epochEnds: () => this.#roster.epochEnds,
       state: (reach) => this.#talk.state(reach),
     });
     this.#following = new Following({
@@ -156,12 +159,12 @@ export class Mesh {
   /** Fills this cluster from a member; see `bootstrap`. */
   async join(
     donor: HostPort,
-    announce: (donor: PeerIdentity) => Promise<void>,
+    members: Pick<Members, 'joining' | 'joined'>,
     onProgress: (progress: JoinProgress) => void,
     signal: AbortSignal,
   ): Promise<void> {
     const deps = { ...this.#deps, ...this.#talking(), records: this.#records, health: this.#donorHealth };
-    await bootstrap(donor, deps, announce, onProgress, signal);
+    await bootstrap(donor, deps, members, onProgress, signal);
     this.#isFilling = false;
   }
 
@@ -246,7 +249,8 @@ export class Mesh {
       return { clusterId: Buffer.from(name, 'hex'), low: words.of(name)?.low };
     });
     const removed = this.#roster.removed();
-    return { members, unreadable, removed, epoch: this.#roster.epoch, low, floor, fault: this.fault() };
+    const joining = this.#roster.joining();
+    return { members, unreadable, removed, joining, epoch: this.#roster.epoch, low, floor, fault: this.fault() };
   }
 
   async #hearReader(from: Uint8Array, statement: Statement, has: Frontier): Promise<void> {
@@ -312,6 +316,7 @@ export class Mesh {
     const { low } = await this.#talk.lowAndFloor();
     if (isAboveFloor(low, this.#talk.floor)) await replica.raiseFloor(this.#talk.floor);
     const lows = [low, ...(this.#roster.otherNames() ?? []).map((name) => this.#talk.words.of(name)?.low ?? stampZero)];
+    if (this.#roster.joining().length > 0) lows.push(stampZero);
     const floor = floorOf(lows, times.dayMs);
     if (floor !== undefined) await replica.raiseFloor(floor);
     await settle(await this.#talk.settledNow(), replica);

@@ -41,6 +41,7 @@ const recordSchema = z.looseObject({
   address: z.string().max(300),
   upstreams: z.array(z.string().max(100)).max(limits.membersMax).optional(),
   regionName: z.string().max(100).optional(),
+  joining: z.boolean().optional(),
 });
 
 /** The key of a member's record; `clusterId` is a UUID's 16 bytes. */
@@ -48,12 +49,22 @@ export function peerKey(clusterId: Uint8Array): Key {
   return parseKey(Buffer.concat([membersPrefix, Buffer.from(uuidText(clusterId))]));
 }
 
-/** The value of a member's record. Fields of `before`, the value that it replaces, stay where we do not know them, and so do upstreams. */
+/**
+ * The value of the record of a member, or of one that is being filled to become one (`isJoining`). Fields of `before`, the value that it replaces, stay where we do not
+ * know them, and so do upstreams.
+ */
 export function encodePeer(
   { address, regionName }: Pick<PeerRecord, 'address' | 'regionName'>,
   before: Uint8Array | undefined,
+  isJoining: boolean,
 ): Uint8Array {
-  return Buffer.from(JSON.stringify({ ...known(before), address: hostPortText(address), regionName }));
+  const joining = isJoining ? true : undefined;
+  return Buffer.from(JSON.stringify({ ...known(before), address: hostPortText(address), regionName, joining }));
+}
+
+/** True for the record of a cluster that is being filled. */
+export function isJoining(value: Uint8Array): boolean {
+  return known(value).joining === true;
 }
 
 /** The value of the record of a cluster that was removed. */
@@ -69,7 +80,7 @@ export function parseRemoved(clusterId: Uint8Array, value: Uint8Array): RemovedR
   return { clusterId, incarnation, removal: removed, settled };
 }
 
-function known(value: Uint8Array | undefined): object {
+function known(value: Uint8Array | undefined): { readonly joining?: boolean | undefined } {
   if (value === undefined) return {};
   try {
     return recordSchema.parse(JSON.parse(Buffer.from(value).toString()));
@@ -81,6 +92,8 @@ function known(value: Uint8Array | undefined): object {
 /** What the data say of members. */
 export interface Members {
   readonly records: readonly PeerRecord[];
+  /** Clusters that are being filled: no members yet, for whom the floor waits. */
+  readonly joining: readonly PeerRecord[];
   /** Cluster ids, in hex, of those whose records cannot be read: members all the same, of whom only that is known. */
   readonly unreadable: readonly string[];
   readonly removed: readonly RemovedRecord[];
@@ -100,6 +113,7 @@ export class Peers {
 
   async read(): Promise<Members> {
     const records: PeerRecord[] = [];
+    const joining: PeerRecord[] = [];
     const unreadable: string[] = [];
     const removed: RemovedRecord[] = [];
     for (const entry of await this.#entries()) {
@@ -108,14 +122,14 @@ export class Peers {
       try {
         if (clusterId === undefined) throw new Error('its key does not end in a UUID');
         const ended = parseRemoved(clusterId, entry.value);
-        if (ended === undefined) records.push(parseRecord(clusterId, entry.value));
+        if (ended === undefined) (isJoining(entry.value) ? joining : records).push(parseRecord(clusterId, entry.value));
         else removed.push(ended);
       } catch (error) {
         this.#warn(entry, name, error);
         if (clusterId !== undefined) unreadable.push(toHex(clusterId));
       }
     }
-    return { records, unreadable, removed };
+    return { records, joining, unreadable, removed };
   }
 
   /** A list ends early where it is large: all of its pages, up to as many as there may be members. */

@@ -1,4 +1,4 @@
-import { toHex } from '../core/bytes.ts';
+import { equalBytes, toHex } from '../core/bytes.ts';
 import { type OwnCluster } from './ports.ts';
 import { epochNone, epochOf } from './epoch.ts';
 import { type Members, type PeerRecord, type Peers, type RemovedRecord } from './peers.ts';
@@ -12,6 +12,7 @@ export class Roster {
   /** Undefined until they were read. */
   #members: Members | undefined;
   #epoch: Uint8Array = epochNone;
+  #epochEnds = new AbortController();
 
   /** `end` has nothing taken in any more of these clusters, for good. */
   constructor(own: OwnCluster, peers: Peers, end: (clusterIds: readonly Uint8Array[]) => Promise<void>) {
@@ -26,13 +27,23 @@ export class Roster {
     const removed = members.removed.filter(({ clusterId }) => !this.#ended.has(toHex(clusterId)));
     if (removed.length > 0) await this.#end(removed.map(({ clusterId }) => clusterId));
     for (const { clusterId } of removed) this.#ended.add(toHex(clusterId));
-    this.#epoch = epochOf(members);
+    const epoch = epochOf(members);
+    const isAnother = !equalBytes(epoch, this.#epoch);
+    this.#epoch = epoch;
     this.#members = members;
+    if (!isAnother) return;
+    this.#epochEnds.abort();
+    this.#epochEnds = new AbortController();
   }
 
   /** 8 bytes; all zero until the members were read. */
   get epoch(): Uint8Array {
     return this.#epoch;
+  }
+
+  /** Aborts when the epoch is another one. */
+  get epochEnds(): AbortSignal {
+    return this.#epochEnds.signal;
   }
 
   removed(): readonly RemovedRecord[] {
@@ -46,6 +57,11 @@ export class Roster {
   /** All whose records can be read, us among them. */
   records(): readonly PeerRecord[] {
     return this.#members?.records ?? [];
+  }
+
+  /** Those that are being filled: no members yet. */
+  joining(): readonly PeerRecord[] {
+    return this.#members?.joining ?? [];
   }
 
   /** Members whose records cannot be read. */

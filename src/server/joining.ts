@@ -51,7 +51,7 @@ const admissionMsMax = 10_000;
 export interface JoiningDeps {
   readonly store: Store;
   readonly mesh: Pick<Mesh, 'fillFirst' | 'join' | 'readMembers' | 'behind' | 'answers' | 'donorError'>;
-  readonly members: Pick<Members, 'joined'>;
+  readonly members: Pick<Members, 'joining' | 'joined'>;
   /** Whether what is written here rests on grants. */
   readonly kind: MeshKind;
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>;
@@ -84,7 +84,7 @@ export class Joining {
       this.#writes = progress.writes;
       onProgress(progress);
     };
-    await mesh.join(this.donor, (found) => members.joined(found, this.donor), note, signal);
+    await mesh.join(this.donor, members, note, signal);
     await mesh.readMembers();
     this.#isFilled = true;
     this.#filledMs = clock.monotonic();

@@ -58,16 +58,18 @@ export function peerView({ clusterId, address, regionName }: PeerRecord): PeerVi
   return { clusterId: uuidText(clusterId), address: hostPortText(address), regionName };
 }
 
-function meshStatus({ members, unreadable, removed, epoch, low, floor, fault }: MeshView, own: string, scope: Scope): MeshStatus {
+function meshStatus({ members, unreadable, removed, joining, epoch, low, floor, fault }: MeshView, own: string, scope: Scope): MeshStatus {
   const lows = [
     { clusterId: own, low },
     ...members.map((member) => ({ clusterId: uuidText(member.record.clusterId), low: member.low ?? stampZero })),
     ...unreadable.map((member) => ({ clusterId: uuidText(member.clusterId), low: member.low ?? stampZero })),
+    ...joining.map(({ clusterId }) => ({ clusterId: uuidText(clusterId), low: stampZero })),
   ];
   const least = lows.reduce((a, b) => (compareStamps(b.low, a.low) < 0 ? b : a));
   return {
     peers: members.map(peerStatus),
     scope: scopeText(scope),
+    joining: joining.map(peerView),
     removed: removed.map(({ clusterId, settled }) => ({ clusterId: uuidText(clusterId), settled })),
     epoch: toHex(epoch),
     low: stampToHex(low),

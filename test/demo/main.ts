@@ -80,7 +80,7 @@ async function partition(world: World, [eu, us, ap]: Three): Promise<void> {
 async function forget(regions: Three): Promise<void> {
   const [eu, us] = regions;
   const { count } = await tree(us);
-  say('5. 1000 cities are deleted in us. A delete is remembered until all have had it for a day, here 3 s, and 15 s more');
+  say('5. 1000 cities are deleted in us. A delete is remembered until all have had it for a day, here 5 s, and 15 s more');
   await write(us, deletions(3));
   await level(regions);
   const remembered = await tree(us);

@@ -8,7 +8,7 @@ import { FaultProxy } from '../e2e/proxy.ts';
 import { freePort, post, serviceOf, spawned, startRegion, type Region, type RegionOptions } from '../region.ts';
 
 /** A day of the demo's mesh: deletes must be forgotten while somebody watches. */
-const dayMs = 3_000;
+const dayMs = 5_000;
 
 /** Nothing here takes a tenth of it on two cores that do nothing else. */
 const untilMsMax = 300_000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
-import { peersAnswer } from '../../src/http/schema.ts';
+import { peersAnswer, statusAnswer } from '../../src/http/schema.ts';
 import { freePort } from '../region.ts';
 import { until } from '../support.ts';
 import { FaultProxy } from './proxy.ts';
@@ -27,6 +27,13 @@ describe('joining a mesh', () => {
     await scene.close();
   });
 
+  async function beingFilled(server: RunningServer): Promise<string[]> {
+    const { mesh } = statusAnswer.parse((await server.get('/control/status')).json);
+    assert.ok(mesh);
+    assert.ok(mesh.joining.every(({ clusterId }) => mesh.floorHeldBackBy.includes(clusterId)));
+    return mesh.joining.map(({ clusterId }) => clusterId);
+  }
+
   async function members(server: RunningServer): Promise<string[]> {
     return peersAnswer
       .parse((await server.get('/peers')).json)
@@ -46,6 +53,7 @@ describe('joining a mesh', () => {
       assert.equal(ready.status, 503);
       assert.match(errorIn(ready).message, new RegExp(`joins the mesh from ${toDonor}, \\d+ writes so far$`));
       await joining.crash();
+      await until(async () => (await beingFilled(donor)).join() === joining.clusterId);
     }
     const bytesOfKilled = wire.bytes;
     const last = await scene.server(data, ['--region', 'new']); // without --join too: a store that lacks something is not served
@@ -56,6 +64,7 @@ describe('joining a mesh', () => {
     await last.set('from/new', 'v');
     await until(async () => (await donor.read('from/new')) === 'v');
     await until(async () => (await members(donor)).length === 2);
+    await until(async () => (await beingFilled(donor)).length === 0);
     assert.deepEqual(
       [await members(donor), await members(last)],
       [

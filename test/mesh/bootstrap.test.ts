@@ -2,13 +2,18 @@ import assert from 'node:assert/strict';
 import { decodeAnswer, decodeRequest, encodeAnswer } from '../../src/aae/frame.ts';
 import { decodeFeedAnswer, encodeFeedAnswer } from '../../src/mesh/feedMessage.ts';
 import { answerIdentity } from '../../src/mesh/identity.ts';
-import { hasCode } from '../../src/core/errors.ts';
+import { GkvError, hasCode } from '../../src/core/errors.ts';
+import { silentLog } from '../../src/core/ports.ts';
+import { compareStamps, type Stamp } from '../../src/core/stamp.ts';
+import { Members } from '../../src/mesh/members.ts';
+import { headKey } from '../../src/replica/change.ts';
+import { runJobs } from '../../src/replica/jobs.ts';
 import { closeFreeSlots } from '../../src/replica/slot.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { key, remove, set } from '../aae/world.ts';
 import { TestClock, until } from '../support.ts';
 import { stampAt } from './hostile.ts';
-import { openCluster, sumOf, Network, type Cluster } from './world.ts';
+import { memberOp, openCluster, sumOf, Network, untilEqual, type Cluster } from './world.ts';
 
 /** It says who it is, as well as what `openCluster` has it serve. */
 function serve(network: Network, { mesh, responder, digests, clusterId, address }: Cluster): void {
@@ -17,6 +22,17 @@ function serve(network: Network, { mesh, responder, digests, clusterId, address 
     feed: (frame) => mesh.feedServer.answer(frame),
     exchange: (frame) => responder.answer(frame),
   });
+}
+
+/** Nothing is written of who joins. */
+const unwritten = { joining: () => Promise.resolve(), joined: () => Promise.resolve() };
+
+/** What writes of this cluster that it joins, as its instance has it. */
+function membersOf({ replica, digests, random, clusterId, mesh, address }: Cluster, network: Network): Members {
+  const own = { clusterId, regionName: '' };
+  const changed = (): Promise<void> => mesh.readMembers();
+  const links = network.linksOf(address);
+  return new Members({ replica, links, digests, random, own, changed, advertised: () => address, incarnationOf: () => 1 });
 }
 
 describe('joining a mesh', () => {
@@ -35,11 +51,11 @@ describe('joining a mesh', () => {
       return donor.mesh.feedServer.answer(frame).finally(() => (feedServer.answer = answer));
     };
     const announced: string[] = [];
-    const announce = ({ clusterId }: { clusterId: Uint8Array }): Promise<void> => {
+    const joined = ({ clusterId }: { clusterId: Uint8Array }): Promise<void> => {
       announced.push(Buffer.from(clusterId).toString('hex'));
       return Promise.resolve();
     };
-    await joiner.mesh.join(gone.address, announce, () => undefined, new AbortController().signal);
+    await joiner.mesh.join(gone.address, { ...unwritten, joined }, () => undefined, new AbortController().signal);
     assert.deepEqual(announced, [donor.name]);
     assert.equal(await sumOf(joiner), await sumOf(donor));
   });
@@ -53,11 +69,10 @@ describe('joining a mesh', () => {
     serve(network, between);
     between.mesh.fillFirst();
     const { signal } = new AbortController();
-    const announce = (): Promise<void> => Promise.resolve();
-    const joined = joiner.mesh.join(between.address, announce, () => undefined, signal);
+    const joined = joiner.mesh.join(between.address, unwritten, () => undefined, signal);
     await until(() => Promise.resolve(joiner.lines.some(({ message }) => message.startsWith('upstream cannot be followed'))));
     serve(network, first);
-    await between.mesh.join(first.address, announce, () => undefined, signal);
+    await between.mesh.join(first.address, unwritten, () => undefined, signal);
     await joined;
     assert.equal(await sumOf(joiner), await sumOf(first));
   });
@@ -71,13 +86,12 @@ describe('joining a mesh', () => {
     const names = Array.from({ length: 1_400 }, (_, i) => `k${String(i).padStart(4, '0')}`);
     for (let at = 0; at < names.length; at += 200) await donor.replica.write(names.slice(at, at + 200).map((name) => set(name, 'v')));
     const database = new MemoryDatabase();
-    const announce = (): Promise<void> => Promise.resolve();
     const stop = new AbortController();
     const first = await openCluster(network, 3, { clock, times, database });
     first.mesh.fillFirst();
     const stopped = first.mesh.join(
       donor.address,
-      announce,
+      unwritten,
       ({ writes }) => {
         if (writes >= 500) stop.abort();
       },
@@ -98,10 +112,102 @@ describe('joining a mesh', () => {
     await again.store.transact((tx) => closeFreeSlots(tx, stampAt(clock.now()), () => Promise.resolve(true)));
     const { signal } = new AbortController();
     await assert.rejects(
-      again.mesh.join(donor.address, announce, () => undefined, signal),
+      again.mesh.join(donor.address, unwritten, () => undefined, signal),
       (error) => hasCode(error, 'must_bootstrap'),
     );
     assert.equal((await donor.replica.get(key('k0000'))).exists, false);
+  });
+
+  it('I3: M17: the mesh holds its floor while one is filled, however long that takes, and collects what was deleted once it is a member', async () => {
+    const network = new Network();
+    const clock = new TestClock();
+    await using donor = await openCluster(network, 1, { clock, jobs: 'run' });
+    await using other = await openCluster(network, 2, { clock, jobs: 'run' });
+    await donor.replica.write([memberOp(donor), memberOp(other)]);
+    const names = Array.from({ length: 1_400 }, (_, i) => `k${String(i).padStart(4, '0')}`);
+    for (let at = 0; at < names.length; at += 200) await donor.replica.write(names.slice(at, at + 200).map((name) => set(name, 'v')));
+    await untilEqual([donor, other]);
+    const database = new MemoryDatabase();
+    const stop = new AbortController();
+    const enough = ({ writes }: { writes: number }): void => {
+      if (writes >= 500) stop.abort();
+    };
+    const first = await openCluster(network, 3, { clock, database });
+    first.mesh.fillFirst();
+    await assert.rejects(first.mesh.join(donor.address, membersOf(first, network), enough, stop.signal));
+    assert.equal((await first.replica.get(key('k0000'))).exists, true);
+    await first[Symbol.asyncDispose]();
+
+    const isHeld = async ({ mesh }: Cluster): Promise<boolean> => (await mesh.view()).joining.some(({ address }) => address.port === 3);
+    for (const cluster of [donor, other]) await until(() => isHeld(cluster));
+    await donor.replica.write([remove('k0000')]);
+    const floors = (): Promise<Stamp[]> => Promise.all([donor, other].map(({ replica }) => replica.floor()));
+    await new Promise((resolve) => setTimeout(resolve, 300)); // a move that is under way
+    const before = await floors();
+    for (let days = 0; days < 20; days += 1) {
+      clock.advance(3_000);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    await untilEqual([donor, other]);
+    assert.deepEqual(await floors(), before);
+    const hasDelete = ({ store }: Cluster): Promise<boolean> =>
+      store.read(async (snapshot) => (await snapshot.get(headKey(key('k0000')))) !== undefined);
+    assert.equal(await hasDelete(donor), true);
+
+    await using again = await openCluster(network, 3, { clock, database });
+    again.mesh.fillFirst();
+    await again.replica.closePresent();
+    const running = new AbortController();
+    await again.mesh.join(donor.address, membersOf(again, network), () => undefined, running.signal);
+    assert.equal((await again.replica.get(key('k0000'))).exists, false);
+    for (const cluster of [donor, other]) await until(async () => !(await isHeld(cluster)));
+    assert.equal(donor.mesh.isMember(again.name), true);
+    assert.equal(await sumOf(again), await sumOf(donor));
+    const jobs = runJobs([...again.mesh.jobs, ...again.mesh.memberJobs], {
+      store: again.store,
+      leases: undefined,
+      clock,
+      log: silentLog,
+    });
+    for (const cluster of [donor, other, again]) {
+      await until(async () => {
+        clock.advance(500);
+        return !(await hasDelete(cluster));
+      });
+    }
+    await jobs[Symbol.asyncDispose]();
+  });
+
+  it('M17: who is given up while it is filled holds the floor until it is removed', async () => {
+    const network = new Network();
+    const clock = new TestClock();
+    await using donor = await openCluster(network, 1, { clock, jobs: 'run' });
+    await using joiner = await openCluster(network, 3, { clock });
+    await donor.replica.write([memberOp(donor), memberOp(joiner, { joining: true })]);
+    await until(async () => (await donor.mesh.view()).joining.length === 1);
+    const before = await donor.replica.floor();
+    clock.advance(60_000);
+    await donor.replica.closePresent();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.deepEqual(await donor.replica.floor(), before);
+    assert.equal(await membersOf(donor, network).remove(joiner.clusterId), true);
+    await until(async () => {
+      clock.advance(500);
+      return compareStamps(await donor.replica.floor(), before) > 0;
+    });
+    assert.deepEqual((await donor.mesh.view()).joining, []);
+  });
+
+  it('M17: who has no address by which others reach it is told so before it is filled', async () => {
+    const network = new Network();
+    await using donor = await openCluster(network, 1);
+    await using joiner = await openCluster(network, 3);
+    await donor.replica.write([set('a', '1')]);
+    joiner.mesh.fillFirst();
+    const joining = (): Promise<void> => Promise.reject(new GkvError('not_advertised', 'nowhere'));
+    const joined = joiner.mesh.join(donor.address, { ...unwritten, joining }, () => undefined, new AbortController().signal);
+    await assert.rejects(joined, (error) => hasCode(error, 'not_advertised'));
+    assert.equal((await joiner.replica.get(key('a'))).exists, false);
   });
 
   it('M17: M25: who is filled with what is older than the floor, and closes its slots by it, is not told that it is too old', async () => {
@@ -118,7 +224,7 @@ describe('joining a mesh', () => {
     joiner.mesh.fillFirst();
     const errors = new Set<string | undefined>();
     const look = (): void => void errors.add(joiner.mesh.donorError()?.code);
-    await joiner.mesh.join(donor.address, () => Promise.resolve(), look, new AbortController().signal);
+    await joiner.mesh.join(donor.address, unwritten, look, new AbortController().signal);
     assert.equal(await sumOf(joiner), await sumOf(donor));
     assert.deepEqual([...errors], [undefined]);
   });
@@ -139,7 +245,7 @@ describe('joining a mesh', () => {
     };
     joiner.mesh.fillFirst();
     const stop = new AbortController();
-    const joining = joiner.mesh.join(donor.address, () => Promise.resolve(), () => undefined, stop.signal); // prettier-ignore
+    const joining = joiner.mesh.join(donor.address, unwritten, () => undefined, stop.signal);
     joining.catch(() => undefined);
     await until(() => joiner.mesh.donorError()?.code === 'peer_protocol');
     feedServer.answer = answer;

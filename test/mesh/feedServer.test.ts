@@ -22,6 +22,7 @@ interface Served {
   readonly server: FeedServer;
   readonly clock: ManualClock;
   readonly stop: AbortController;
+  epoch: AbortController;
   heard: number;
   pullsFromAll: boolean;
   readonly ask: (ask?: Partial<FeedAsk>) => Promise<{ page: FeedAnswer; names: string[] }>;
@@ -37,6 +38,7 @@ async function serve(writes = 0): Promise<Served> {
     hear: () => Promise.resolve(void (served.heard += 1)),
     pullsFromAll: () => served.pullsFromAll,
     reach: () => Promise.resolve(saysNothing.reach),
+    epochEnds: () => served.epoch.signal,
     state: () => Promise.resolve(saysNothing),
   });
   const ask = async (asked: Partial<FeedAsk> = {}): Promise<{ page: FeedAnswer; names: string[] }> => {
@@ -44,7 +46,7 @@ async function serve(writes = 0): Promise<Served> {
     const page = decodeFeedAnswer(decodeAnswer(await server.answer(frame), frame, digests, 'feed').body);
     return { page, names: decodeWrites(page.writes, digests).map(({ write }) => Buffer.from(write.key).toString()) };
   };
-  const served: Served = { instance, server, clock, stop, heard: 0, pullsFromAll: false, ask };
+  const served: Served = { instance, server, clock, stop, epoch: new AbortController(), heard: 0, pullsFromAll: false, ask };
   return served;
 }
 
@@ -106,6 +108,28 @@ describe('M5: a reader that does not keep to the protocol changes nothing', () =
 describe('M5: waiting', () => {
   const atEnd = async (served: Served): Promise<Partial<FeedAsk>> => ({ cursor: (await served.ask()).page.cursor, waitMs: 1_000 });
 
+  const turns = async (): Promise<void> => {
+    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  };
+
+  it('M31: ends where who the members are changes, and is not shorter after that', async () => {
+    const served = await serve(1);
+    const ask = await atEnd(served);
+    const [first, old] = [served.ask(ask), served.epoch];
+    await turns();
+    served.epoch = new AbortController();
+    old.abort();
+    const { page, names } = await first;
+    assert.deepEqual([names.length, page.end !== undefined], [0, true]);
+    let answered = false;
+    const second = served.ask(ask).then(() => (answered = true));
+    await turns();
+    await served.clock.advance(999);
+    assert.equal(answered, false);
+    await served.clock.advance(1);
+    await second;
+  });
+
   it('is woken by a change', async () => {
     const served = await serve(1);
     const asked = served.ask(await atEnd(served));
@@ -132,10 +156,6 @@ describe('M5: waiting', () => {
   const elsewhere = (n: number): Stamp => makeStamp(1_000 + n, 0, parseInstance(new Uint8Array(8).fill(0xee)));
   const relay = ({ instance }: Served, name: string, n: number): Promise<unknown> =>
     instance.replica.receive([received(instance.digests, name, elsewhere(n))], 'another');
-  const turns = async (): Promise<void> => {
-    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
-  };
-
   it('what others made is told 100 ms late to who pulls from them, and then all at once; to others at once', async () => {
     const served = await serve(1);
     const ask = await atEnd(served);

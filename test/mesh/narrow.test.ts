@@ -206,13 +206,13 @@ describe('clusters that hold parts', () => {
     await f.replica.write(['/us/1', '/eu/fr/1', '/x'].map((name) => set(name, 'v')));
     await eu.replica.write([set('/eu/fr/2', 'v')]);
     const stop = new AbortController();
-    const announce = (): Promise<void> => Promise.resolve();
-    const refused = us.mesh.join(eu.address, announce, () => undefined, stop.signal);
+    const unwritten = { joining: () => Promise.resolve(), joined: () => Promise.resolve() };
+    const refused = us.mesh.join(eu.address, unwritten, () => undefined, stop.signal);
     await until(() => us.mesh.donorError()?.code === 'scope_mismatch');
     stop.abort();
     await assert.rejects(refused);
     assert.deepEqual([(await content(us)).size, await us.replica.cursor(eu.clusterId)], [0, undefined]);
-    await us.mesh.join(f.address, announce, () => undefined, new AbortController().signal);
+    await us.mesh.join(f.address, unwritten, () => undefined, new AbortController().signal);
     assert.deepEqual([...(await content(us)).keys()], ['/eu/fr/1', '/us/1']);
   });
 

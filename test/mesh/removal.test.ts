@@ -100,7 +100,7 @@ describe('M29: the epoch', () => {
     ...{ clusterId: new Uint8Array(16).fill(n), incarnation: 1, removal: name, settled: isSettled },
   });
   const epoch = (records: Known['records'], gone: Known['removed'] = [], unreadable: readonly string[] = []): string =>
-    Buffer.from(epochOf({ records, unreadable, removed: gone })).toString('hex');
+    Buffer.from(epochOf({ records, joining: [], unreadable, removed: gone })).toString('hex');
 
   it('names members and removals, whatever their order, address or settlement', () => {
     const same = epoch([member(1), member(2)], [removed(3, 'x')]);

@@ -121,6 +121,7 @@ describe('M37: the scopes of a session', () => {
     const server = new FeedServer({
       ...{ feed: instance.replica, digests, own: { clusterId: instance.clusterId, incarnation: 1 }, clock: new ManualClock() },
       ...{ signal: new AbortController().signal, hear: () => Promise.resolve(), reach: () => Promise.resolve(saysNothing.reach) },
+      epochEnds: () => new AbortController().signal,
       pullsFromAll: () => false,
       state: () => Promise.resolve(saysNothing),
     });

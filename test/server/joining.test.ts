@@ -36,7 +36,7 @@ async function joining(kind: MeshKind): Promise<{
       answers: (name) => name === answering,
       donorError: () => state.error,
     },
-    members: { joined: () => Promise.resolve() },
+    members: { joining: () => Promise.resolve(), joined: () => Promise.resolve() },
     kind,
     clock,
     log: { debug: nothing, info: nothing, warn, error: nothing },

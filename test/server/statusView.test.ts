@@ -52,10 +52,12 @@ describe('M15: what an operator sees of the mesh', () => {
     world.network.heal();
     await until(async () => (await status()).mesh?.peers[0]?.lastError === null);
     const unheard = '@system/peers/09090909-0909-0909-0909-090909090909';
-    for (const record of ['{"address":"nobody:1"}', 'no record']) {
+    for (const record of ['{"address":"nobody:1"}', '{"address":"nobody:1","joining":true}', 'no record']) {
       await a.replica.write([set(unheard, record)]);
       const heldBy = async (): Promise<readonly string[]> => (await status()).mesh?.floorHeldBackBy ?? [];
       await until(async () => (await heldBy()).includes('09090909-0909-0909-0909-090909090909'));
+      const joining = (await status()).mesh?.joining.map(({ address }) => address);
+      assert.deepEqual(joining, record.includes('joining') ? ['nobody:1'] : []);
       await a.replica.write([remove(unheard)]);
       await until(async () => !(await heldBy()).includes('09090909-0909-0909-0909-090909090909'));
     }

@@ -1,0 +1,64 @@
+import { type PeerLink } from '../aae/checkedPeer.ts';
+import { type DriverDeps } from '../aae/driver.ts';
+import { exchangeWithin } from '../aae/scoped.ts';
+import { toHex } from '../core/bytes.ts';
+import { hasCode } from '../core/errors.ts';
+import { successorKey } from '../core/key.ts';
+import { type Log } from '../core/ports.ts';
+import { type Scopes } from '../core/scope.ts';
+import { type Replica } from '../replica/replica.ts';
+import { type Members } from './members.ts';
+import { peerKey } from './peers.ts';
+
+export interface FloorHoldDeps extends Omit<DriverDeps, 'sink'> {
+  readonly replica: Pick<Replica, 'receive'>;
+  readonly log: Log;
+}
+
+/** Between two tries: each is an exchange. */
+const pauseMs = 1_000;
+
+/**
+ * Has the mesh hold its floor while this cluster is filled: writes that it is, and brings that to the donor, from where all hear of it. Nothing that is deleted meanwhile is
+ * collected before it was here then. Tried again until the donor has it; where it never does, the term of a join stands (`joinTerm.ts`).
+ */
+export class FloorHold {
+  readonly #donorId: Uint8Array;
+  readonly #link: PeerLink;
+  readonly #members: Pick<Members, 'joining'>;
+  readonly #deps: FloorHoldDeps;
+  /** By the monotonic clock; undefined: it is held. */
+  #nextMs: number | undefined = -Infinity;
+
+  constructor(donorId: Uint8Array, link: PeerLink, members: Pick<Members, 'joining'>, deps: FloorHoldDeps) {
+    this.#donorId = donorId;
+    this.#link = link;
+    this.#members = members;
+    this.#deps = deps;
+  }
+
+  /** At most one try a second. Errors: `wrong_peer`; `not_advertised`; nothing else, for joining goes on without. */
+  async ask(scopes: Scopes | undefined, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#deps;
+    if (this.#nextMs === undefined || clock.monotonic() < this.#nextMs) return;
+    this.#nextMs = clock.monotonic() + pauseMs;
+    try {
+      await this.#members.joining();
+      if (await this.#bring(scopes, signal)) this.#nextMs = undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (hasCode(error, 'wrong_peer', 'not_advertised')) throw error;
+      log.info({ donor: toHex(this.#donorId), err: error }, 'the mesh does not hold its floor for this cluster yet');
+    }
+  }
+
+  /** True where the donor has our record then. */
+  async #bring(scopes: Scopes | undefined, signal: AbortSignal): Promise<boolean> {
+    const { replica, clusterId } = this.#deps;
+    const key = peerKey(clusterId);
+    const sink: DriverDeps['sink'] = { receive: (writes, peer, asOf) => replica.receive(writes, peer, 'plain', asOf) };
+    const range = { start: key, end: successorKey(key) };
+    const options = { scope: range, direction: 'both', onProgress: () => undefined, signal, peer: toHex(this.#donorId) } as const;
+    return (await exchangeWithin(scopes, { ...this.#deps, sink }, this.#link, options)).converged;
+  }
+}
