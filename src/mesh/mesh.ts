@@ -26,7 +26,7 @@ import { RecordIntake } from './records.ts';
 import { Roster } from './roster.ts';
 import { type Statement } from './statement.ts';
 import { reachAt } from './words.ts';
-import { settle } from './removal.ts';
+import { removeAgain, settle } from './removal.ts';
 import { Talk } from './talk.ts';
 
 /** How often things are done; what a simulation or a test may shorten. */
@@ -124,7 +124,7 @@ export class Mesh {
     const { replica, digests, own, clock, signal, times, log } = deps;
     this.#deps = deps;
     this.#records = deps.ledger === undefined ? undefined : new RecordIntake(deps.ledger);
-    this.#roster = new Roster(own, new Peers((query) => replica.list(query), log), (ids) => replica.end(ids));
+    this.#roster = new Roster(own, new Peers((query) => replica.list(query), log), replica);
     this.#talk = new Talk(this.#roster, deps);
     const { standing } = this.#talk;
     this.#closingMs = times.closingMs.least;
@@ -319,6 +319,7 @@ export class Mesh {
     if (this.#roster.joining().length > 0) lows.push(stampZero);
     const floor = floorOf(lows, times.dayMs);
     if (floor !== undefined) await replica.raiseFloor(floor);
+    await removeAgain(this.#roster.overwritten(), replica);
     await settle(await this.#talk.settledNow(), replica);
     await replica.collect(await replica.floor(), signal);
   }

@@ -6,6 +6,7 @@ import { parseKey, prefixRange, type Key } from '../core/key.ts';
 import { incarnationMax, limits } from '../core/limits.ts';
 import { type Log } from '../core/ports.ts';
 import { membersPrefix } from '../core/scope.ts';
+import { type Removal } from '../replica/ended.ts';
 import { type ListedEntry, type ListQuery, type ListResult } from '../replica/read.ts';
 
 /** One member as the data describe it: @system/peers/<cluster id, a UUID> → JSON. */
@@ -20,13 +21,7 @@ export interface PeerRecord {
 }
 
 /** A cluster that was a member and is none any more, for good. */
-export interface RemovedRecord {
-  /** A UUID's 16 bytes. */
-  readonly clusterId: Uint8Array;
-  /** The one in which it was removed. */
-  readonly incarnation: number;
-  /** Tells this removal from others. */
-  readonly removal: string;
+export interface RemovedRecord extends Removal {
   /** All that any remaining member had of it, every one of them has. */
   readonly settled: boolean;
 }
@@ -87,6 +82,20 @@ function known(value: Uint8Array | undefined): { readonly joining?: boolean | un
   } catch {
     return {}; // a record that cannot be read is replaced
   }
+}
+
+/** What the data say of members, and what is known to be so of those that ended, whatever was written of them since. */
+export function withEnded({ records, joining, unreadable, removed }: Members, ended: readonly Removal[]): Members {
+  const said = new Set([...records, ...joining].map(({ clusterId }) => toHex(clusterId)).concat(unreadable));
+  const again = ended.filter(({ clusterId }) => said.has(toHex(clusterId)));
+  const gone = new Set(again.map(({ clusterId }) => toHex(clusterId)));
+  const isThere = ({ clusterId }: PeerRecord): boolean => !gone.has(toHex(clusterId));
+  return {
+    records: records.filter(isThere),
+    joining: joining.filter(isThere),
+    unreadable: unreadable.filter((name) => !gone.has(name)),
+    removed: [...removed, ...again.map((removal) => ({ ...removal, settled: false }))],
+  };
 }
 
 /** What the data say of members. */

@@ -1,4 +1,5 @@
 import { hasCode } from '../core/errors.ts';
+import { type Stamp } from '../core/stamp.ts';
 import { type Expected, type WriteOp } from '../replica/proposal.ts';
 import { type Replica } from '../replica/replica.ts';
 import { encodeRemoved, parseRemoved, peerKey, type RemovedRecord } from './peers.ts';
@@ -17,15 +18,28 @@ export function isRemoved(clusterId: Uint8Array, value: Uint8Array): boolean {
   }
 }
 
+/** Writes down that clusters were removed of which somebody, who had not heard of it, wrote that they are members. */
+export async function removeAgain(removed: readonly RemovedRecord[], replica: Pick<Replica, 'get' | 'write'>): Promise<void> {
+  for (const record of removed) {
+    const { exists, value, version } = await replica.get(peerKey(record.clusterId));
+    if (exists && version !== null && !isRemoved(record.clusterId, value)) await writeUnless(record, version, replica);
+  }
+}
+
 /** Writes down that removals are settled, for all members and for those who join later. */
 export async function settle(removed: readonly RemovedRecord[], replica: Pick<Replica, 'get' | 'write'>): Promise<void> {
   for (const record of removed) {
     const { exists, value, version } = await replica.get(peerKey(record.clusterId));
     if (!exists || version === null || parseRemoved(record.clusterId, value)?.removal !== record.removal) continue;
-    try {
-      await replica.write([removedOp({ ...record, settled: true }, { kind: 'version', version })]);
-    } catch (error) {
-      if (!hasCode(error, 'version_mismatch')) throw error; // somebody else did
-    }
+    await writeUnless({ ...record, settled: true }, version, replica);
+  }
+}
+
+/** Unless somebody else did: where it is not at that version any more. */
+async function writeUnless(record: RemovedRecord, version: Stamp, replica: Pick<Replica, 'write'>): Promise<void> {
+  try {
+    await replica.write([removedOp(record, { kind: 'version', version })]);
+  } catch (error) {
+    if (!hasCode(error, 'version_mismatch')) throw error;
   }
 }

@@ -1,31 +1,34 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
+import { type Replica } from '../replica/replica.ts';
 import { type OwnCluster } from './ports.ts';
 import { epochNone, epochOf } from './epoch.ts';
-import { type Members, type PeerRecord, type Peers, type RemovedRecord } from './peers.ts';
+import { withEnded, type Members, type PeerRecord, type Peers, type RemovedRecord } from './peers.ts';
 
 /** The members that the data name, as they were read last. Cluster ids are in hex. */
 export class Roster {
   readonly #own: string;
   readonly #peers: Peers;
-  readonly #end: (clusterIds: readonly Uint8Array[]) => Promise<void>;
+  readonly #replica: Pick<Replica, 'end' | 'ended'>;
   readonly #ended = new Set<string>();
   /** Undefined until they were read. */
   #members: Members | undefined;
+  #overwritten: readonly RemovedRecord[] = [];
   #epoch: Uint8Array = epochNone;
   #epochEnds = new AbortController();
 
-  /** `end` has nothing taken in any more of these clusters, for good. */
-  constructor(own: OwnCluster, peers: Peers, end: (clusterIds: readonly Uint8Array[]) => Promise<void>) {
+  constructor(own: OwnCluster, peers: Peers, replica: Pick<Replica, 'end' | 'ended'>) {
     this.#own = toHex(own.clusterId);
     this.#peers = peers;
-    this.#end = end;
+    this.#replica = replica;
   }
 
   /** What is told of an epoch is true then: of those that were removed nothing is taken in any more when it is adopted. */
   async read(): Promise<void> {
-    const members = await this.#peers.read();
+    const [said, ended] = [await this.#peers.read(), await this.#replica.ended()];
+    const members = withEnded(said, ended);
+    this.#overwritten = members.removed.filter((record) => !said.removed.includes(record));
     const removed = members.removed.filter(({ clusterId }) => !this.#ended.has(toHex(clusterId)));
-    if (removed.length > 0) await this.#end(removed.map(({ clusterId }) => clusterId));
+    if (removed.length > 0) await this.#replica.end(removed);
     for (const { clusterId } of removed) this.#ended.add(toHex(clusterId));
     const epoch = epochOf(members);
     const isAnother = !equalBytes(epoch, this.#epoch);
@@ -48,6 +51,11 @@ export class Roster {
 
   removed(): readonly RemovedRecord[] {
     return this.#members?.removed ?? [];
+  }
+
+  /** Removed ones of which the data say that they are members: somebody wrote that who had not heard of it. */
+  overwritten(): readonly RemovedRecord[] {
+    return this.#overwritten;
   }
 
   isRemoved(name: string): boolean {

@@ -11,13 +11,42 @@ export interface Reach {
   readonly members: readonly Uint8Array[];
 }
 
+/** How a cluster ended. */
+export interface Removal {
+  /** A UUID's 16 bytes. */
+  readonly clusterId: Uint8Array;
+  /** The one in which it was removed. */
+  readonly incarnation: number;
+  /** Tells this removal from others; at most 100 characters. */
+  readonly removal: string;
+}
+
+const format = 1;
+
 function endedKey(clusterId: Uint8Array): Uint8Array {
   return storeKey(tables.ended, clusterId);
 }
 
-/** ended/<cluster id 16> → empty: from this commit on nothing is taken in that this cluster sends, whoever of our instances it reaches. For good. */
-export async function endPeer(tx: Transaction, clusterId: Uint8Array): Promise<void> {
-  if ((await tx.get(endedKey(clusterId))) === undefined) tx.set(endedKey(clusterId), new Uint8Array(0));
+/**
+ * ended/<cluster id 16> → format u8=1 | incarnation u64 | name of the removal: from this commit on nothing is taken in that this cluster sends, whoever of our instances it
+ * reaches. For good.
+ */
+export async function endPeer(tx: Transaction, { clusterId, incarnation, removal }: Removal): Promise<void> {
+  if ((await tx.get(endedKey(clusterId))) !== undefined) return;
+  const head = Buffer.alloc(9);
+  head.writeUInt8(format);
+  head.writeBigUInt64BE(BigInt(incarnation), 1);
+  tx.set(endedKey(clusterId), Buffer.concat([head, Buffer.from(removal)]));
+}
+
+/** All that have ended, as they did. */
+export async function readEnded(snapshot: Snapshot): Promise<readonly Removal[]> {
+  const rows = await snapshot.range(tableRange(tables.ended), { limit: storeLimits.rowsMax });
+  return rows.map(({ key, value }) => {
+    const bytes = Buffer.from(value);
+    if (bytes.length < 10 || bytes[0] !== format) throw new GkvError('corrupt', 'a row of a cluster that ended cannot be read');
+    return { clusterId: keyWithin(key), incarnation: Number(bytes.readBigUInt64BE(1)), removal: bytes.toString('utf8', 9) };
+  });
 }
 
 /** Which of these, in hex, have ended. Conflicts with who ends one. */

@@ -14,7 +14,7 @@ import { collectBelow } from './collect.ts';
 import { CoverWaits } from './coverWaits.ts';
 import { collectionFollower } from './derived.ts';
 import { readCursor, type FeedCursor } from './cursor.ts';
-import { endPeer, readReached } from './ended.ts';
+import { endPeer, readEnded, readReached, type Removal } from './ended.ts';
 import { feedFollower, feedTailKey } from './feed.ts';
 import { readFeedPage, readGrantedPage, type FeedPage } from './feedPage.ts';
 import { raiseFloor, readFloor } from './floor.ts';
@@ -255,10 +255,15 @@ export class Replica {
   }
 
   /** From now on nothing that these clusters send is taken in, by no instance of ours. For good. */
-  async end(clusterIds: readonly Uint8Array[]): Promise<void> {
+  async end(removals: readonly Removal[]): Promise<void> {
     await this.#deps.store.transact(async (tx) => {
-      for (const clusterId of clusterIds) await endPeer(tx, clusterId);
+      for (const removal of removals) await endPeer(tx, removal);
     });
+  }
+
+  /** Clusters of which nothing is taken in any more. */
+  ended(): Promise<readonly Removal[]> {
+    return this.#deps.store.read(readEnded);
   }
 
   /** Of members, in hex, the epoch, in hex, at which all that they had is here. */

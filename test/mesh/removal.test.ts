@@ -73,12 +73,31 @@ describe('M28: a member that was removed', () => {
     const early = stampAt(clock.now() + 60_000);
     await two.replica.receive([received(digests, 'early', early, early)], peer);
     assert.equal((await two.replica.parkedCount()).writes, 1);
-    await one.replica.end([Buffer.from(peer, 'hex')]);
+    await one.replica.end([{ clusterId: Buffer.from(peer, 'hex'), incarnation: 1, removal: 'r' }]);
     await assert.rejects(two.replica.receive([received(digests, 'k', stampAt(1), stampAt(1))], peer), mustBootstrap);
     clock.advance(120_000);
     await two.replica.retryParked();
     assert.equal((await two.replica.parkedCount()).writes, 0);
     assert.equal((await two.replica.get(key('early'))).exists, false);
+  });
+
+  it('stays removed where somebody who had not heard of it writes that it is a member, or joins: the removal is written again, and who wrote it hears of it', async () => {
+    for (const changes of [{}, { joining: true }]) {
+      await using world = await openWorld(3);
+      const [a, b, c] = world.clusters as [Cluster, Cluster, Cluster];
+      await untilKnown(world.clusters);
+      world.network.cut(a, b);
+      world.network.cut(a, c);
+      await a.replica.write([removal(c)]);
+      await until(() => a.mesh.refusalOf(c.name) !== undefined);
+      world.clock.advance(1_000); // who writes it later has the greater version
+      await b.replica.write([memberOp(c, changes)]);
+      world.network.heal();
+      for (const each of [a, b]) await until(() => !each.mesh.isNamed(c.name) && each.mesh.refusalOf(c.name) !== undefined);
+      await until(() => mustBootstrap(c.mesh.fault()));
+      await until(async () => (await settled(a)) === true && (await settled(b)) === true);
+      assert.deepEqual((await a.mesh.view()).epoch, (await b.mesh.view()).epoch);
+    }
   });
 
   it('that hears of it stops by itself', async () => {
