@@ -49,7 +49,7 @@ export async function* backupOf(deps: BackupDeps, resume: BackupResume | undefin
   if (resume === undefined) yield Buffer.concat([magic, record('header', encodeHeader(header))]);
   for (;;) {
     signal.throwIfAborted();
-    const page = await replica.feedPage(position, frontierZero, recordsAfter);
+    const page = await replica.feedPage(position, frontierZero, { recordsAfter, withHiders: true });
     position = page.position;
     if (page.records !== undefined && page.records.records.length > 0) {
       recordsAfter = page.records.number;

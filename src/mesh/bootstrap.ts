@@ -16,7 +16,7 @@ import { type Members } from './members.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { type RecordIntake } from './records.ts';
 import { repair, type RepairDeps } from './repair.ts';
-import { Upstream } from './upstream.ts';
+import { cursorPastAll, Upstream } from './upstream.ts';
 
 export interface BootstrapDeps extends Omit<FollowerDeps, 'onPage' | 'replica' | 'waitMs'>, Omit<RepairDeps, 'clusterId' | 'replica'> {
   readonly replica: FollowerDeps['replica'] & RepairDeps['replica'];
@@ -97,6 +97,11 @@ async function followToEnd(
   let advised: string | undefined;
   const page: Upstream['page'] = async (ask, until) => {
     try {
+      if (!hold.wasAskedFor) {
+        const { scopes } = await upstream.page({ ...ask, waitMs: 0, cursor: cursorPastAll }, until);
+        checkDonor(scopes);
+        await hold.ask(scopes, until);
+      }
       const answered = await upstream.page(ask, until);
       checkDonor(answered.scopes);
       await hold.ask(answered.scopes, until);

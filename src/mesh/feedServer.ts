@@ -2,11 +2,11 @@ import { decodeRequest, encodeAnswer } from '../aae/frame.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { clusterPartOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { type Clock } from '../core/ports.ts';
-import { commonScope, type Scope, type Scopes } from '../core/scope.ts';
+import { commonScope, type Scopes } from '../core/scope.ts';
 import { beginWait } from '../core/wait.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Reach } from '../replica/ended.ts';
-import { type FeedPage } from '../replica/feedPage.ts';
+import { type FeedPage, type PageOptions } from '../replica/feedPage.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { positionPastAll, positionZero } from '../replica/cursor.ts';
 import { encodeWrites } from '../replica/wire.ts';
@@ -18,7 +18,7 @@ import { partOf } from './words.ts';
 
 /** A feed as it is served; the replica has one. */
 interface Feed {
-  feedPage(after: Uint8Array, covered: Frontier, recordsAfter?: number, scope?: Scope): Promise<FeedPage>;
+  feedPage(after: Uint8Array, covered: Frontier, options: PageOptions): Promise<FeedPage>;
   /** Resolves when there may be more. */
   feedChange(signal: AbortSignal): Promise<void>;
 }
@@ -34,6 +34,8 @@ export interface FeedServerDeps {
   readonly hear: (from: Uint8Array, statement: Statement, has: Frontier) => Promise<unknown>;
   /** True for a reader that pulls from every member, and so from whoever made what we have. */
   readonly pullsFromAll: (reader: Uint8Array) => boolean;
+  /** False for one that is being filled: what it was sent may be collected before it comes to what hides that. */
+  readonly isMember: (reader: Uint8Array) => boolean;
   readonly reach: () => Promise<Reach>;
   /** Aborts when the reach is of another epoch. */
   readonly epochEnds: () => AbortSignal;
@@ -44,10 +46,7 @@ export interface FeedServerDeps {
 interface Place {
   readonly after: Uint8Array;
   readonly covered: Frontier;
-  /** Undefined in an open mesh. */
-  readonly recordsAfter: number | undefined;
-  /** What both may hold; undefined: everything. */
-  readonly scope: Scope | undefined;
+  readonly options: PageOptions;
   /** It pulls from those whose writes we pass on. */
   readonly pullsFromAll: boolean;
 }
@@ -77,9 +76,9 @@ export class FeedServer {
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
     const after = isPlaced ? cursor.position : positionZero;
     const recordsAfter = records === undefined ? undefined : records.incarnation === own.incarnation ? records.number : 0;
-    const scope = scopes && commonScope(scopes);
-    const pullsFromAll = this.#deps.pullsFromAll(request.header.clusterId);
-    const { page, reach } = await this.#page({ after, covered: frontier, recordsAfter, scope, pullsFromAll }, waitMs);
+    const reader = request.header.clusterId;
+    const options = { recordsAfter, scope: scopes && commonScope(scopes), withHiders: !this.#deps.isMember(reader) };
+    const { page, reach } = await this.#page({ after, covered: frontier, options, pullsFromAll: this.#deps.pullsFromAll(reader) }, waitMs);
     const body = encodeFeedAnswer({
       cursor: { incarnation: own.incarnation, position: page.position },
       end: page.end,
@@ -91,7 +90,7 @@ export class FeedServer {
   }
 
   /** Waits where there is nothing that the reader lacks, until who the members are changes; and a moment where we made nothing of it. */
-  async #page({ after, covered, recordsAfter, scope, pullsFromAll }: Place, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
+  async #page({ after, covered, options, pullsFromAll }: Place, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
     const { feed, clock, signal, reach: reachNow } = this.#deps;
     const endMs = clock.monotonic() + waitMs;
     const epochEnds = this.#deps.epochEnds();
@@ -103,7 +102,7 @@ export class FeedServer {
       try {
         const isOver = epochEnds.aborted; // from before the reach is read, so that the reader hears of the next one
         const reach = await reachNow();
-        const page = await feed.feedPage(looked, covered, recordsAfter, scope);
+        const page = await feed.feedPage(looked, covered, options);
         const isEmpty = page.writes.length === 0;
         if (isEmpty && heldToMs === undefined) position = page.position;
         else heldToMs ??= clock.monotonic() + relayMs;
@@ -111,7 +110,7 @@ export class FeedServer {
         const mayWait = isEmpty || (pullsFromAll && !page.writes.some((write) => this.#isOwn(write)));
         if (!mayWait || page.end === undefined || leftMs <= 0 || isOver || signal.aborted || this.#waiting >= waitingMax)
           return {
-            page: heldToMs === undefined || looked === position ? page : await feed.feedPage(position, covered, recordsAfter, scope),
+            page: heldToMs === undefined || looked === position ? page : await feed.feedPage(position, covered, options),
             reach,
           };
         looked = page.position;

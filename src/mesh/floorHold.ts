@@ -19,8 +19,8 @@ export interface FloorHoldDeps extends Omit<DriverDeps, 'sink'> {
 const pauseMs = 1_000;
 
 /**
- * Has the mesh hold its floor while this cluster is filled: writes that it is, and brings that to the donor, from where all hear of it. Nothing that is deleted meanwhile is
- * collected before it was here then. Tried again until the donor has it; where it never does, the term of a join stands (`joinTerm.ts`).
+ * Has the mesh hold its floor while this cluster is filled: writes that it is, and brings that to the donor, from where all hear of it. From then on the donor collects nothing
+ * that it did not hold before. Tried again until the donor has it; where it never does, the term of a join stands (`joinTerm.ts`).
  */
 export class FloorHold {
   readonly #donorId: Uint8Array;
@@ -35,6 +35,11 @@ export class FloorHold {
     this.#link = link;
     this.#members = members;
     this.#deps = deps;
+  }
+
+  /** Nothing is to be taken from the donor before. */
+  get wasAskedFor(): boolean {
+    return this.#nextMs !== -Infinity;
   }
 
   /** At most one try a second. Errors: `wrong_peer`; `not_advertised`; nothing else, for joining goes on without. */

@@ -1,5 +1,5 @@
 import { protocolError } from '../aae/frame.ts';
-import { toHex } from '../core/bytes.ts';
+import { equalBytes, toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { physicalMsOf, type Stamp } from '../core/stamp.ts';
@@ -9,6 +9,7 @@ import { type ReceivedWrite } from '../replica/proposal.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
 import { claimsFor } from './claims.ts';
+import { epochNone } from './epoch.ts';
 import { noteFailure, type PeerHealth } from './health.ts';
 import { type Statement } from './statement.ts';
 import { type Upstream, type UpstreamPage } from './upstream.ts';
@@ -56,6 +57,10 @@ export class Follower {
   readonly #health: PeerHealth;
   readonly #deps: FollowerDeps;
   readonly #backoff: Backoff;
+  /** Of the upstream, as it said last. */
+  #epoch: Uint8Array = epochNone;
+  /** When it was last asked again at once for that. */
+  #hurriedMs = -Infinity;
 
   constructor(peerId: Uint8Array, upstream: Pick<Upstream, 'page'>, health: PeerHealth, deps: FollowerDeps) {
     this.#peerId = peerId;
@@ -113,10 +118,19 @@ export class Follower {
     }
   }
 
-  /** An upstream that has nothing waits before it says so; one that does not is stopping or has too many readers, and is not pressed. */
+  /** An upstream that has nothing waits before it says so, or until its members change; one that does not is stopping or has too many readers, and is not pressed. */
   async #pauseAfter(page: AskedPage, signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
-    const leftMs = page.dueMs - clock.monotonic();
+    const { epoch } = page.statement.reach;
+    const isAnother = !equalBytes(epoch, this.#epoch);
+    this.#epoch = epoch;
+    const nowMs = clock.monotonic();
+    // It had something to say: but not again and again.
+    if (isAnother && nowMs - this.#hurriedMs >= pauseMsMax) {
+      this.#hurriedMs = nowMs;
+      return;
+    }
+    const leftMs = page.dueMs - nowMs;
     if (page.writes.length === 0 && leftMs > 0) await clock.sleep(Math.min(leftMs, pauseMsMax), signal);
   }
 

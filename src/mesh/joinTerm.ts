@@ -33,7 +33,7 @@ export class TermError extends GkvError {
 }
 
 /**
- * A cluster that is filled holds no floor: what it took in may be deleted behind it, and the delete collected before it comes there. That takes a
+ * Where the floor is not held for a cluster that is filled, what it took in may be deleted behind it, and the delete collected before it comes there. That takes a
  * floor later than it began, so a day. Error: `must_bootstrap`.
  */
 export function checkTerm(since: Stamp, floor: Stamp): void {

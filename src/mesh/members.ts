@@ -1,12 +1,12 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
-import { GkvError } from '../core/errors.ts';
+import { GkvError, hasCode } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
 import { uuidText } from '../core/uuid.ts';
 import { peerEnded } from '../replica/ended.ts';
 import { type WriteOp } from '../replica/proposal.ts';
 import { type Replica } from '../replica/replica.ts';
 import { identify, type PeerIdentity } from './identity.ts';
-import { removedOp, isRemoved } from './removal.ts';
+import { isRemoved, recordOp, removedOp } from './removal.ts';
 import { encodePeer, isJoining, peerKey, type PeerRecord } from './peers.ts';
 import { type Links } from './ports.ts';
 import { type UpstreamDeps } from './upstream.ts';
@@ -26,6 +26,7 @@ export interface MembersDeps extends Omit<UpstreamDeps, 'clusterId'> {
 }
 
 const removalBytes = 8;
+const triesMax = 5;
 
 /** Adds members to the data, and takes them out. Who was removed never returns: it starts anew as another cluster. */
 export class Members {
@@ -53,7 +54,9 @@ export class Members {
     const before = await replica.get(peerKey(found.clusterId));
     if (before.exists && isRemoved(found.clusterId, before.value)) throw peerEnded(uuidText(found.clusterId));
     const record = { clusterId: found.clusterId, address, upstreams: undefined, regionName: regionName ?? found.regionName };
-    await replica.write([...(await this.#ownRecord()), await this.#recordOf(record, before.exists && isJoining(before.value))]);
+    // Who is being filled says itself when it is a member.
+    const joins = before.exists && isJoining(before.value);
+    await this.#write(async () => [...(await this.#ownRecord()), ...(joins ? [] : [await this.#recordOf(record)])]);
     await this.#deps.changed();
     return record;
   }
@@ -61,16 +64,20 @@ export class Members {
   /** Writes that we are being filled, where there is no record of ours. Error: `not_advertised`. */
   async joining(): Promise<void> {
     const { replica, own } = this.#deps;
-    const { version } = await replica.get(peerKey(own.clusterId));
-    if (version === null) await replica.write([await this.#recordOf(this.#self(), true)]);
+    const key = peerKey(own.clusterId);
+    await this.#write(async () => {
+      if ((await replica.get(key)).version !== null) return [];
+      return [recordOp(key, encodePeer(this.#self(), undefined, true), { kind: 'absent' })];
+    });
   }
 
   /** Writes our record where there is none of a member, and that of the member from which we came into the mesh, which may have been alone. Error: `not_advertised`. */
   async joined(donor: PeerIdentity, address: HostPort): Promise<void> {
     const { replica, changed } = this.#deps;
-    const isKnown = (await replica.get(peerKey(donor.clusterId))).version !== null;
-    const ops = [...(await this.#ownRecord()), ...(isKnown ? [] : [await this.#recordOf({ ...donor, address }, false)])];
-    if (ops.length > 0) await replica.write(ops);
+    await this.#write(async () => {
+      const isKnown = (await replica.get(peerKey(donor.clusterId))).version !== null;
+      return [...(await this.#ownRecord()), ...(isKnown ? [] : [await this.#recordOf({ ...donor, address })])];
+    });
     await changed();
   }
 
@@ -89,8 +96,23 @@ export class Members {
 
   async #ownRecord(): Promise<WriteOp[]> {
     const { own, replica } = this.#deps;
-    const { version, value } = await replica.get(peerKey(own.clusterId));
-    return version !== null && !isJoining(value) ? [] : [await this.#recordOf(this.#self(), false)];
+    const key = peerKey(own.clusterId);
+    const { version, value } = await replica.get(key);
+    if (version === null) return [recordOp(key, encodePeer(this.#self(), undefined, false), { kind: 'absent' })];
+    return isJoining(value) ? [recordOp(key, encodePeer(this.#self(), value, false), { kind: 'version', version })] : [];
+  }
+
+  /** What another instance has written meanwhile is looked at again. Error: `version_mismatch` where that goes on and on. */
+  async #write(ops: () => Promise<readonly WriteOp[]>): Promise<void> {
+    for (let left = triesMax; ; left -= 1) {
+      const made = await ops();
+      try {
+        if (made.length > 0) await this.#deps.replica.write(made);
+        return;
+      } catch (error) {
+        if (left <= 1 || !hasCode(error, 'version_mismatch')) throw error;
+      }
+    }
   }
 
   #self(): Pick<PeerRecord, 'clusterId' | 'address' | 'regionName'> {
@@ -100,10 +122,9 @@ export class Members {
     throw new GkvError('not_advertised', 'others cannot call the address that the mesh port listens on: start with --advertise HOST:PORT');
   }
 
-  async #recordOf(record: Pick<PeerRecord, 'clusterId' | 'address' | 'regionName'>, joins: boolean): Promise<WriteOp> {
+  async #recordOf(record: Pick<PeerRecord, 'clusterId' | 'address' | 'regionName'>): Promise<WriteOp> {
     const key = peerKey(record.clusterId);
     const { value, version } = await this.#deps.replica.get(key);
-    const bytes = encodePeer(record, version === null ? undefined : value, joins);
-    return { kind: 'set', key, value: bytes, expiresInMs: undefined, expected: { kind: 'any' } };
+    return recordOp(key, encodePeer(record, version === null ? undefined : value, false), { kind: 'any' });
   }
 }

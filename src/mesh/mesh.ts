@@ -1,4 +1,4 @@
-import { toHex } from '../core/bytes.ts';
+import { equalBytes, toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { type Frontier } from '../core/frontier.ts';
@@ -26,7 +26,7 @@ import { RecordIntake } from './records.ts';
 import { Roster } from './roster.ts';
 import { type Statement } from './statement.ts';
 import { reachAt } from './words.ts';
-import { removeAgain, settle } from './removal.ts';
+import { joinAgain, removeAgain, settle } from './removal.ts';
 import { Talk } from './talk.ts';
 
 /** How often things are done; what a simulation or a test may shorten. */
@@ -125,7 +125,7 @@ export class Mesh {
     this.#deps = deps;
     this.#records = deps.ledger === undefined ? undefined : new RecordIntake(deps.ledger);
     this.#roster = new Roster(own, new Peers((query) => replica.list(query), log), replica);
-    this.#talk = new Talk(this.#roster, deps);
+    this.#talk = new Talk(this.#roster, { ...deps, isFilling: () => this.#isFilling });
     const { standing } = this.#talk;
     this.#closingMs = times.closingMs.least;
     this.feedServer = new FeedServer({
@@ -136,6 +136,7 @@ export class Mesh {
       signal,
       hear: (from, statement, has) => this.#hearReader(from, statement, has),
       pullsFromAll: (reader) => this.#roster.pullsFromAll(toHex(reader)),
+      isMember: (reader) => this.#roster.isNamed(toHex(reader)),
       reach: () => this.#talk.reach(),
       epochEnds: () => this.#roster.epochEnds,
       state: (reach) => this.#talk.state(reach),
@@ -209,9 +210,10 @@ export class Mesh {
     return this.#roster.isRemoved(clusterId) ? peerEnded(clusterId) : undefined;
   }
 
-  /** Members, in hex, that did not say yet that they know of the same members as we do. */
+  /** Members, in hex, that did not say yet that they know of the same members as we do; ourselves, where the data do not say that we are one. */
   behind(): readonly string[] {
-    return this.#talk.notAt(1);
+    const own = toHex(this.#deps.own.clusterId);
+    return this.#roster.isNamed(own) ? this.#talk.notAt(1) : [own];
   }
 
   /** Whether a member, in hex, answers what we ask of it. */
@@ -313,12 +315,18 @@ export class Mesh {
   /** Adopts what others know to be the floor, moves it on, and collects what lies below. */
   async #moveFloor(signal: AbortSignal): Promise<void> {
     const { replica, times } = this.#deps;
+    const { epoch } = this.#roster;
     const { low } = await this.#talk.lowAndFloor();
-    if (isAboveFloor(low, this.#talk.floor)) await replica.raiseFloor(this.#talk.floor);
     const lows = [low, ...(this.#roster.otherNames() ?? []).map((name) => this.#talk.words.of(name)?.low ?? stampZero)];
-    if (this.#roster.joining().length > 0) lows.push(stampZero);
-    const floor = floorOf(lows, times.dayMs);
-    if (floor !== undefined) await replica.raiseFloor(floor);
+    const told = this.#talk.floor;
+    // From after all of that: what is below it was here before whoever is being filled by now took anything.
+    await this.readMembers();
+    if (this.#roster.joining().length === 0 && equalBytes(epoch, this.#roster.epoch)) {
+      if (isAboveFloor(low, told)) await replica.raiseFloor(told);
+      const floor = floorOf(lows, times.dayMs);
+      if (floor !== undefined) await replica.raiseFloor(floor);
+    }
+    await joinAgain(this.#roster, replica);
     await removeAgain(this.#roster.overwritten(), replica);
     await settle(await this.#talk.settledNow(), replica);
     await replica.collect(await replica.floor(), signal);

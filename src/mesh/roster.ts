@@ -77,9 +77,13 @@ export class Roster {
     return this.#members?.unreadable ?? [];
   }
 
+  isOwn(clusterId: Uint8Array): boolean {
+    return toHex(clusterId) === this.#own;
+  }
+
   /** Records of members that are not us. */
   others(): PeerRecord[] {
-    return this.records().filter(({ clusterId }) => toHex(clusterId) !== this.#own);
+    return this.records().filter(({ clusterId }) => !this.isOwn(clusterId));
   }
 
   /** All members that are not us; undefined until they were read. */
@@ -91,7 +95,7 @@ export class Roster {
 
   /** Those that we pull from: all, unless our own record names some. */
   upstreams(): PeerRecord[] {
-    const own = this.records().find(({ clusterId }) => toHex(clusterId) === this.#own);
+    const own = this.records().find(({ clusterId }) => this.isOwn(clusterId));
     const named = own?.upstreams?.map((name) => name.replaceAll('-', ''));
     return this.others().filter(({ clusterId }) => named === undefined || named.includes(toHex(clusterId)));
   }

@@ -25,6 +25,8 @@ export interface TalkDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly times: { readonly dayMs: number };
+  /** This cluster is being filled, and has nothing of anybody yet. */
+  readonly isFilling: () => boolean;
 }
 
 /** So old may the low be that we tell others. */
@@ -107,12 +109,12 @@ export class Talk {
     return { epoch, members: statement.reach.members.filter((clusterId) => this.#roster.isNamed(toHex(clusterId))) };
   }
 
-  /** `low` is zero while members are not known, or nothing was heard of one of them. */
+  /** `low` is zero while this cluster is being filled, members are not known, or nothing was heard of one of them. */
   async lowAndFloor(): Promise<{ low: Stamp; floor: Stamp }> {
     const { replica } = this.#deps;
     const [frontier, floor] = await Promise.all([replica.frontier(), replica.floor()]);
     this.#recency.note(floor);
-    const others = this.#roster.otherNames();
+    const others = this.#deps.isFilling() ? undefined : this.#roster.otherNames();
     const removed = this.#roster.removed().filter(({ settled }) => !settled);
     return { low: (others === undefined ? undefined : this.words.lowOf(frontier, others, removed)) ?? stampZero, floor };
   }

@@ -1,4 +1,4 @@
-import { compareBytes, equalBytes } from '../core/bytes.ts';
+import { compareBytes, equalBytes, toHex } from '../core/bytes.ts';
 import { decodeEntry, encodePosition, type Head } from '../core/entry.ts';
 import { covers, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { parseKey, successorKey, type Key } from '../core/key.ts';
@@ -32,6 +32,8 @@ export interface FeedPage {
 export interface FeedSource {
   readonly own: ClusterPart;
   readonly partitions: 1 | 16;
+  /** Writes of one page; left out: 500. */
+  readonly writesMax?: number;
 }
 
 /** What a reader is not sent. */
@@ -42,12 +44,26 @@ export interface LeftOut {
   readonly scope?: Scope | undefined;
 }
 
+/** How a page is made; `LeftOut` but for the frontier. */
+export interface PageOptions extends Omit<LeftOut, 'covered'> {
+  /** In a granted mesh: how far the reader has the ledger. */
+  readonly recordsAfter?: number | undefined;
+  /** With each write, what hides it: see `readFeedPage`. */
+  readonly withHiders?: boolean | undefined;
+}
+
 /**
  * What comes behind `after` in the feed, without what the reader has or may not hold: at most 500 writes and 512 KiB, but one
- * write whatever its size.
+ * write whatever its size. `withHiders`: where a write of a key is greater, and will read as absent, it comes along with the lesser one, wherever it stands itself, as far as both
+ * fit one page: who reads page by page would have the lesser one alone, and see it, where both are collected in between.
  */
-export async function readFeedPage(snapshot: Snapshot, source: FeedSource, after: Uint8Array, leftOut: LeftOut): Promise<FeedPage> {
-  const page = new Page(snapshot, leftOut, after);
+export async function readFeedPage(
+  snapshot: Snapshot,
+  source: FeedSource,
+  after: Uint8Array,
+  { withHiders = false, ...leftOut }: LeftOut & Pick<PageOptions, 'withHiders'>,
+): Promise<FeedPage> {
+  const page = new Page(snapshot, leftOut, { withHiders, writesMax: source.writesMax ?? limits.commitWritesMax }, after);
   for (let looked = 0; looked < rowsMax;) {
     const { rows, isEnd } = await nextRows(snapshot, source.partitions, page.position);
     looked += rows.length;
@@ -68,7 +84,7 @@ export async function readGrantedPage(
   snapshot: Snapshot,
   source: FeedSource,
   after: Uint8Array,
-  { recordsAfter, ...leftOut }: LeftOut & { readonly recordsAfter: number },
+  { recordsAfter, ...leftOut }: LeftOut & PageOptions & { readonly recordsAfter: number },
 ): Promise<FeedPage> {
   const records = await readRecordsPage(snapshot, recordsAfter, recordsBytesMax);
   if (records.records.length > 0) return { writes: [], position: after, end: undefined, records };
@@ -105,16 +121,26 @@ function feedRow(row: Row): FeedRow {
   return { position: positionOf(row), leaf: row.value.subarray(0, digestBytes), key: parseKey(row.value.subarray(digestBytes)) };
 }
 
+/** See `readFeedPage`. */
+interface PageMade {
+  readonly withHiders: boolean;
+  readonly writesMax: number;
+}
+
 class Page {
   position: Uint8Array;
   readonly #snapshot: Snapshot;
   readonly #leftOut: LeftOut;
+  readonly #made: PageMade;
   readonly #writes: Promise<ReceivedWrite>[] = [];
+  /** Writes that came along with others. */
+  readonly #hiders = new Set<string>();
   #bytes = 0;
 
-  constructor(snapshot: Snapshot, leftOut: LeftOut, after: Uint8Array) {
+  constructor(snapshot: Snapshot, leftOut: LeftOut, made: PageMade, after: Uint8Array) {
     this.#snapshot = snapshot;
     this.#leftOut = leftOut;
+    this.#made = made;
     this.position = after;
   }
 
@@ -122,10 +148,11 @@ class Page {
   async takeAll(rows: readonly FeedRow[]): Promise<boolean> {
     const { covered, scope } = this.#leftOut;
     const mayHold = ({ key }: FeedRow): boolean => scope === undefined || isInScope(key, scope);
-    const heads = await Promise.all(rows.map((row) => (mayHold(row) ? this.#head(row) : Promise.resolve(undefined))));
+    const found = await Promise.all(rows.map((row) => (mayHold(row) ? this.#heads(row) : Promise.resolve([]))));
     for (const [index, row] of rows.entries()) {
-      const head = heads[index];
-      if (head !== undefined && !covers(covered, head.accepted) && !this.#add(row.key, head)) return false;
+      const [head, ...hiders] = found[index] ?? [];
+      const isLacked = head !== undefined && !covers(covered, head.accepted) && !this.#hiders.has(toHex(head.id));
+      if (isLacked && !this.#addAll(row.key, head, hiders)) return false;
       this.position = row.position;
     }
     return true;
@@ -135,22 +162,40 @@ class Page {
     return Promise.all(this.#writes);
   }
 
-  /** The candidate that stands at this place; undefined where there is none, which only a damaged store shows. */
-  async #head({ key, leaf, position }: FeedRow): Promise<Head | undefined> {
+  /** The candidate that stands at this place, and those that hide it; none where it is not there, which only a damaged store shows. */
+  async #heads({ key, leaf, position }: FeedRow): Promise<readonly Head[]> {
     const bytes = await this.#snapshot.get(headKey(key));
     const entry = bytes === undefined ? [] : decodeEntry(bytes);
-    return entry.find(
+    const at = entry.findIndex(
       (head) => equalBytes(head.leaf, leaf) && head.position !== undefined && equalBytes(encodePosition(head.position), position),
     );
+    const greater = this.#made.withHiders ? entry.slice(0, Math.max(0, at)) : [];
+    return [...entry.slice(at, at + 1), ...greater.filter(({ tombstone, expiresAt }) => tombstone || expiresAt !== 0)];
+  }
+
+  /** Only where what hides it finds no room in an empty page it goes alone. */
+  #addAll(key: Key, head: Head, hiders: readonly Head[]): boolean {
+    const lacked = hiders.filter(({ id, accepted }) => !this.#hiders.has(toHex(id)) && !covers(this.#leftOut.covered, accepted));
+    const bytes = [head, ...lacked].reduce((sum, { length }) => sum + wireLength(key.length, length - key.length), 0);
+    const isTooLarge = bytes > limits.feedPageBytesMax;
+    if (!isTooLarge && !this.#hasRoom(bytes, lacked.length + 1)) return false;
+    if (isTooLarge || lacked.length === 0) return this.#add(key, head);
+    for (const hider of lacked) this.#hiders.add(toHex(hider.id));
+    return [head, ...lacked].every((each) => this.#add(key, each));
   }
 
   #add(key: Key, head: Head): boolean {
-    const bytes = this.#bytes + wireLength(key.length, head.length - key.length);
-    if (this.#writes.length > 0 && (bytes > limits.feedPageBytesMax || this.#writes.length === limits.commitWritesMax)) return false;
+    const bytes = wireLength(key.length, head.length - key.length);
+    if (!this.#hasRoom(bytes, 1)) return false;
     const reading = readWrite(this.#snapshot, key, head);
     reading.catch(() => undefined); // `writes` tells
     this.#writes.push(reading);
-    this.#bytes = bytes;
+    this.#bytes += bytes;
     return true;
+  }
+
+  #hasRoom(bytes: number, count: number): boolean {
+    if (this.#writes.length === 0) return true;
+    return this.#bytes + bytes <= limits.feedPageBytesMax && this.#writes.length + count <= this.#made.writesMax;
   }
 }

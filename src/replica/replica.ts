@@ -4,7 +4,6 @@ import { type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock, type Log } from '../core/ports.ts';
-import { type Scope } from '../core/scope.ts';
 import { makeStamp, stampZero, type InstanceId, type Stamp } from '../core/stamp.ts';
 import { type GrantId } from '../core/write.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
@@ -16,7 +15,7 @@ import { collectionFollower } from './derived.ts';
 import { readCursor, type FeedCursor } from './cursor.ts';
 import { endPeer, readEnded, readReached, type Removal } from './ended.ts';
 import { feedFollower, feedTailKey } from './feed.ts';
-import { readFeedPage, readGrantedPage, type FeedPage } from './feedPage.ts';
+import { readFeedPage, readGrantedPage, type FeedPage, type PageOptions } from './feedPage.ts';
 import { raiseFloor, readFloor } from './floor.ts';
 import { readFrontier } from './frontier.ts';
 import { type Follower } from './follower.ts';
@@ -234,11 +233,12 @@ export class Replica {
    * What comes behind a place in our feed, without what the reader's frontier covers, and within `scope`, if that is given; in a granted mesh, what the reader lacks of our ledger first,
    * behind `recordsAfter`.
    */
-  feedPage(after: Uint8Array, covered: Frontier, recordsAfter?: number, scope?: Scope): Promise<FeedPage> {
+  feedPage(after: Uint8Array, covered: Frontier, { recordsAfter, ...options }: PageOptions = {}): Promise<FeedPage> {
     const { store, feedPartitions } = this.#deps;
     const source = { own: this.#own, partitions: feedPartitions };
-    if (recordsAfter === undefined) return store.read((snapshot) => readFeedPage(snapshot, source, after, { covered, scope }));
-    return store.read((snapshot) => readGrantedPage(snapshot, source, after, { covered, scope, recordsAfter }));
+    const leftOut = { covered, ...options };
+    if (recordsAfter === undefined) return store.read((snapshot) => readFeedPage(snapshot, source, after, leftOut));
+    return store.read((snapshot) => readGrantedPage(snapshot, source, after, { ...leftOut, recordsAfter }));
   }
 
   /** Resolves when there may be more in our feed, late or for no reason; at once when the signal aborts. */

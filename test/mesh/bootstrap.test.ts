@@ -5,7 +5,6 @@ import { answerIdentity } from '../../src/mesh/identity.ts';
 import { GkvError, hasCode } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/ports.ts';
 import { compareStamps, type Stamp } from '../../src/core/stamp.ts';
-import { Members } from '../../src/mesh/members.ts';
 import { headKey } from '../../src/replica/change.ts';
 import { runJobs } from '../../src/replica/jobs.ts';
 import { closeFreeSlots } from '../../src/replica/slot.ts';
@@ -13,7 +12,7 @@ import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { key, remove, set } from '../aae/world.ts';
 import { TestClock, until } from '../support.ts';
 import { stampAt } from './hostile.ts';
-import { memberOp, openCluster, sumOf, Network, untilEqual, type Cluster } from './world.ts';
+import { memberOp, membersOf, openCluster, sumOf, Network, untilEqual, type Cluster } from './world.ts';
 
 /** It says who it is, as well as what `openCluster` has it serve. */
 function serve(network: Network, { mesh, responder, digests, clusterId, address }: Cluster): void {
@@ -26,14 +25,6 @@ function serve(network: Network, { mesh, responder, digests, clusterId, address 
 
 /** Nothing is written of who joins. */
 const unwritten = { joining: () => Promise.resolve(), joined: () => Promise.resolve() };
-
-/** What writes of this cluster that it joins, as its instance has it. */
-function membersOf({ replica, digests, random, clusterId, mesh, address }: Cluster, network: Network): Members {
-  const own = { clusterId, regionName: '' };
-  const changed = (): Promise<void> => mesh.readMembers();
-  const links = network.linksOf(address);
-  return new Members({ replica, links, digests, random, own, changed, advertised: () => address, incarnationOf: () => 1 });
-}
 
 describe('joining a mesh', () => {
   it('M17: where the donor is replaced by another cluster, joining begins anew with that one', async () => {

@@ -37,6 +37,7 @@ async function serve(writes = 0): Promise<Served> {
     ...{ feed: instance.replica, digests, own: { clusterId: instance.clusterId, incarnation: 1 }, clock, signal: stop.signal },
     hear: () => Promise.resolve(void (served.heard += 1)),
     pullsFromAll: () => served.pullsFromAll,
+    isMember: () => true,
     reach: () => Promise.resolve(saysNothing.reach),
     epochEnds: () => served.epoch.signal,
     state: () => Promise.resolve(saysNothing),

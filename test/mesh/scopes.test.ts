@@ -123,6 +123,7 @@ describe('M37: the scopes of a session', () => {
       ...{ signal: new AbortController().signal, hear: () => Promise.resolve(), reach: () => Promise.resolve(saysNothing.reach) },
       epochEnds: () => new AbortController().signal,
       pullsFromAll: () => false,
+      isMember: () => true,
       state: () => Promise.resolve(saysNothing),
     });
     const read = async (scopes?: Scopes): Promise<{ names: string[]; place: string; isEnd: boolean }> => {

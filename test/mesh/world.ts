@@ -11,6 +11,7 @@ import { uuidText } from '../../src/core/uuid.ts';
 import { inlineSignatures } from '../../src/crypto/ed25519.ts';
 import { answerIdentity } from '../../src/mesh/identity.ts';
 import { MemberKeys } from '../../src/mesh/memberKeys.ts';
+import { Members, type MembersDeps } from '../../src/mesh/members.ts';
 import { Mesh, meshTimes, type MeshTimes } from '../../src/mesh/mesh.ts';
 import { type Links } from '../../src/mesh/ports.ts';
 import { ProvenLinks } from '../../src/mesh/provenLinks.ts';
@@ -185,6 +186,15 @@ export async function openCluster(network: Network, cluster: number, options: Cl
       await replica.close();
     },
   };
+}
+
+/** What writes of this cluster that it joins, as its instance has it. `replica`: another way into its store. */
+export function membersOf(of: Cluster, network: Network, replica: MembersDeps['replica'] = of.replica): Members {
+  const { digests, random, clusterId, mesh, address } = of;
+  const own = { clusterId, regionName: '' };
+  const changed = (): Promise<void> => mesh.readMembers();
+  const links = network.linksOf(address);
+  return new Members({ replica, links, digests, random, own, changed, advertised: () => address, incarnationOf: () => 1 });
 }
 
 /** The record of a member, as an operator writes it. */
