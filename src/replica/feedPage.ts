@@ -133,8 +133,8 @@ class Page {
   readonly #leftOut: LeftOut;
   readonly #made: PageMade;
   readonly #writes: Promise<ReceivedWrite>[] = [];
-  /** Writes that came along with others. */
-  readonly #hiders = new Set<string>();
+  /** Ids of what is in it, where some may come along with others. */
+  readonly #sent = new Set<string>();
   #bytes = 0;
 
   constructor(snapshot: Snapshot, leftOut: LeftOut, made: PageMade, after: Uint8Array) {
@@ -151,8 +151,8 @@ class Page {
     const found = await Promise.all(rows.map((row) => (mayHold(row) ? this.#heads(row) : Promise.resolve([]))));
     for (const [index, row] of rows.entries()) {
       const [head, ...hiders] = found[index] ?? [];
-      const isLacked = head !== undefined && !covers(covered, head.accepted) && !this.#hiders.has(toHex(head.id));
-      if (isLacked && !this.#addAll(row.key, head, hiders)) return false;
+      const isLacked = head !== undefined && !covers(covered, head.accepted) && !this.#isSent(head);
+      if (isLacked && !this.#add(row.key, head, hiders)) return false;
       this.position = row.position;
     }
     return true;
@@ -173,25 +173,27 @@ class Page {
     return [...entry.slice(at, at + 1), ...greater.filter(({ tombstone, expiresAt }) => tombstone || expiresAt !== 0)];
   }
 
-  /** Only where what hides it finds no room in an empty page it goes alone. */
-  #addAll(key: Key, head: Head, hiders: readonly Head[]): boolean {
-    const lacked = hiders.filter(({ id, accepted }) => !this.#hiders.has(toHex(id)) && !covers(this.#leftOut.covered, accepted));
-    const bytes = [head, ...lacked].reduce((sum, { length }) => sum + wireLength(key.length, length - key.length), 0);
-    const isTooLarge = bytes > limits.feedPageBytesMax;
-    if (!isTooLarge && !this.#hasRoom(bytes, lacked.length + 1)) return false;
-    if (isTooLarge || lacked.length === 0) return this.#add(key, head);
-    for (const hider of lacked) this.#hiders.add(toHex(hider.id));
-    return [head, ...lacked].every((each) => this.#add(key, each));
-  }
-
-  #add(key: Key, head: Head): boolean {
-    const bytes = wireLength(key.length, head.length - key.length);
-    if (!this.#hasRoom(bytes, 1)) return false;
-    const reading = readWrite(this.#snapshot, key, head);
-    reading.catch(() => undefined); // `writes` tells
-    this.#writes.push(reading);
+  /** False, and nothing is added, where it finds no room; where what hides it does not fit even an empty page it goes alone. */
+  #add(key: Key, head: Head, hiders: readonly Head[]): boolean {
+    const lacked = hiders.filter((each) => !this.#isSent(each) && !covers(this.#leftOut.covered, each.accepted));
+    const bytesOf = (heads: readonly Head[]): number =>
+      heads.reduce((sum, { length }) => sum + wireLength(key.length, length - key.length), 0);
+    const all = [head, ...lacked];
+    const taken = bytesOf(all) > limits.feedPageBytesMax ? [head] : all;
+    const bytes = bytesOf(taken);
+    if (!this.#hasRoom(bytes, taken.length)) return false;
+    for (const each of taken) {
+      const reading = readWrite(this.#snapshot, key, each);
+      reading.catch(() => undefined); // `writes` tells
+      this.#writes.push(reading);
+      if (this.#made.withHiders) this.#sent.add(toHex(each.id));
+    }
     this.#bytes += bytes;
     return true;
+  }
+
+  #isSent({ id }: Head): boolean {
+    return this.#made.withHiders && this.#sent.has(toHex(id));
   }
 
   #hasRoom(bytes: number, count: number): boolean {

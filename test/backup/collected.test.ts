@@ -68,7 +68,7 @@ describe('R18: what hides a write comes along with it', () => {
     const { replica } = await hidden();
     const hides = async (withHiders: boolean): Promise<boolean[][]> => {
       const pages: boolean[][] = [];
-      for (let [after, isEnd] = [positionZero as Uint8Array, false]; !isEnd;) {
+      for (let [after, isEnd] = [positionZero, false]; !isEnd;) {
         const { writes, position, end } = await replica.feedPage(after, frontierZero, { withHiders });
         pages.push(writes.filter(({ write }) => Buffer.from(write.key).toString() === 'k').map(({ write }) => write.tombstone));
         [after, isEnd] = [position, end !== undefined];

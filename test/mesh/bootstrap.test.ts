@@ -201,6 +201,21 @@ describe('joining a mesh', () => {
     assert.equal((await joiner.replica.get(key('a'))).exists, false);
   });
 
+  it('I3: M17: nothing is taken of what the donor had before it was asked to hold its floor', async () => {
+    const network = new Network();
+    await using donor = await openCluster(network, 1);
+    await using joiner = await openCluster(network, 3);
+    await donor.replica.write([set('a', '1')]);
+    joiner.mesh.fillFirst();
+    const came: number[] = [];
+    const joining = async (): Promise<void> => {
+      await donor.replica.write([set('b', '2')]);
+    };
+    const note = ({ writes }: { writes: number }): void => void came.push(writes);
+    await joiner.mesh.join(donor.address, { ...unwritten, joining }, note, new AbortController().signal);
+    assert.deepEqual(came, [2]);
+  });
+
   it('M17: M25: who is filled with what is older than the floor, and closes its slots by it, is not told that it is too old', async () => {
     const network = new Network();
     const clock = new TestClock();

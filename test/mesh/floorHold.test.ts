@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { silentLog } from '../../src/core/ports.ts';
+import { compareStamps } from '../../src/core/stamp.ts';
+import { uuidText } from '../../src/core/uuid.ts';
 import { type Members } from '../../src/mesh/members.ts';
 import { peerKey } from '../../src/mesh/peers.ts';
 import { headKey } from '../../src/replica/change.ts';
@@ -133,15 +135,43 @@ describe('M17: what the donor keeps while a cluster is filled', () => {
   });
 
   it('also where somebody who had not heard of it makes it a member meanwhile: it says that it has nothing of anybody', async () => {
-    const network = new Network();
     const clock = new TestClock();
-    await using joiner = await openCluster(network, 3, { clock });
-    await using running = run(joiner, clock, joiner.mesh.jobs);
+    const lowOf = async ({ mesh }: Cluster): Promise<bigint> => BigInt(`0x${Buffer.from((await mesh.view()).low).toString('hex')}`);
+    await using joiner = await openCluster(new Network(), 3, { clock });
     joiner.mesh.fillFirst();
-    await joiner.replica.write([memberOp(joiner)]);
-    await until(() => joiner.mesh.isMember(joiner.name));
-    assert.ok([...(await joiner.mesh.view()).low].every((byte) => byte === 0));
-    await running[Symbol.asyncDispose]();
+    await using other = await openCluster(new Network(), 3, { clock });
+    const running = [joiner, other].map((each) => run(each, clock, each.mesh.jobs));
+    for (const { replica } of [joiner, other]) await replica.write([memberOp(joiner)]);
+    for (const each of [joiner, other]) await until(() => each.mesh.isMember(joiner.name));
+    await until(async () => (await lowOf(other)) > 0n);
+    await pause(200);
+    assert.equal(await lowOf(joiner), 0n);
+    for (const each of running) await each[Symbol.asyncDispose]();
+  });
+
+  it('from the moment on when its record is there, read or not; and when it is a member, until that one is counted', async () => {
+    const clock = new TestClock();
+    await using donor = await openCluster(new Network(), 1, { clock });
+    await using joiner = await openCluster(new Network(), 3, { clock });
+    const floor = donor.mesh.memberJobs.find(({ name }) => name === 'floor');
+    const free = donor.mesh.jobs.find(({ name }) => name === 'free slots');
+    const moves = async (): Promise<boolean> => {
+      const before = await donor.replica.floor();
+      clock.advance(60_000);
+      await donor.replica.closePresent();
+      await free?.work(donor.store, never);
+      await floor?.work(donor.store, never);
+      return compareStamps(await donor.replica.floor(), before) > 0;
+    };
+    await donor.replica.write([memberOp(donor)]);
+    await donor.mesh.readMembers();
+    assert.deepEqual([await moves(), await moves()], [true, true]);
+    await donor.replica.write([memberOp(joiner, { joining: true })]);
+    assert.equal(await moves(), false);
+    await donor.replica.write([memberOp(joiner)]);
+    assert.deepEqual([await moves(), await moves()], [false, false]);
+    await donor.replica.write([remove(`@system/peers/${uuidText(joiner.clusterId)}`)]);
+    assert.deepEqual([await moves(), await moves()], [false, true]);
   });
 });
 

@@ -6,8 +6,9 @@ import { withMethods } from './replaced.ts';
 /** A replica whose feed comes in pages of at most `max` writes, so that a short run sees feeds of many pages. */
 export function shortPages(replica: Replica, store: Store, source: FeedSource, max: number): Replica {
   const short = { ...source, writesMax: max };
-  const feedPage: Replica['feedPage'] = (after, covered, { recordsAfter, ...options } = {}) =>
+  const feedPage: Replica['feedPage'] = (after, covered, made) =>
     store.read((snapshot) => {
+      const { recordsAfter, ...options } = made ?? {};
       const leftOut = { covered, ...options };
       if (recordsAfter === undefined) return readFeedPage(snapshot, short, after, leftOut);
       return readGrantedPage(snapshot, short, after, { ...leftOut, recordsAfter });
