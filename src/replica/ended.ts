@@ -39,10 +39,11 @@ export async function endPeer(tx: Transaction, { clusterId, incarnation, removal
   tx.set(endedKey(clusterId), Buffer.concat([head, Buffer.from(removal)]));
 }
 
-/** All that have ended, as they did. */
+/** All that have ended, as they did; but for rows of the first builds, which do not say how. */
 export async function readEnded(snapshot: Snapshot): Promise<readonly Removal[]> {
   const rows = await snapshot.range(tableRange(tables.ended), { limit: storeLimits.rowsMax });
-  return rows.map(({ key, value }) => {
+  const told = rows.filter(({ value }) => value.length > 0);
+  return told.map(({ key, value }) => {
     const bytes = Buffer.from(value);
     if (bytes.length < 10 || bytes[0] !== format) throw new GkvError('corrupt', 'a row of a cluster that ended cannot be read');
     return { clusterId: keyWithin(key), incarnation: Number(bytes.readBigUInt64BE(1)), removal: bytes.toString('utf8', 9) };
