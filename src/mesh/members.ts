@@ -4,6 +4,7 @@ import { hostPortText, type HostPort } from '../core/hostPort.ts';
 import { uuidText } from '../core/uuid.ts';
 import { peerEnded } from '../replica/ended.ts';
 import { type WriteOp } from '../replica/proposal.ts';
+import { type ReadResult } from '../replica/read.ts';
 import { type Replica } from '../replica/replica.ts';
 import { identify, type PeerIdentity } from './identity.ts';
 import { isRemoved, recordOp, removedOp } from './removal.ts';
@@ -12,7 +13,7 @@ import { type Links } from './ports.ts';
 import { type UpstreamDeps } from './upstream.ts';
 
 export interface MembersDeps extends Omit<UpstreamDeps, 'clusterId'> {
-  readonly replica: Pick<Replica, 'get' | 'write'>;
+  readonly replica: Pick<Replica, 'get' | 'write' | 'ended'>;
   readonly links: Links;
   readonly own: PeerIdentity;
   /** The one in which a member, in hex, was heard of last. */
@@ -51,12 +52,15 @@ export class Members {
     const proven = await this.#deps.prove?.(address, signal);
     if (proven !== undefined && !equalBytes(proven, found.clusterId))
       throw new GkvError('wrong_peer', `peer: another cluster than ${uuidText(found.clusterId)} proves itself at ${hostPortText(address)}`);
-    const before = await replica.get(peerKey(found.clusterId));
-    if (before.exists && isRemoved(found.clusterId, before.value)) throw peerEnded(uuidText(found.clusterId));
     const record = { clusterId: found.clusterId, address, upstreams: undefined, regionName: regionName ?? found.regionName };
-    // Who is being filled says itself when it is a member.
-    const joins = before.exists && isJoining(before.value);
-    await this.#write(async () => [...(await this.#ownRecord()), ...(joins ? [] : [await this.#recordOf(record)])]);
+    const ended = (await replica.ended()).some(({ clusterId }) => equalBytes(clusterId, found.clusterId));
+    await this.#write(async () => {
+      const before = await replica.get(peerKey(found.clusterId));
+      if (ended || (before.exists && isRemoved(found.clusterId, before.value))) throw peerEnded(uuidText(found.clusterId));
+      // Who is being filled says itself when it is a member.
+      const joins = before.exists && isJoining(before.value);
+      return [...(await this.#ownRecord()), ...(joins ? [] : [memberOp(record, before)])];
+    });
     await this.#deps.changed();
     return record;
   }
@@ -75,8 +79,8 @@ export class Members {
   async joined(donor: PeerIdentity, address: HostPort): Promise<void> {
     const { replica, changed } = this.#deps;
     await this.#write(async () => {
-      const isKnown = (await replica.get(peerKey(donor.clusterId))).version !== null;
-      return [...(await this.#ownRecord()), ...(isKnown ? [] : [await this.#recordOf({ ...donor, address })])];
+      const before = await replica.get(peerKey(donor.clusterId));
+      return [...(await this.#ownRecord()), ...(before.version === null ? [memberOp({ ...donor, address }, before)] : [])];
     });
     await changed();
   }
@@ -121,10 +125,13 @@ export class Members {
     if (address !== undefined) return { ...own, address };
     throw new GkvError('not_advertised', 'others cannot call the address that the mesh port listens on: start with --advertise HOST:PORT');
   }
+}
 
-  async #recordOf(record: Pick<PeerRecord, 'clusterId' | 'address' | 'regionName'>): Promise<WriteOp> {
-    const key = peerKey(record.clusterId);
-    const { value, version } = await this.#deps.replica.get(key);
-    return recordOp(key, encodePeer(record, version === null ? undefined : value, false), { kind: 'any' });
-  }
+/** The record of a member, in place of what was read before. */
+function memberOp(
+  record: Pick<PeerRecord, 'clusterId' | 'address' | 'regionName'>,
+  { value, version }: Pick<ReadResult, 'value' | 'version'>,
+): WriteOp {
+  if (version === null) return recordOp(peerKey(record.clusterId), encodePeer(record, undefined, false), { kind: 'absent' });
+  return recordOp(peerKey(record.clusterId), encodePeer(record, value, false), { kind: 'version', version });
 }

@@ -326,10 +326,16 @@ export class Mesh {
       const floor = floorOf(lows, times.dayMs);
       if (floor !== undefined) await replica.raiseFloor(floor);
     }
-    await joinAgain(this.#roster, replica);
-    await removeAgain(this.#roster.overwritten(), replica);
-    await settle(await this.#talk.settledNow(), replica);
     await replica.collect(await replica.floor(), signal);
+    // Who may not write one of these may be allowed another.
+    const settled = await this.#talk.settledNow();
+    const done = await Promise.allSettled([
+      joinAgain(this.#roster, replica),
+      removeAgain(this.#roster.overwritten(), replica),
+      settle(settled, replica),
+    ]);
+    const failed = done.find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
   }
 }
 

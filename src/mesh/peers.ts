@@ -21,10 +21,7 @@ export interface PeerRecord {
 }
 
 /** A cluster that was a member and is none any more, for good. */
-export interface RemovedRecord extends Removal {
-  /** All that any remaining member had of it, every one of them has. */
-  readonly settled: boolean;
-}
+export type RemovedRecord = Removal;
 
 const removedSchema = z.looseObject({
   removed: z.string().min(1).max(100),
@@ -94,7 +91,7 @@ export function withEnded({ records, joining, unreadable, removed }: Members, en
     records: records.filter(isThere),
     joining: joining.filter(isThere),
     unreadable: unreadable.filter((name) => !gone.has(name)),
-    removed: [...removed, ...again.map((removal) => ({ ...removal, settled: false }))],
+    removed: [...removed, ...again],
   };
 }
 

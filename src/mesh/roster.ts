@@ -9,7 +9,8 @@ export class Roster {
   readonly #own: string;
   readonly #peers: Peers;
   readonly #replica: Pick<Replica, 'end' | 'ended'>;
-  readonly #ended = new Set<string>();
+  /** Whose end is noted, and whether as settled. */
+  readonly #ended = new Map<string, boolean>();
   /** Undefined until they were read. */
   #members: Members | undefined;
   #overwritten: readonly RemovedRecord[] = [];
@@ -27,9 +28,13 @@ export class Roster {
     const [said, ended] = [await this.#peers.read(), await this.#replica.ended()];
     const members = withEnded(said, ended);
     this.#overwritten = members.removed.filter((record) => !said.removed.includes(record));
-    const removed = members.removed.filter(({ clusterId }) => !this.#ended.has(toHex(clusterId)));
+    const isNoted = ({ clusterId, settled }: RemovedRecord): boolean => {
+      const noted = this.#ended.get(toHex(clusterId));
+      return noted !== undefined && (noted || !settled);
+    };
+    const removed = members.removed.filter((record) => !isNoted(record));
     if (removed.length > 0) await this.#replica.end(removed);
-    for (const { clusterId } of removed) this.#ended.add(toHex(clusterId));
+    for (const { clusterId, settled } of removed) this.#ended.set(toHex(clusterId), settled);
     const epoch = epochOf(members);
     const isAnother = !equalBytes(epoch, this.#epoch);
     this.#epoch = epoch;

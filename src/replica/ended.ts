@@ -19,24 +19,29 @@ export interface Removal {
   readonly incarnation: number;
   /** Tells this removal from others; at most 100 characters. */
   readonly removal: string;
+  /** All that any remaining member had of it, every one of them has. */
+  readonly settled: boolean;
 }
 
 const format = 1;
+const headBytes = 10;
 
 function endedKey(clusterId: Uint8Array): Uint8Array {
   return storeKey(tables.ended, clusterId);
 }
 
 /**
- * ended/<cluster id 16> → format u8=1 | incarnation u64 | name of the removal: from this commit on nothing is taken in that this cluster sends, whoever of our instances it
- * reaches. For good.
+ * ended/<cluster id 16> → format u8=1 | u8: settled | incarnation u64 | name of the removal: from this commit on nothing is taken in that this cluster sends, whoever of our
+ * instances it reaches. For good, and so is that it is settled.
  */
-export async function endPeer(tx: Transaction, { clusterId, incarnation, removal }: Removal): Promise<void> {
-  if ((await tx.get(endedKey(clusterId))) !== undefined) return;
-  const head = Buffer.alloc(9);
+export async function endPeer(tx: Transaction, removal: Removal): Promise<void> {
+  const row = await tx.get(endedKey(removal.clusterId));
+  if (row !== undefined && (row[1] === 1 || !removal.settled)) return;
+  const head = Buffer.alloc(headBytes);
   head.writeUInt8(format);
-  head.writeBigUInt64BE(BigInt(incarnation), 1);
-  tx.set(endedKey(clusterId), Buffer.concat([head, Buffer.from(removal)]));
+  head.writeUInt8(removal.settled ? 1 : 0, 1);
+  head.writeBigUInt64BE(BigInt(removal.incarnation), 2);
+  tx.set(endedKey(removal.clusterId), Buffer.concat([head, Buffer.from(removal.removal)]));
 }
 
 /** All that have ended, as they did; but for rows of the first builds, which do not say how. */
@@ -45,8 +50,13 @@ export async function readEnded(snapshot: Snapshot): Promise<readonly Removal[]>
   const told = rows.filter(({ value }) => value.length > 0);
   return told.map(({ key, value }) => {
     const bytes = Buffer.from(value);
-    if (bytes.length < 10 || bytes[0] !== format) throw new GkvError('corrupt', 'a row of a cluster that ended cannot be read');
-    return { clusterId: keyWithin(key), incarnation: Number(bytes.readBigUInt64BE(1)), removal: bytes.toString('utf8', 9) };
+    if (bytes.length <= headBytes || bytes[0] !== format) throw new GkvError('corrupt', 'a row of a cluster that ended cannot be read');
+    return {
+      clusterId: keyWithin(key),
+      incarnation: Number(bytes.readBigUInt64BE(2)),
+      removal: bytes.toString('utf8', headBytes),
+      settled: bytes[1] === 1,
+    };
   });
 }
 

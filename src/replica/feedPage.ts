@@ -54,8 +54,8 @@ export interface PageOptions extends Omit<LeftOut, 'covered'> {
 
 /**
  * What comes behind `after` in the feed, without what the reader has or may not hold: at most 500 writes and 512 KiB, but one
- * write whatever its size. `withHiders`: where a write of a key is greater, and will read as absent, it comes along with the lesser one, wherever it stands itself, as far as both
- * fit one page: who reads page by page would have the lesser one alone, and see it, where both are collected in between.
+ * write whatever its size. `withHiders`: where writes of a key are greater, and will read as absent, they come along with the lesser one, wherever they stand themselves, up to 512 KiB of
+ * them: who reads page by page would have the lesser one alone, and see it, where all are collected in between.
  */
 export async function readFeedPage(
   snapshot: Snapshot,
@@ -173,14 +173,11 @@ class Page {
     return [...entry.slice(at, at + 1), ...greater.filter(({ tombstone, expiresAt }) => tombstone || expiresAt !== 0)];
   }
 
-  /** False, and nothing is added, where it finds no room; where what hides it does not fit even an empty page it goes alone. */
+  /** False, and nothing is added, where it finds no room. */
   #add(key: Key, head: Head, hiders: readonly Head[]): boolean {
     const lacked = hiders.filter((each) => !this.#isSent(each) && !covers(this.#leftOut.covered, each.accepted));
-    const bytesOf = (heads: readonly Head[]): number =>
-      heads.reduce((sum, { length }) => sum + wireLength(key.length, length - key.length), 0);
-    const all = [head, ...lacked];
-    const taken = bytesOf(all) > limits.feedPageBytesMax ? [head] : all;
-    const bytes = bytesOf(taken);
+    const taken = [head, ...fitting(key, lacked)];
+    const bytes = taken.reduce((sum, each) => sum + wireBytes(key, each), 0);
     if (!this.#hasRoom(bytes, taken.length)) return false;
     for (const each of taken) {
       const reading = readWrite(this.#snapshot, key, each);
@@ -200,4 +197,15 @@ class Page {
     if (this.#writes.length === 0) return true;
     return this.#bytes + bytes <= limits.feedPageBytesMax && this.#writes.length + count <= this.#made.writesMax;
   }
+}
+
+function wireBytes(key: Key, { length }: Head): number {
+  return wireLength(key.length, length - key.length);
+}
+
+/** As many as fit a page beside one write, the smallest first: deletes, and then what expires. */
+function fitting(key: Key, hiders: readonly Head[]): Head[] {
+  let left = limits.feedPageBytesMax;
+  const smallest = [...hiders].sort((a, b) => a.length - b.length);
+  return smallest.filter((each) => (left -= wireBytes(key, each)) >= 0);
 }

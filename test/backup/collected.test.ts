@@ -20,8 +20,8 @@ import { FakeClock, seededRandom } from '../support.ts';
 import { chunksOf } from './backup.ts';
 
 const mesh = new Mesh();
-const [ann, ben] = [mesh.grant('ann', always), mesh.grant('ben', always)];
-const granted = { meshId: mesh.id, records: [mesh.root, ann, ben].map(anyOf), signer: person('ann') };
+const [ann, ben, cid] = [mesh.grant('ann', always), mesh.grant('ben', always), mesh.grant('cid', always)];
+const granted = { meshId: mesh.id, records: [mesh.root, ann, ben, cid].map(anyOf), signer: person('ann') };
 const floor = makeStamp(nowMs - 10, 0, parseInstance(new Uint8Array(8)));
 const never = new AbortController().signal;
 
@@ -47,13 +47,23 @@ function made(
   return signedBy(name, write, digests);
 }
 
-/** Of key k a write of one leaf and, 600 others further on, what hides it, of another leaf; all below the floor. */
-async function hidden(expiresAt = 0): Promise<Instance> {
+interface Hiding {
+  /** Of the write that is hidden. */
+  readonly bytes?: number;
+  /** Of what hides it, which is a delete where this is left out. */
+  readonly expiresAt?: number;
+  /** Of a third write between the two, which has expired; left out: there is none. */
+  readonly between?: number;
+}
+
+/** Of key k a write of one leaf and, 600 others further on, what hides it, of other leaves; all below the floor. */
+async function hidden({ bytes = 7, expiresAt = 0, between }: Hiding = {}): Promise<Instance> {
   const instance = await openInstance({ granted, clock: new FakeClock() });
   const { digests, replica } = instance;
   const others = Array.from({ length: 600 }, (_, i) => made(digests, 'ann', ann, 25, `other${i}`, 'x'));
-  await replica.receive([made(digests, 'ben', ben, 30, 'k', 'deleted')], 'peer');
+  await replica.receive([made(digests, 'ben', ben, 30, 'k', 'd'.repeat(bytes))], 'peer');
   for (let i = 0; i < 600; i += 200) await replica.receive(others.slice(i, i + 200), 'peer');
+  if (between !== undefined) await replica.receive([made(digests, 'cid', cid, 28, 'k', 'x'.repeat(between), nowMs - 15)], 'peer');
   await replica.receive([made(digests, 'ann', ann, 20, 'k', expiresAt === 0 ? undefined : 'for a while', expiresAt)], 'peer');
   return instance;
 }
@@ -84,9 +94,15 @@ describe('R18: what hides a write comes along with it', () => {
 });
 
 describe('B4: what was deleted and collected while a backup was made does not come back', () => {
-  for (const expiresAt of [0, nowMs - 15]) {
-    it(`I3: ${expiresAt === 0 ? 'a delete' : 'a write that has expired'}, of another leaf, that stood further on in the feed`, async () => {
-      const source = await hidden(expiresAt);
+  const cases: Readonly<Record<string, Hiding>> = {
+    'a delete': {},
+    'a write that has expired': { expiresAt: nowMs - 15 },
+    'a delete of a write that fills a page by itself': { bytes: 1_000_000 },
+    'a delete, beside a write that has expired and finds no room': { between: 600_000 },
+  };
+  for (const [name, hiding] of Object.entries(cases)) {
+    it(`I3: ${name}, of another leaf, that stood further on in the feed`, async () => {
+      const source = await hidden(hiding);
       const meshKey = new Uint8Array(32).fill(2);
       const own = { clusterId: source.clusterId, incarnation: 1, meshId: mesh.id, keyDigest: sha256(meshKey), kind: 'granted' as const };
       const low = makeStamp(nowMs + 20_000, 0, parseInstance(new Uint8Array(8)));

@@ -225,6 +225,7 @@ describe('M17: that a cluster is a member now', () => {
     const through = new Promise<void>((resolve) => (go = resolve));
     const slow = membersOf(two, network, {
       get: (name) => two.replica.get(name),
+      ended: () => two.replica.ended(),
       write: async (ops) => through.then(() => two.replica.write(ops)),
     }).joining();
     await pause(20);

@@ -73,7 +73,7 @@ describe('M28: a member that was removed', () => {
     const early = stampAt(clock.now() + 60_000);
     await two.replica.receive([received(digests, 'early', early, early)], peer);
     assert.equal((await two.replica.parkedCount()).writes, 1);
-    await one.replica.end([{ clusterId: Buffer.from(peer, 'hex'), incarnation: 1, removal: 'r' }]);
+    await one.replica.end([{ clusterId: Buffer.from(peer, 'hex'), incarnation: 1, removal: 'r', settled: false }]);
     await assert.rejects(two.replica.receive([received(digests, 'k', stampAt(1), stampAt(1))], peer), mustBootstrap);
     clock.advance(120_000);
     await two.replica.retryParked();
