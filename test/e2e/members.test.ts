@@ -8,6 +8,7 @@ import { b64, errorIn, Scene, type Ended, type RunningServer } from './server.ts
 const memberList = z.strictObject({
   epoch: z.string().regex(/^[0-9a-f]{16}$/),
   removed: z.array(z.strictObject({ clusterId: z.string(), settled: z.boolean() })),
+  joining: z.array(z.unknown()).length(0),
   members: z.array(
     z.strictObject({
       clusterId: z.string(),

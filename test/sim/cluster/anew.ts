@@ -48,13 +48,14 @@ function isRefused({ hosts }: Region): boolean {
 
 /** How far the floors of others are above what a cluster has of those that it heard of, itself among them. */
 async function behindFloors(region: Region, { regions }: World): Promise<number> {
-  const { own } = region;
+  const own = region.openedAs;
   if (own === undefined) return 0;
   const others = regions.filter((other) => other !== region && !isRefused(other));
   const floors = await Promise.all(others.map((other) => other.openQuietly().read(readFloor)));
   const frontier = await region.openQuietly().read((snapshot) => readFrontier(snapshot, partOf(own)));
   const has = regions.flatMap((each) => {
-    const part = each.own && frontier.get(partOf(each.own));
+    const who = each.openedAs;
+    const part = who && frontier.get(partOf(who));
     return part === undefined ? [] : [part.base, ...part.slots.values()].map(physicalMsOf).filter((ms) => ms > 0);
   });
   return Math.max(...floors.map(physicalMsOf)) - (Math.min(...has) - slackMs);

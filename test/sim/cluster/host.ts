@@ -76,7 +76,7 @@ export class Host {
 
   /** Why its cluster takes no part in the mesh, as far as its process knows. */
   get fault(): GkvError | undefined {
-    return this.front === undefined ? undefined : this.#instance?.fault();
+    return this.#life.isEnded ? undefined : this.#instance?.fault();
   }
 
   /** Starts a process, where none runs. */

@@ -59,6 +59,11 @@ export class Region {
     this.#opened = own;
   }
 
+  /** The same, but also while it is being filled. */
+  get openedAs(): ClusterIdentity | undefined {
+    return this.#opened;
+  }
+
   /** What it was before it was filled anew from a donor. Where it began anew from nothing its old self stays a member, and holds the floor. */
   get lost(): readonly ClusterIdentity[] {
     return this.#lost;
