@@ -8,6 +8,9 @@ import { encodeHeader, encodePage, encodeRecords, encodeTrailer, type BackupHead
 import { isOfSameFeed, type BackupProgress } from './read.ts';
 import { encodeRecord, firstDigest, magic, type RecordKind } from './record.ts';
 
+/** Of a write and what hides it, in one page: less than a record of the file holds. */
+const groupBytesMax = 1_835_008;
+
 export interface BackupDeps {
   readonly replica: Pick<Replica, 'feedPage' | 'floor'>;
   /** Who this cluster is. */
@@ -49,7 +52,7 @@ export async function* backupOf(deps: BackupDeps, resume: BackupResume | undefin
   if (resume === undefined) yield Buffer.concat([magic, record('header', encodeHeader(header))]);
   for (;;) {
     signal.throwIfAborted();
-    const page = await replica.feedPage(position, frontierZero, { recordsAfter, withHiders: true });
+    const page = await replica.feedPage(position, frontierZero, { recordsAfter, withHidersTo: groupBytesMax });
     position = page.position;
     if (page.records !== undefined && page.records.records.length > 0) {
       recordsAfter = page.records.number;

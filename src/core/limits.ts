@@ -19,6 +19,8 @@ export const limits = {
   commitBytesMax: 2_097_152,
   /** One page of a feed; a single write may be larger. */
   feedPageBytesMax: 524_288,
+  /** Of one page with a write and what hides it; a frame holds it. */
+  feedGroupBytesMax: 786_432,
   /** Of what one commit costs by the way in which FoundationDB counts; below its limit of 10 MB. A larger atomic write goes alone. */
   commitCostMax: 8_000_000,
   /** What waits for a commit, over all callers; more is refused with `unavailable`. */

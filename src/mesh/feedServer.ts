@@ -1,6 +1,7 @@
 import { decodeRequest, encodeAnswer } from '../aae/frame.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { clusterPartOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
+import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
 import { commonScope, type Scopes } from '../core/scope.ts';
 import { beginWait } from '../core/wait.ts';
@@ -77,7 +78,11 @@ export class FeedServer {
     const after = isPlaced ? cursor.position : positionZero;
     const recordsAfter = records === undefined ? undefined : records.incarnation === own.incarnation ? records.number : 0;
     const reader = request.header.clusterId;
-    const options = { recordsAfter, scope: scopes && commonScope(scopes), withHiders: !this.#deps.isMember(reader) };
+    const options = {
+      recordsAfter,
+      scope: scopes && commonScope(scopes),
+      withHidersTo: this.#deps.isMember(reader) ? undefined : limits.feedGroupBytesMax,
+    };
     const { page, reach } = await this.#page({ after, covered: frontier, options, pullsFromAll: this.#deps.pullsFromAll(reader) }, waitMs);
     const body = encodeFeedAnswer({
       cursor: { incarnation: own.incarnation, position: page.position },

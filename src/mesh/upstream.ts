@@ -122,10 +122,12 @@ function check(
     return;
   }
   if (writes.length > limits.commitWritesMax) throw protocolError(`a page of ${writes.length} writes`);
-  const sizes = writes.map(({ write }) => write.key.length + write.value.length);
-  const bytes = sizes.reduce((total, size) => total + size, 0);
-  // One write may be of any size, and comes with what hides it.
-  if (bytes - Math.max(0, ...sizes) > limits.feedPageBytesMax) throw protocolError(`a page of ${bytes} bytes`);
+  const bytes = writes.reduce((total, { write }) => total + write.key.length + write.value.length, 0);
+  const [first] = writes;
+  // A write comes with what hides it.
+  const isOfOneKey = first !== undefined && writes.every(({ write }) => equalBytes(write.key, first.write.key));
+  if (writes.length > 1 && bytes > (isOfOneKey ? limits.feedGroupBytesMax : limits.feedPageBytesMax))
+    throw protocolError(`a page of ${bytes} bytes`);
   if (cursor.incarnation < ask.cursor.incarnation) throw protocolError('a feed of an incarnation that has ended');
   if (cursor.incarnation > ask.cursor.incarnation) return;
   const order = compareBytes(cursor.position, ask.cursor.position);

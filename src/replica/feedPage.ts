@@ -48,22 +48,22 @@ export interface LeftOut {
 export interface PageOptions extends Omit<LeftOut, 'covered'> {
   /** In a granted mesh: how far the reader has the ledger. */
   readonly recordsAfter?: number | undefined;
-  /** With each write, what hides it: see `readFeedPage`. */
-  readonly withHiders?: boolean | undefined;
+  /** With each write, what hides it, as long as both are no more bytes than this: see `readFeedPage`. */
+  readonly withHidersTo?: number | undefined;
 }
 
 /**
  * What comes behind `after` in the feed, without what the reader has or may not hold: at most 500 writes and 512 KiB, but one
- * write whatever its size. `withHiders`: where writes of a key are greater, and will read as absent, they come along with the lesser one, wherever they stand themselves, up to 512 KiB of
- * them: who reads page by page would have the lesser one alone, and see it, where all are collected in between.
+ * write whatever its size. `withHidersTo`: where writes of a key are greater, and will read as absent, they come along with the lesser one, wherever they stand themselves, up to 512 KiB of
+ * them, and to so many bytes in all: who reads page by page would have the lesser one alone, and see it, where all are collected in between.
  */
 export async function readFeedPage(
   snapshot: Snapshot,
   source: FeedSource,
   after: Uint8Array,
-  { withHiders = false, ...leftOut }: LeftOut & Pick<PageOptions, 'withHiders'>,
+  { withHidersTo, ...leftOut }: LeftOut & Pick<PageOptions, 'withHidersTo'>,
 ): Promise<FeedPage> {
-  const page = new Page(snapshot, leftOut, { withHiders, writesMax: source.writesMax ?? limits.commitWritesMax }, after);
+  const page = new Page(snapshot, leftOut, { withHidersTo, writesMax: source.writesMax ?? limits.commitWritesMax }, after);
   for (let looked = 0; looked < rowsMax;) {
     const { rows, isEnd } = await nextRows(snapshot, source.partitions, page.position);
     looked += rows.length;
@@ -123,7 +123,7 @@ function feedRow(row: Row): FeedRow {
 
 /** See `readFeedPage`. */
 interface PageMade {
-  readonly withHiders: boolean;
+  readonly withHidersTo: number | undefined;
   readonly writesMax: number;
 }
 
@@ -169,28 +169,29 @@ class Page {
     const at = entry.findIndex(
       (head) => equalBytes(head.leaf, leaf) && head.position !== undefined && equalBytes(encodePosition(head.position), position),
     );
-    const greater = this.#made.withHiders ? entry.slice(0, Math.max(0, at)) : [];
+    const greater = this.#made.withHidersTo !== undefined ? entry.slice(0, Math.max(0, at)) : [];
     return [...entry.slice(at, at + 1), ...greater.filter(({ tombstone, expiresAt }) => tombstone || expiresAt !== 0)];
   }
 
   /** False, and nothing is added, where it finds no room. */
   #add(key: Key, head: Head, hiders: readonly Head[]): boolean {
     const lacked = hiders.filter((each) => !this.#isSent(each) && !covers(this.#leftOut.covered, each.accepted));
-    const taken = [head, ...fitting(key, lacked)];
+    const roomBytes = (this.#made.withHidersTo ?? 0) - wireBytes(key, head);
+    const taken = [head, ...fitting(key, lacked, Math.min(limits.feedPageBytesMax, roomBytes))];
     const bytes = taken.reduce((sum, each) => sum + wireBytes(key, each), 0);
     if (!this.#hasRoom(bytes, taken.length)) return false;
     for (const each of taken) {
       const reading = readWrite(this.#snapshot, key, each);
       reading.catch(() => undefined); // `writes` tells
       this.#writes.push(reading);
-      if (this.#made.withHiders) this.#sent.add(toHex(each.id));
+      if (this.#made.withHidersTo !== undefined) this.#sent.add(toHex(each.id));
     }
     this.#bytes += bytes;
     return true;
   }
 
   #isSent({ id }: Head): boolean {
-    return this.#made.withHiders && this.#sent.has(toHex(id));
+    return this.#sent.has(toHex(id));
   }
 
   #hasRoom(bytes: number, count: number): boolean {
@@ -203,9 +204,9 @@ function wireBytes(key: Key, { length }: Head): number {
   return wireLength(key.length, length - key.length);
 }
 
-/** As many as fit a page beside one write, the smallest first: deletes, and then what expires. */
-function fitting(key: Key, hiders: readonly Head[]): Head[] {
-  let left = limits.feedPageBytesMax;
+/** As many as there is room for, the smallest first: deletes, and then what expires. */
+function fitting(key: Key, hiders: readonly Head[], roomBytes: number): Head[] {
+  let left = roomBytes;
   const smallest = [...hiders].sort((a, b) => a.length - b.length);
   return smallest.filter((each) => (left -= wireBytes(key, each)) >= 0);
 }

@@ -64,6 +64,13 @@ const nowMs = new FakeClock().now();
 const soon = makeStamp(nowMs, 0, parseInstance(new Uint8Array(8).fill(3)));
 const page = (count: number, value = 'v'): Uint8Array =>
   encodeWrites(Array.from({ length: count }, (_, i) => received(digests, `k${i}`, soon, soon, { value })));
+/** Two writes of one key. */
+const ofOneKey = (bytes: number): Uint8Array =>
+  encodeWrites(
+    [0, 1].map((n) =>
+      received(digests, 'k', makeStamp(nowMs - n, 0, parseInstance(new Uint8Array(8).fill(3))), soon, { value: 'x'.repeat(bytes) }),
+    ),
+  );
 const ahead = (ms: number): Lie => ({
   cursor: { incarnation: 1, position: position(1) },
   end: frontierOf({ [part]: { base: stampOf(part, 0, nowMs + ms) } }),
@@ -75,6 +82,7 @@ describe('M4: an upstream that does not keep to the protocol is refused, counted
   const lies: Record<string, Lie> = {
     '501 writes': { cursor: { incarnation: 1, position: position(1) }, writes: page(501) },
     'more than 512 KiB in two writes': { cursor: { incarnation: 1, position: position(1) }, writes: page(2, 'x'.repeat(300_000)) },
+    'more than 768 KiB of one key': { cursor: { incarnation: 1, position: position(1) }, writes: ofOneKey(400_000) },
     'writes that are none': { cursor: { incarnation: 1, position: position(1) }, writes: Buffer.of(77) },
   };
   const links: Record<string, { link: PeerLink; code: ErrorCode }> = {
@@ -107,6 +115,15 @@ describe('M4: an upstream that does not keep to the protocol is refused, counted
       assert.equal((await instance.replica.frontier()).has(part), false);
     });
   }
+
+  it('R18: a write that fills a page by itself comes with what hides it', async () => {
+    const instance = await openInstance();
+    const { link } = lyingUpstream(() => ({
+      ...{ cursor: { incarnation: 1, position: position(1) }, writes: ofOneKey(380_000), end: frontierOf({}) },
+    }));
+    const { health } = await follow(instance, link, 1);
+    assert.deepEqual([health.writes, health.lastError?.message], [2, 'a page that does not go on'], 'the first is taken in');
+  });
 
   it('a position or an incarnation that goes back, or stands still before the end: what came before stays', async () => {
     const back: Lie[] = [
