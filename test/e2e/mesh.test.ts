@@ -119,8 +119,8 @@ describe('three regions in processes of their own, behind a proxy', function () 
     await Promise.all([ap.server.fill('away/a/', absentWrites / 2), eu.server.fill('away/e/', absentWrites / 2)]);
     await mesh.restart(us);
     await mesh.level(20_000);
-    const { peers } = await us.mesh();
-    assert.ok(peers.reduce((sum, { writes }) => sum + writes, 0) >= absentWrites, JSON.stringify(peers));
+    // The exchange at the start may have been faster with some of it; the feed goes through all.
+    await until(async () => (await us.mesh()).peers.reduce((sum, { writes }) => sum + writes, 0) >= absentWrites);
   });
 
   it('a full disk of one: the others go on, and it comes level once it has room', async () => {
