@@ -16,15 +16,27 @@ export interface Signatures {
 /** Keys that are kept once they were checked. */
 const keysMax = 4_096;
 
+/** So many checks are on node's threads at a time, some 50 ms of them: commits to disk stand in the same line. */
+const underWayMax = 512;
+
 /** node:crypto's verdict, on its threads, for what is strict. */
 export function nativeSignatures(): Signatures {
+  const waiting: (() => void)[] = [];
+  let underWay = 0;
   return strict(
     (key, message, signature) =>
       new Promise((resolve, reject) => {
-        verify(null, message, key, signature, (error, isValid) => {
-          if (error === null) resolve(isValid);
-          else reject(error);
-        });
+        const begin = (): void => {
+          underWay += 1;
+          verify(null, message, key, signature, (error, isValid) => {
+            underWay -= 1;
+            waiting.shift()?.();
+            if (error === null) resolve(isValid);
+            else reject(error);
+          });
+        };
+        if (underWay < underWayMax) begin();
+        else waiting.push(begin);
       }),
   );
 }

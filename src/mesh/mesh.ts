@@ -26,7 +26,8 @@ import { RecordIntake } from './records.ts';
 import { Roster } from './roster.ts';
 import { type Statement } from './statement.ts';
 import { reachAt } from './words.ts';
-import { joinAgain, removeAgain, settle } from './removal.ts';
+import { joinAgain } from './peerWrites.ts';
+import { removeAgain, settle } from './removal.ts';
 import { Talk } from './talk.ts';
 
 /** How often things are done; what a simulation or a test may shorten. */

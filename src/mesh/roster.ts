@@ -7,7 +7,7 @@ import { withEnded, type Members, type PeerRecord, type Peers, type RemovedRecor
 /** The members that the data name, as they were read last. Cluster ids are in hex. */
 export class Roster {
   readonly #own: string;
-  readonly #peers: Peers;
+  readonly #peers: Pick<Peers, 'read'>;
   readonly #replica: Pick<Replica, 'end' | 'ended'>;
   /** Whose end is noted, and whether as settled. */
   readonly #ended = new Map<string, boolean>();
@@ -16,18 +16,25 @@ export class Roster {
   #overwritten: readonly RemovedRecord[] = [];
   #epoch: Uint8Array = epochNone;
   #epochEnds = new AbortController();
+  #readsBegun = 0;
+  /** Which of the reads the members are of. */
+  #readTaken = 0;
 
-  constructor(own: OwnCluster, peers: Peers, replica: Pick<Replica, 'end' | 'ended'>) {
+  constructor(own: OwnCluster, peers: Pick<Peers, 'read'>, replica: Pick<Replica, 'end' | 'ended'>) {
     this.#own = toHex(own.clusterId);
     this.#peers = peers;
     this.#replica = replica;
   }
 
-  /** What is told of an epoch is true then: of those that were removed nothing is taken in any more when it is adopted. */
+  /**
+   * The members are then as they were when this was called, or later. What is told of an epoch is true then: of those that were removed nothing is taken in any more when it is
+   * adopted.
+   */
   async read(): Promise<void> {
+    this.#readsBegun += 1;
+    const number = this.#readsBegun;
     const [said, ended] = [await this.#peers.read(), await this.#replica.ended()];
     const members = withEnded(said, ended);
-    this.#overwritten = members.removed.filter((record) => !said.removed.includes(record));
     const isNoted = ({ clusterId, settled }: RemovedRecord): boolean => {
       const noted = this.#ended.get(toHex(clusterId));
       return noted !== undefined && (noted || !settled);
@@ -35,6 +42,9 @@ export class Roster {
     const removed = members.removed.filter((record) => !isNoted(record));
     if (removed.length > 0) await this.#replica.end(removed);
     for (const { clusterId, settled } of removed) this.#ended.set(toHex(clusterId), settled);
+    if (number < this.#readTaken) return; // one that began later has ended
+    this.#readTaken = number;
+    this.#overwritten = members.removed.filter((record) => !said.removed.includes(record));
     const epoch = epochOf(members);
     const isAnother = !equalBytes(epoch, this.#epoch);
     this.#epoch = epoch;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, verify } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { Point, signAsync, verifyAsync } from '@noble/ed25519';
 import fc from 'fast-check';
 import { hasCode } from '../../src/core/errors.ts';
@@ -54,6 +55,21 @@ describe('ed25519', () => {
       assert.equal(await reference(...parts), vector.valid);
     });
   }
+
+  it('what else waits for the threads waits behind 512 checks at the most, however many are asked for', async () => {
+    const key = SigningKey.fromSeed(Buffer.alloc(32, 7));
+    const message = Buffer.from('message');
+    const signature = key.sign(message);
+    let done = 0;
+    const checks = Array.from({ length: 4_000 }, async () => {
+      assert.equal(await native.verify(key.publicKey, message, signature), true);
+      done += 1;
+    });
+    await stat('.');
+    assert.ok(done < 1_000, `${done} checks came first`);
+    await Promise.all(checks);
+    assert.equal(done, 4_000);
+  });
 
   it('T3: without its checks each of the two would take some of them, and not the same ones', async () => {
     const taken = { bare: new Set<string>(), strict: new Set<string>() };
