@@ -109,7 +109,8 @@ function newBounds(): Bounds {
 async function loadLevel(tx: Transaction, level: number): Promise<Bounds> {
   const bounds = newBounds();
   const range = tableKeys(tables.bound, allKeys, Uint8Array.of(level));
-  for await (const row of scan(tx, range, { isolation: 'snapshot' })) bounds.set(toLatin1(keyWithin(row.key, 1)), undefined);
+  for await (const page of scan(tx, range, { isolation: 'snapshot' }))
+    for (const row of page) bounds.set(toLatin1(keyWithin(row.key, 1)), undefined);
   return bounds;
 }
 

@@ -5,7 +5,7 @@ import { compareStamps, type Stamp } from '../core/stamp.ts';
 import { compareWrites, grantZero } from '../core/write.ts';
 import { headKey } from '../replica/change.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
-import { readWrite } from '../replica/read.ts';
+import { allRead, readWrite } from '../replica/read.ts';
 import { encodeWrites, wireLength } from '../replica/wire.ts';
 import { type Snapshot } from '../store/store.ts';
 import { type RangeView } from './range.ts';
@@ -14,7 +14,7 @@ import { type WritePush } from './tasks.ts';
 /** Gathers writes for one frame until it is full. */
 export class WritesPage {
   readonly #snapshot: Snapshot;
-  readonly #writes: Promise<ReceivedWrite>[] = [];
+  readonly #writes: (ReceivedWrite | Promise<ReceivedWrite>)[] = [];
   readonly #first: 'always fits' | 'must fit';
   #room: number;
 
@@ -36,16 +36,14 @@ export class WritesPage {
   add(key: Key, head: Head): boolean {
     const length = wireLength(key.length, head.length - key.length) - (equalBytes(head.leaf, grantZero) ? lengthSlack : 0);
     if (length > this.#room && (this.#writes.length > 0 || this.#first === 'must fit')) return false;
-    const reading = readWrite(this.#snapshot, key, head);
-    reading.catch(() => undefined); // `encoded` tells
-    this.#writes.push(reading);
+    this.#writes.push(readWrite(this.#snapshot, key, head));
     this.#room -= length;
     return true;
   }
 
   /** Once everything is read. */
   async encoded(): Promise<Uint8Array> {
-    return this.#writes.length === 0 ? emptyBytes : encodeWrites(await Promise.all(this.#writes));
+    return this.#writes.length === 0 ? emptyBytes : encodeWrites(await allRead(this.#writes));
   }
 }
 
@@ -73,10 +71,12 @@ const lengthSlack = 32 * 8 + 64 + 32 + 2;
  * fit one page those that do are sent; the next exchange finds the others.
  */
 export async function fillFromRange(page: WritesPage, view: RangeView, range: KeyRange): Promise<Uint8Array | null> {
-  for await (const { key, entry } of view.writes(range)) {
-    const isAlone = page.count === 0;
-    for (const [nth, head] of entry.entries()) if (!page.add(key, head)) return isAlone && nth > 0 ? successorKey(key) : key;
-    if (page.count >= pageWritesMax) return successorKey(key);
+  for await (const found of view.writes(range)) {
+    for (const { key, entry } of found) {
+      const isAlone = page.count === 0;
+      for (const [nth, head] of entry.entries()) if (!page.add(key, head)) return isAlone && nth > 0 ? successorKey(key) : key;
+      if (page.count >= pageWritesMax) return successorKey(key);
+    }
   }
   return null;
 }

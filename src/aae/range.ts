@@ -40,6 +40,12 @@ export function finenessFor(ranges: number): Fineness {
   return ranges > manyRanges ? narrow : wide;
 }
 
+/** What is told and sent of a key. */
+export interface Listed {
+  readonly key: Key;
+  readonly entry: Entry;
+}
+
 /** One snapshot of the cluster's content, seen by ranges. */
 export class RangeView {
   readonly #snapshot: Snapshot;
@@ -75,12 +81,15 @@ export class RangeView {
     return { start: range.start, parts: sums.map((part, i) => ({ end: ends[i] ?? null, fingerprint: this.#prints.of(part) })) };
   }
 
-  /** The salted ids of all writes in the range but for what is hidden, with what they stand for, in order of keys. */
-  async *writes(range: KeyRange): AsyncGenerator<{ key: Key; entry: Entry; ids: readonly string[] }> {
-    for await (const row of scan(this.#snapshot, tableKeys(tables.head, range))) {
-      const entry = unhidden(decodeEntry(row.value), this.#floor);
-      yield { key: parseKey(keyWithin(row.key)), entry, ids: entry.map((head) => this.#prints.idOf(head.id)) };
-    }
+  /** All writes in the range but for what is hidden, in order of keys, in pages. */
+  async *writes(range: KeyRange): AsyncGenerator<readonly Listed[]> {
+    for await (const page of scan(this.#snapshot, tableKeys(tables.head, range)))
+      yield page.map((row) => ({ key: parseKey(keyWithin(row.key)), entry: unhidden(decodeEntry(row.value), this.#floor) }));
+  }
+
+  /** The salted ids of what is listed, in its order. */
+  idsOf({ entry }: Listed): string[] {
+    return entry.map((head) => this.#prints.idOf(head.id));
   }
 
   async #apart(range: KeyRange, count: number, { parts: partsMax, wholeMax, evenMax }: Fineness): Promise<Cut> {
@@ -119,7 +128,7 @@ export class RangeView {
 
   async #betweenKeys(range: KeyRange, parts: number): Promise<Cut> {
     const found: { readonly key: Uint8Array; readonly sum: Sum }[] = [];
-    for await (const entry of entrySums(this.#snapshot, range, this.#digests)) found.push(entry);
+    for await (const page of entrySums(this.#snapshot, range, this.#digests)) found.push(...page);
     const keys = found.map(({ key }) => key).filter((key) => !equalBytes(key, range.start));
     const edges = evenly(keys, parts);
     const sums = [zeroSum()];

@@ -166,7 +166,7 @@ function rangeBytes(findings: Findings, range: KeyRange): number {
 
 async function idsOf(view: RangeView, range: KeyRange): Promise<string[]> {
   const ids: string[] = [];
-  for await (const found of view.writes(range)) ids.push(...found.ids);
+  for await (const page of view.writes(range)) for (const listed of page) ids.push(...view.idsOf(listed));
   return ids;
 }
 
@@ -174,9 +174,10 @@ async function idsOf(view: RangeView, range: KeyRange): Promise<string[]> {
 async function fillFromWants(page: WritesPage, view: RangeView, wants: readonly RangeIds[]): Promise<number> {
   for (const [done, want] of wants.entries()) {
     const wanted = new Set(splitIds(want.ids));
-    for await (const { key, entry, ids } of view.writes(want.range)) {
-      for (const [i, head] of entry.entries()) {
-        if (wanted.has(ids[i] ?? '') && !page.add(key, head)) return done;
+    for await (const found of view.writes(want.range)) {
+      for (const listed of found) {
+        const ids = view.idsOf(listed);
+        for (const [i, head] of listed.entry.entries()) if (wanted.has(ids[i] ?? '') && !page.add(listed.key, head)) return done;
       }
     }
   }

@@ -47,7 +47,7 @@ export interface BranchRow {
 /** The branches of a level that begin within the range, in order. */
 export async function levelRows(snapshot: Snapshot, range: KeyRange, level: number): Promise<BranchRow[]> {
   const rows: BranchRow[] = [];
-  for await (const row of scan(snapshot, tableKeys(tables.sum, range, Uint8Array.of(level)))) rows.push(branchRow(row));
+  for await (const page of scan(snapshot, tableKeys(tables.sum, range, Uint8Array.of(level)))) rows.push(...page.map(branchRow));
   return rows;
 }
 
@@ -55,15 +55,15 @@ function branchRow(row: Row): BranchRow {
   return { key: keyWithin(row.key, 1), sum: parseSum(row.value) };
 }
 
-/** What each entry in the range adds, in order of keys. */
-export async function* entrySums(snapshot: Snapshot, range: KeyRange, digests: MeshDigests): AsyncGenerator<BranchRow> {
-  for await (const row of scan(snapshot, tableKeys(tables.head, range)))
-    yield { key: keyWithin(row.key), sum: entrySum(decodeEntry(row.value), digests) };
+/** What each entry in the range adds, in order of keys, in pages. */
+export async function* entrySums(snapshot: Snapshot, range: KeyRange, digests: MeshDigests): AsyncGenerator<readonly BranchRow[]> {
+  for await (const page of scan(snapshot, tableKeys(tables.head, range)))
+    yield page.map((row) => ({ key: keyWithin(row.key), sum: entrySum(decodeEntry(row.value), digests) }));
 }
 
 async function headsSum(snapshot: Snapshot, range: KeyRange, digests: MeshDigests): Promise<Sum> {
   const total = zeroSum();
-  for await (const { sum } of entrySums(snapshot, range, digests)) addInto(total, sum);
+  for await (const page of entrySums(snapshot, range, digests)) for (const { sum } of page) addInto(total, sum);
   return total;
 }
 

@@ -195,13 +195,16 @@ export class Tasks {
     const known = new Set(theirs);
     const ours = new Set<string>();
     const extra: WritePush[] = [];
-    for await (const found of view.writes(range)) {
-      for (const [i, head] of found.entry.entries()) {
-        const id = found.ids[i] ?? '';
-        ours.add(id);
-        if (!known.has(id) && this.#direction === 'both') extra.push({ kind: 'write', key: found.key, head, entry: found.entry });
+    for await (const page of view.writes(range)) {
+      for (const listed of page) {
+        const { key, entry } = listed;
+        for (const [i, id] of view.idsOf(listed).entries()) {
+          const head = entry[i];
+          ours.add(id);
+          if (head !== undefined && !known.has(id) && this.#direction === 'both') extra.push({ kind: 'write', key, head, entry });
+        }
+        if (ours.size > ownMax) return false;
       }
-      if (ours.size > ownMax) return false;
     }
     this.#keysCompared += ours.size;
     const lacked = lackedIds(theirs, ours);

@@ -65,6 +65,13 @@ export class ByteReader {
     return this.#bytes.readUInt16BE(this.#take(2));
   }
 
+  /** What `u16` will read. */
+  peekU16(): number {
+    const value = this.u16();
+    this.#at -= 2;
+    return value;
+  }
+
   u32(): number {
     return this.#bytes.readUInt32BE(this.#take(4));
   }

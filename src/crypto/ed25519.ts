@@ -71,8 +71,13 @@ const identity = Buffer.from(`01${'00'.repeat(31)}`, 'hex');
  */
 function isStrict(signature: Uint8Array): boolean {
   if (signature.length !== signatureBytes) return false;
-  const scalar = Buffer.from(signature.subarray(scalarBytes)).reverse();
-  return Buffer.compare(scalar, order) < 0 && !identity.equals(signature.subarray(0, scalarBytes));
+  return isBelowOrder(signature.subarray(scalarBytes)) && !identity.equals(signature.subarray(0, scalarBytes));
+}
+
+function isBelowOrder(scalar: Uint8Array): boolean {
+  const top = scalar[scalarBytes - 1] ?? 0;
+  if (top < (order[0] ?? 0)) return true; // 15 of 16 of all scalars
+  return Buffer.compare(Buffer.from(scalar).reverse(), order) < 0;
 }
 
 /** A private key in use. Its bytes are not to be had from here. */

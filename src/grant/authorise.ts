@@ -19,7 +19,11 @@ export type Answer = { readonly kind: 'allowed'; readonly chain: Chain } | { rea
  * `grant_unknown`, `root_unknown`, those for which a grant is refused, `grant_revoked`, `right_denied`, `key_denied`, `grant_time`.
  */
 export function authorise(known: Known, leafId: Uint8Array, question: Question): Answer {
-  const answer = standing(known, leafId);
+  return answered(standing(known, leafId), question);
+}
+
+/** As `authorise`, for who knows how the chain stands. */
+export function answered(answer: Answer, question: Question): Answer {
   if (answer.kind === 'refused') return answer;
   return checked(answer.chain, [gives(question.right), matches(question.key), isAt(question.atMs)]);
 }

@@ -28,7 +28,7 @@ export function encodeSignatureBlock({ path, signature }: SignatureBlock): Uint8
   let sides = 0;
   for (const [i, { side, digest }] of path.entries()) {
     if (side === 'left') sides |= 1 << i;
-    bytes.set(digest, 4 + i * digestBytes);
+    bytes.set(digest, siblingAt(i));
   }
   bytes.writeUInt8(sides, 3);
   bytes.set(signature, bytes.length - signatureBytes);
@@ -37,6 +37,29 @@ export function encodeSignatureBlock({ path, signature }: SignatureBlock): Uint8
 
 /** Undefined for the block of length 0, which writes of an open mesh have. Error: `malformed` for everything that is not exactly one block. */
 export function decodeSignatureBlock(bytes: Uint8Array): SignatureBlock | undefined {
+  const shape = shapeOf(bytes);
+  if (shape === undefined) return undefined;
+  const path = Array.from({ length: shape.pathLength }, (_, i) => {
+    const side = isOnTheLeft(shape, i) ? ('left' as const) : ('right' as const);
+    return { side, digest: bytes.subarray(siblingAt(i), siblingAt(i + 1)) };
+  });
+  return { path, signature: signatureOf(bytes) };
+}
+
+/** Of a block that is one: 64 bytes. */
+export function signatureOf(block: Uint8Array): Uint8Array {
+  return block.subarray(block.length - signatureBytes);
+}
+
+/** Of a block, what the rest of it follows from. */
+export interface BlockShape {
+  readonly pathLength: number;
+  /** Bit i: sibling i is on the left. */
+  readonly sides: number;
+}
+
+/** As `decodeSignatureBlock`, for who takes nothing out of it. */
+export function shapeOf(bytes: Uint8Array): BlockShape | undefined {
   const reader = new ByteReader(bytes, 'signature block');
   const length = reader.u16();
   if (length !== reader.left) throw reader.fail(`says ${length} bytes, has ${reader.left}`);
@@ -45,13 +68,18 @@ export function decodeSignatureBlock(bytes: Uint8Array): SignatureBlock | undefi
   if (pathLength > grantLimits.pathMax) throw reader.fail(`${pathLength} siblings, at most ${grantLimits.pathMax}`);
   const sides = reader.u8();
   if (sides >> pathLength !== 0) throw reader.fail(`sides ${sides} for ${pathLength} siblings`);
-  const path: Sibling[] = [];
-  for (let i = 0; i < pathLength; i += 1) {
-    path.push({ side: ((sides >> i) & 1) === 1 ? 'left' : 'right', digest: reader.bytes(digestBytes) });
-  }
-  const signature = reader.bytes(signatureBytes);
-  reader.end();
-  return { path, signature };
+  const left = pathLength * digestBytes + signatureBytes;
+  if (reader.left !== left) throw reader.fail(`${reader.left} bytes of siblings and signature, ${left} for ${pathLength} siblings`);
+  return { pathLength, sides };
+}
+
+export function isOnTheLeft({ sides }: BlockShape, sibling: number): boolean {
+  return ((sides >> sibling) & 1) === 1;
+}
+
+/** Where a sibling begins in a block; behind the last one the signature does. */
+export function siblingAt(sibling: number): number {
+  return 4 + sibling * digestBytes;
 }
 
 /** What is signed: the label, the mesh id, the root. */
@@ -80,12 +108,12 @@ const batchLabel = Buffer.from('gkvmesh/batch/v1\0');
 const leafInput = Buffer.alloc(1 + digestBytes, 0);
 const branchInput = Buffer.alloc(1 + 2 * digestBytes, 1);
 
-function leafOf(id: WriteId): Uint8Array {
+export function leafOf(id: WriteId): Buffer {
   leafInput.set(id, 1);
   return sha256(leafInput);
 }
 
-function branchOf(left: Uint8Array, right: Uint8Array): Uint8Array {
+export function branchOf(left: Uint8Array, right: Uint8Array): Buffer {
   branchInput.set(left, 1);
   branchInput.set(right, 1 + digestBytes);
   return sha256(branchInput);

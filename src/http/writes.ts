@@ -3,7 +3,7 @@ import { GkvError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { toLatin1 } from '../core/bytes.ts';
 import { decodeBody } from '../core/write.ts';
-import { decodeSignatureBlock } from '../grant/signatureBlock.ts';
+import { shapeOf } from '../grant/signatureBlock.ts';
 import { type Expected, type WriteOp } from '../replica/proposal.ts';
 import { type SignedStatement } from '../replica/signed.ts';
 import { checkJson, decodeBase64, decodeKey, decodeStamp, inField, parseBody, parseJson } from './parse.ts';
@@ -84,7 +84,7 @@ function toStatement(fields: Omit<SignedFields, 'op'>, path: string): SignedStat
   const body = decoded('write', decodeBody);
   const value = decodeValue(fields.value, `${path}value`);
   const signature = decoded('signature', (bytes) => {
-    decodeSignatureBlock(bytes); // judged later; here it must be one
+    shapeOf(bytes); // judged later; here it must be one
     return bytes;
   });
   return { body, value, signature };

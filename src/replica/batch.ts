@@ -289,7 +289,7 @@ class Batch {
     const waiting = new Set(
       writes.filter((_, i) => fates[i] === 'early' || fates[i] === 'unproven').map(({ write }) => toLatin1(write.key)),
     );
-    return (key) => !waiting.has(toLatin1(key));
+    return waiting.size === 0 ? () => true : (key) => !waiting.has(toLatin1(key));
   }
 
   #takeReceived(received: ReceivedWrite, fate: Fate, peer: string, repairs: boolean): BatchResult {

@@ -11,7 +11,7 @@ import { type Row, type Snapshot } from '../store/store.ts';
 import { headKey } from './change.ts';
 import { readFrontier } from './frontier.ts';
 import { type ReceivedWrite } from './proposal.ts';
-import { readWrite } from './read.ts';
+import { allRead, readWrite } from './read.ts';
 import { wireLength } from './wire.ts';
 
 /** Rows that one page looks at; those that the reader has already are passed over. */
@@ -132,7 +132,7 @@ class Page {
   readonly #snapshot: Snapshot;
   readonly #leftOut: LeftOut;
   readonly #made: PageMade;
-  readonly #writes: Promise<ReceivedWrite>[] = [];
+  readonly #writes: (ReceivedWrite | Promise<ReceivedWrite>)[] = [];
   /** Ids of what is in it, where some may come along with others. */
   readonly #sent = new Set<string>();
   #bytes = 0;
@@ -159,7 +159,7 @@ class Page {
   }
 
   writes(): Promise<ReceivedWrite[]> {
-    return Promise.all(this.#writes);
+    return allRead(this.#writes);
   }
 
   /** The candidate that stands at this place, and those that hide it; none where it is not there, which only a damaged store shows. */
@@ -181,9 +181,7 @@ class Page {
     const bytes = taken.reduce((sum, each) => sum + wireBytes(key, each), 0);
     if (!this.#hasRoom(bytes, taken.length)) return false;
     for (const each of taken) {
-      const reading = readWrite(this.#snapshot, key, each);
-      reading.catch(() => undefined); // `writes` tells
-      this.#writes.push(reading);
+      this.#writes.push(readWrite(this.#snapshot, key, each));
       if (this.#made.withHidersTo !== undefined) this.#sent.add(toHex(each.id));
     }
     this.#bytes += bytes;
@@ -191,7 +189,7 @@ class Page {
   }
 
   #isSent({ id }: Head): boolean {
-    return this.#sent.has(toHex(id));
+    return this.#sent.size > 0 && this.#sent.has(toHex(id));
   }
 
   #hasRoom(bytes: number, count: number): boolean {

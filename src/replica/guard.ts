@@ -6,19 +6,21 @@ import { isEverything, isInScope, scopeText, type Scope } from '../core/scope.ts
 import { physicalMsOf } from '../core/stamp.ts';
 import { parseGrantId, type GrantId, type Write, type WriteId } from '../core/write.ts';
 import { type Signatures, type SigningKey } from '../crypto/ed25519.ts';
-import { authorise, standing, type Answer } from '../grant/authorise.ts';
+import { answered, authorise, standing, type Answer } from '../grant/authorise.ts';
 import { type Grant } from '../grant/grant.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { isFinal, refusal, type Refusal } from '../grant/known.ts';
 import { grantLimits } from '../grant/limits.ts';
 import { hasRight, type Right } from '../grant/rights.ts';
-import { decodeSignatureBlock, signWrites } from '../grant/signatureBlock.ts';
+import { shapeOf, signWrites } from '../grant/signatureBlock.ts';
 import { WriteSignatures } from '../grant/writeSignatures.ts';
 import { type Snapshot } from '../store/store.ts';
 import { type Proof, type ReceivedWrite } from './proposal.ts';
 
 /** Bodies of writes that are made here, before they are signed. */
 type Unsigned = Pick<Write, 'key' | 'tombstone' | 'version'>;
+
+type Unproven = Pick<ReceivedWrite, 'write' | 'id'>;
 
 /** The grants from the root's to a leaf, and why they do not stand; undefined: they do. */
 export interface LeafChain {
@@ -36,8 +38,8 @@ export class Guard {
   /** What our key holds, as of the ledger's number. */
   #own: { readonly number: number; readonly grants: readonly Grant[] } = { number: -1, grants: [] };
 
-  /** By leaf, as of the ledger's number: reads ask of every candidate that they see. */
-  #standing: { readonly number: number; readonly byLeaf: Map<string, boolean> } = { number: -1, byLeaf: new Map() };
+  /** By leaf, as of the ledger's number: reads ask of every candidate that they see, and so does who takes writes in. */
+  #standing: { readonly number: number; readonly byLeaf: Map<string, Answer> } = { number: -1, byLeaf: new Map() };
 
   /** Without a `signer` nothing can be written here, only taken in. */
   constructor(ledger: Ledger, signatures: Signatures, signer: SigningKey | undefined) {
@@ -71,18 +73,28 @@ export class Guard {
     return this.#ledger.lastEnding;
   }
 
-  /** Beside the event loop, and before the transaction: one check serves a batch that was signed together. */
-  async prove({ write, id }: Pick<ReceivedWrite, 'write' | 'id'>): Promise<Proof> {
+  /** Beside the event loop, and before the transaction: one check serves a batch that was signed together. One proof for each, in order. */
+  async prove(writes: readonly Unproven[]): Promise<Proof[]> {
+    const found = writes.map((write) => this.#look(write));
+    const checks = [...new Set(found.filter((look) => look instanceof Promise))];
+    const held = new Map((await Promise.all(checks)).map((isHeld, i) => [checks[i], isHeld]));
+    return found.map((look) => (look instanceof Promise ? proofOf(held.get(look) === true) : look));
+  }
+
+  #look({ write, id }: Unproven): Proof | Promise<boolean> {
     const leaf = this.#ledger.known.grant(write.leaf);
     if (leaf === undefined) return 'grant unknown';
-    const block = decodeSignatureBlock(write.signature);
-    return block !== undefined && (await this.#signatures.hold(leaf.body.audience, id, block)) ? 'held' : 'false';
+    if (shapeOf(write.signature) === undefined) return 'false';
+    const isHeld = this.#signatures.hold(leaf.body.audience, id, write.signature);
+    return typeof isHeld === 'boolean' ? proofOf(isHeld) : isHeld;
   }
 
   /** Why a write may not be taken in, by what is known now; undefined: it may. */
   refusalOf({ write }: Pick<ReceivedWrite, 'write'>, proof: Proof): Refusal | undefined {
     if (this.#scope !== undefined && !isInScope(write.key, this.#scope)) return outOfScope(this.#scope);
-    const answer = authorise(this.#ledger.known, write.leaf, questionOf(write));
+    const before = this.#standingOf(write.leaf);
+    // A grant that was refused may be so for another reason by now, for good: that leaves no record.
+    const answer = answered(before.kind === 'allowed' ? before : standing(this.#ledger.known, write.leaf), questionOf(write));
     if (answer.kind === 'refused') return answer.refusal;
     const where = { link: answer.chain.length - 1, grantId: write.leaf };
     switch (proof) {
@@ -174,16 +186,24 @@ export class Guard {
 
   /** Whether the chain of a grant stands: what was written under another is not seen. */
   stands(leaf: GrantId): boolean {
+    return this.#standingOf(leaf).kind === 'allowed';
+  }
+
+  #standingOf(leaf: GrantId): Answer {
     const { number, known } = this.#ledger;
     if (this.#standing.number !== number || this.#standing.byLeaf.size >= grantLimits.recordsMax)
       this.#standing = { number, byLeaf: new Map() };
     const name = toLatin1(leaf);
     const before = this.#standing.byLeaf.get(name);
     if (before !== undefined) return before;
-    const stands = standing(known, leaf).kind === 'allowed';
-    this.#standing.byLeaf.set(name, stands);
-    return stands;
+    const answer = standing(known, leaf);
+    this.#standing.byLeaf.set(name, answer);
+    return answer;
   }
+}
+
+function proofOf(isHeld: boolean): Proof {
+  return isHeld ? 'held' : 'false';
 }
 
 function outOfScope(scope: Scope): Refusal {

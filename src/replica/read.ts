@@ -9,7 +9,7 @@ import { type Snapshot, type Store } from '../store/store.ts';
 import { headKey } from './change.ts';
 import { type ReceivedWrite } from './proposal.ts';
 import { standingOf, type Guard } from './guard.ts';
-import { readRecord } from './value.ts';
+import { readRecord, splitRecord } from './value.ts';
 
 export interface ReadResult {
   /** Empty where the key is absent. */
@@ -145,9 +145,22 @@ async function readValue(snapshot: Snapshot, key: Key, head: Head): Promise<Uint
   return record.value;
 }
 
-/** The whole write of a candidate, as peers are sent it. */
-export async function readWrite(snapshot: Snapshot, key: Key, head: Head): Promise<ReceivedWrite> {
-  const { value, signature } = await readRecord(snapshot, key, head);
+/** The whole write of a candidate, as peers are sent it; at once where it lies in its head. That it cannot be read is told to who awaits it. */
+export function readWrite(snapshot: Snapshot, key: Key, head: Head): ReceivedWrite | Promise<ReceivedWrite> {
+  if (head.record !== undefined) return writeOf(key, head, splitRecord(head.record));
+  const reading = readRecord(snapshot, key, head).then((record) => writeOf(key, head, record));
+  reading.catch(() => undefined);
+  return reading;
+}
+
+/** All of them, in order, once they are read. */
+export async function allRead(writes: readonly (ReceivedWrite | Promise<ReceivedWrite>)[]): Promise<ReceivedWrite[]> {
+  const read: ReceivedWrite[] = [];
+  for (const write of writes) read.push(write instanceof Promise ? await write : write); // a promise for each would cost as much as the write
+  return read;
+}
+
+function writeOf(key: Key, head: Head, { value, signature }: { value: Uint8Array; signature: Uint8Array }): ReceivedWrite {
   const { version, tombstone, expiresAt, leaf, id, accepted } = head;
   return { write: { key, version, tombstone, expiresAt, leaf, value, signature }, id, accepted };
 }

@@ -33,18 +33,21 @@ export function refusedOf(submission: Submission, outcome: Outcome | undefined, 
   if (submission.kind !== 'received')
     return refusedByError(outcome, keysOfSubmission(submission), submission.kind === 'local' ? 'api' : 'signed');
   if (outcome instanceof GkvError) return []; // none of its writes was looked at
-  return submission.writes.flatMap((received, i) => {
+  const refused: RefusedWrite[] = [];
+  for (const [i, { status }] of outcome.entries()) {
+    const received = submission.writes[i];
+    if (received === undefined || (status !== 'forged' && status !== 'below_floor' && status !== 'denied')) continue;
     const where = { key: received.write.key, via: 'peer', peer: submission.peer, link: null, grant: toHex(received.write.leaf) } as const;
-    const status = outcome[i]?.status;
     if (status === 'forged')
-      return { ...where, code: 'bad_signature', message: 'its signature is none of who holds the grant', endedBy: null };
+      refused.push({ ...where, code: 'bad_signature', message: 'its signature is none of who holds the grant', endedBy: null });
     if (status === 'below_floor')
-      return { ...where, code: 'below_floor', message: 'it is below the floor and was forgotten', endedBy: null };
+      refused.push({ ...where, code: 'below_floor', message: 'it is below the floor and was forgotten', endedBy: null });
     const refusal = status === 'denied' ? guard?.refusalOf(received, submission.proofs?.[i] ?? 'grant unknown') : undefined;
-    if (refusal === undefined) return [];
+    if (refusal === undefined) continue;
     const { code, message, link, grantId, endedBy } = refusal;
-    return { ...where, code, message, link: link ?? null, grant: hexOf(grantId), endedBy: hexOf(endedBy) };
-  });
+    refused.push({ ...where, code, message, link: link ?? null, grant: hexOf(grantId), endedBy: hexOf(endedBy) });
+  }
+  return refused;
 }
 
 /** What an error says of the operation that it names. */

@@ -199,7 +199,7 @@ export class Replica {
   async #submit(submission: Extract<Submission, { kind: 'received' }>): Promise<readonly BatchResult[]> {
     const { guard } = this.#deps;
     const { kind, peer, standing, asOf, writes } = submission;
-    const proofs = guard === undefined ? undefined : await Promise.all(writes.map((received) => guard.prove(received)));
+    const proofs = guard === undefined ? undefined : await guard.prove(writes);
     try {
       return await this.#ingest.submit(proofs === undefined ? submission : { ...submission, proofs });
     } catch (error) {

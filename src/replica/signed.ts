@@ -52,7 +52,8 @@ export class Prover {
     for (const [index, { write }] of writes.entries()) checkInstance(write.version, guard.signerOf(write.leaf), index);
     const proven: ClientWrite[] = [];
     for (const [index, unproven] of writes.entries()) {
-      const signed = { ...unproven, proof: await guard.prove(unproven) };
+      const [proof = 'false'] = await guard.prove([unproven]);
+      const signed = { ...unproven, proof };
       const nowMs = this.#clock.now();
       const fault = signedFault(signed, guard, { nowMs, acceptedMs: nowMs }, index);
       if (fault !== undefined) throw fault;

@@ -59,7 +59,7 @@ export class WaitingWrites {
     for (let after: Uint8Array | undefined; guard !== undefined;) {
       const from = after;
       const page = await store.read((snapshot) => listUnproven(snapshot, digests, from, limits.commitWritesMax));
-      const proofs = await Promise.all(page.map(({ received }) => guard.prove(received)));
+      const proofs = await guard.prove(page.map(({ received }) => received));
       for (const [peer, ofPeer] of byPeer(page.filter((_, i) => proofs[i] !== 'grant unknown'))) {
         await this.#receive(ofPeer, peer);
         await store.transact((tx) => clearWaiting(tx, ofPeer));

@@ -3,14 +3,15 @@ import { parseKey } from '../core/key.ts';
 import { parseStamp, stampBytes } from '../core/stamp.ts';
 import { checkShape, digestBytes, grantZero, parseGrantId, type Write } from '../core/write.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
-import { decodeSignatureBlock } from '../grant/signatureBlock.ts';
+import { shapeOf } from '../grant/signatureBlock.ts';
 import { bodyOf } from './batch.ts';
 import { type ReceivedWrite } from './proposal.ts';
 
 const flags = { tombstone: 1, accepted: 2, expires: 4, leaf: 8 } as const;
 const flagsKnown = 15;
-/** Bytes of a write on the wire besides its key and value, at the most; with the longest signature block. */
-const wireOverheadMax = 1 + stampBytes * 2 + 8 + digestBytes + 2 + 4 + 2 + 2 + 32 * 8 + 64;
+/** Bytes of a write on the wire in front of its signature block, besides its key and value, at the most. */
+const fieldBytesMax = 1 + stampBytes * 2 + 8 + digestBytes + 2 + 4;
+const blockBytesMax = 2 + 2 + 32 * 8 + 64;
 
 /**
  * Writes one behind the other, each: flags u8 | version 16 | accepted 16 if other than version | expiresAt u64 if any | leaf
@@ -19,16 +20,16 @@ const wireOverheadMax = 1 + stampBytes * 2 + 8 + digestBytes + 2 + 4 + 2 + 2 + 3
  */
 export function encodeWrites(writes: readonly ReceivedWrite[]): Buffer {
   let room = 0;
-  for (const { write } of writes) room += wireLength(write.key.length, write.value.length);
+  for (const { write } of writes) room += fieldBytesMax + write.key.length + write.value.length + write.signature.length;
   const bytes = Buffer.allocUnsafe(room);
   let at = 0;
   for (const received of writes) at = writeTo(bytes, at, received);
   return bytes.subarray(0, at);
 }
 
-/** Most bytes that a write of such a key and value takes on the wire. */
+/** Most bytes that a write of such a key and value takes on the wire, with the longest signature block. */
 export function wireLength(keyLength: number, valueLength: number): number {
-  return wireOverheadMax + keyLength + valueLength;
+  return fieldBytesMax + blockBytesMax + keyLength + valueLength;
 }
 
 function writeTo(bytes: Buffer, offset: number, { write, accepted }: ReceivedWrite): number {
@@ -88,11 +89,8 @@ function readWrite(reader: ByteReader, digests: MeshDigests): ReceivedWrite {
 
 /** The whole block, its length u16 in front. */
 function readSignature(reader: ByteReader): Uint8Array {
-  const length = reader.u16();
-  const block = Buffer.allocUnsafe(2 + length);
-  block.writeUInt16BE(length, 0);
-  block.set(reader.bytes(length), 2);
-  if (decodeSignatureBlock(block) === undefined) throw reader.fail('no signature block: every write of a granted mesh has one');
+  const block = reader.bytes(2 + reader.peekU16());
+  if (shapeOf(block) === undefined) throw reader.fail('no signature block: every write of a granted mesh has one');
   return block;
 }
 

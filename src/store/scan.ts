@@ -8,16 +8,16 @@ export interface ScanOptions extends Omit<RangeOptions, 'limit'> {
   readonly pageRows?: number;
 }
 
-/** Every row of a range, a page at a time. A conflict range covers the pages that were fetched. */
+/** Every row of a range, in pages: a turn of the event loop's queue for each row would cost more than the row. A conflict range covers the pages that were fetched. */
 export async function* scan(
   snapshot: Snapshot,
   range: Range,
   { pageRows = pageRowsDefault, ...options }: ScanOptions = {},
-): AsyncGenerator<Row, void> {
+): AsyncGenerator<readonly Row[], void> {
   let { start, end } = range;
   for (;;) {
     const page = await snapshot.range({ start, end }, { ...options, limit: pageRows });
-    yield* page;
+    yield page;
     const last = page.at(-1);
     if (last === undefined || page.length < pageRows) return;
     if (options.order === 'reverse') end = last.key;

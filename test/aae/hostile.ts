@@ -7,7 +7,7 @@ import { allKeys } from '../../src/core/key.ts';
 import { type MeshDigests } from '../../src/crypto/mesh.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { tableRange, tables } from '../../src/store/keyspace.ts';
-import { scan } from '../../src/store/scan.ts';
+import { scanned } from '../store/scanned.ts';
 import { DenseDigests, type Instance } from './world.ts';
 
 export const peerId = new Uint8Array(16).fill(9);
@@ -52,7 +52,7 @@ export async function contentOf({ store }: Instance): Promise<string[]> {
   const rows: string[] = [];
   await store.read(async (snapshot) => {
     for (const table of [tables.head, tables.value, tables.leafValue, tables.feed, tables.bound, tables.sum, tables.parked]) {
-      for await (const row of scan(snapshot, tableRange(table))) rows.push(`${toHex(row.key)}=${toHex(row.value)}`);
+      for await (const row of scanned(snapshot, tableRange(table))) rows.push(`${toHex(row.key)}=${toHex(row.value)}`);
     }
   });
   return rows;

@@ -10,14 +10,14 @@ import { growStep } from '../../src/aae/grow.ts';
 import { RangeView } from '../../src/aae/range.ts';
 import { entrySum } from '../../src/aae/sums.ts';
 import { keyWithin, tableRange, tables } from '../../src/store/keyspace.ts';
-import { scan } from '../../src/store/scan.ts';
+import { scanned } from '../store/scanned.ts';
 import { type Snapshot } from '../../src/store/store.ts';
 import { key, openInstance, set, type Instance } from './world.ts';
 
 /** What lies in the range, by looking at every head. */
 async function countedSum(snapshot: Snapshot, { start, end }: KeyRange, { digests }: Instance): Promise<Sum> {
   const sum = zeroSum();
-  for await (const row of scan(snapshot, tableRange(tables.head))) {
+  for await (const row of scanned(snapshot, tableRange(tables.head))) {
     const at = keyWithin(row.key);
     if (compareBytes(at, start) >= 0 && (end === null || compareBytes(at, end) < 0))
       addInto(sum, entrySum(decodeEntry(row.value), digests));

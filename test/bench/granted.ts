@@ -82,13 +82,21 @@ async function pullSingle({ quick, report, workshop }: BenchContext, directory: 
   const donor = await region(workshop, 'single-donor', directory);
   const receiver = await region(workshop, 'single-receiver', directory);
   await fillSigned(donor, directory, keys);
-  const perSecond = await verifying(quick ? 1_000 : 5_000);
+  const before = await verifying(quick ? 1_000 : 5_000);
   const { received, durationMs, converged } = told.parse(await post(`${receiver.api}/control/aae/pull`, { peer: donor.mesh }));
   if (!converged || received < keys) throw new Error(`the pull brought ${received} of ${keys}, converged: ${String(converged)}`);
+  const after = await verifying(quick ? 1_000 : 5_000);
+  const perSecond = (before + after) / 2; // these machines are faster at one time than at another
   const rate = (received * 1_000) / durationMs;
   const name = `pull of ${keys.toLocaleString('en')} singly signed`;
   report({ part: 'i', name, measured: rate, unit: 'entries/s' });
-  report({ part: 'i', name: 'signatures that the cores verify', measured: perSecond, unit: '/s' });
+  report({
+    part: 'i',
+    name: 'signatures that the cores verify',
+    measured: perSecond,
+    unit: '/s',
+    note: `${Math.round(before)} before, ${Math.round(after)} after`,
+  });
   report({ part: 'i', name: `${name}, to that`, measured: rate / perSecond, unit: '×', target: singleTarget });
   await Promise.all([donor.service.stop(), receiver.service.stop()]);
 }

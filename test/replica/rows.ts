@@ -7,13 +7,13 @@ import { grantZero } from '../../src/core/write.ts';
 import { valueKey } from '../../src/replica/change.ts';
 import { expiryRow, rivalRow, rivalsOf, tombstoneRow } from '../../src/replica/derived.ts';
 import { keyWithin, storeKey, tableRange, tables, type Table } from '../../src/store/keyspace.ts';
-import { scan } from '../../src/store/scan.ts';
+import { scanned } from '../store/scanned.ts';
 import { type Store } from '../../src/store/store.ts';
 
 async function rows(store: Store, names: readonly Table[]): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   await store.read(async (snapshot) => {
-    for (const table of names) for await (const row of scan(snapshot, tableRange(table))) found.set(toHex(row.key), toHex(row.value));
+    for (const table of names) for await (const row of scanned(snapshot, tableRange(table))) found.set(toHex(row.key), toHex(row.value));
   });
   return found;
 }

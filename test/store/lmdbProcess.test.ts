@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLmdbStore } from '../../src/store/lmdb/store.ts';
-import { scan } from '../../src/store/scan.ts';
+import { scanned } from './scanned.ts';
 import { type Store } from '../../src/store/store.ts';
 import { Child } from './child.ts';
 import { restricted, seededRandom, TestClock, withoutWriting } from '../support.ts';
@@ -133,7 +133,7 @@ async function idsUnder(store: Store, prefix: string): Promise<string[]> {
 function rowsUnder(store: Store, prefix: string, pick: (row: { key: Uint8Array; value: Uint8Array }) => string): Promise<string[]> {
   return store.read(async (snapshot) => {
     const all: string[] = [];
-    for await (const row of scan(snapshot, span(prefix, `${prefix}~`))) all.push(pick(row));
+    for await (const row of scanned(snapshot, span(prefix, `${prefix}~`))) all.push(pick(row));
     return all;
   });
 }

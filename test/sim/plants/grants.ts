@@ -28,7 +28,12 @@ export const uncheckedInExchanges: Plant = {
     },
   }),
   guard: (guard) =>
-    withMethods(guard, { prove: (received) => (fromExchanges.has(received) ? Promise.resolve('held') : guard.prove(received)) }),
+    withMethods(guard, {
+      prove: async (writes) => {
+        const proofs = await guard.prove(writes);
+        return proofs.map((proof, i) => (fromExchanges.has(writes[i] ?? {}) ? 'held' : proof));
+      },
+    }),
 };
 
 /** A write whose grant is not known yet is refused for good, where it should wait. */

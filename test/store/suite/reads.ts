@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type Row } from '../../../src/store/store.ts';
-import { scan } from '../../../src/store/scan.ts';
+import { scanned } from '../scanned.ts';
 import { bytes, everything, type OpenStores, pairs, put, span, text, withStores, write } from './stores.ts';
 
 export function describeReads(open: OpenStores): void {
@@ -104,7 +104,7 @@ export function describeReads(open: OpenStores): void {
           for (const order of ['forward', 'reverse'] as const) {
             const rows = await store.read(async (snapshot) => {
               const all: Row[] = [];
-              for await (const row of scan(snapshot, span('k', 'l'), { pageRows, order })) all.push(row);
+              for await (const row of scanned(snapshot, span('k', 'l'), { pageRows, order })) all.push(row);
               return all;
             });
             const found = rows.map(({ key }) => text(key));
