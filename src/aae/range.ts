@@ -8,7 +8,7 @@ import { type MeshDigests } from '../crypto/mesh.ts';
 import { unhidden } from '../replica/candidates.ts';
 import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
 import { scan } from '../store/scan.ts';
-import { type Snapshot } from '../store/store.ts';
+import { type Row, type Snapshot } from '../store/store.ts';
 import { type Fingerprints } from './fingerprint.ts';
 import { type Parts } from './message.ts';
 import { readTreeState } from './records.ts';
@@ -81,10 +81,13 @@ export class RangeView {
     return { start: range.start, parts: sums.map((part, i) => ({ end: ends[i] ?? null, fingerprint: this.#prints.of(part) })) };
   }
 
-  /** All writes in the range but for what is hidden, in order of keys, in pages. */
-  async *writes(range: KeyRange): AsyncGenerator<readonly Listed[]> {
-    for await (const page of scan(this.#snapshot, tableKeys(tables.head, range)))
-      yield page.map((row) => ({ key: parseKey(keyWithin(row.key)), entry: unhidden(decodeEntry(row.value), this.#floor) }));
+  /** All writes in the range but for what is hidden, in order of keys, in pages that are taken apart one by one: a damaged one stands in the way of none before it. */
+  async *writes(range: KeyRange): AsyncGenerator<Iterable<Listed>> {
+    for await (const page of scan(this.#snapshot, tableKeys(tables.head, range))) yield this.#listed(page);
+  }
+
+  *#listed(page: readonly Row[]): Generator<Listed> {
+    for (const row of page) yield { key: parseKey(keyWithin(row.key)), entry: unhidden(decodeEntry(row.value), this.#floor) };
   }
 
   /** The salted ids of what is listed, in its order. */

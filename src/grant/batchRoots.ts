@@ -36,15 +36,20 @@ export class BatchRoots {
     for (let level = 0; level < shape.pathLength; level += 1) {
       const above = this.#met({ block, shape, level, digest });
       if (above !== undefined) {
-        this.#before = { block, shape, digests: [...digests, ...above.digests] };
+        this.#keep({ block, shape, digests: [...digests, ...above.digests] });
         return above.root;
       }
       const sibling = block.subarray(siblingAt(level), siblingAt(level + 1));
       digest = isOnTheLeft(shape, level) ? branchOf(sibling, digest) : branchOf(digest, sibling);
       digests.push(digest);
     }
-    this.#before = { block, shape, digests };
+    this.#keep({ block, shape, digests });
     return digest;
+  }
+
+  /** A copy: it rests on nobody leaving the bytes as they are, and keeps no whole frame. */
+  #keep(way: Way): void {
+    this.#before = { ...way, block: Buffer.from(way.block) };
   }
 
   /**

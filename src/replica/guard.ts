@@ -7,6 +7,7 @@ import { physicalMsOf } from '../core/stamp.ts';
 import { parseGrantId, type GrantId, type Write, type WriteId } from '../core/write.ts';
 import { type Signatures, type SigningKey } from '../crypto/ed25519.ts';
 import { answered, authorise, standing, type Answer } from '../grant/authorise.ts';
+import { type Chain } from '../grant/chain.ts';
 import { type Grant } from '../grant/grant.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { isFinal, refusal, type Refusal } from '../grant/known.ts';
@@ -38,8 +39,11 @@ export class Guard {
   /** What our key holds, as of the ledger's number. */
   #own: { readonly number: number; readonly grants: readonly Grant[] } = { number: -1, grants: [] };
 
-  /** By leaf, as of the ledger's number: reads ask of every candidate that they see, and so does who takes writes in. */
-  #standing: { readonly number: number; readonly byLeaf: Map<string, Answer> } = { number: -1, byLeaf: new Map() };
+  /**
+   * The chains that stand, by leaf, and undefined for those that do not, as of the ledger's number: reads ask of every candidate that they see, and so does who takes
+   * writes in. No refusals: what they name are views of whole frames.
+   */
+  #standing: { readonly number: number; readonly byLeaf: Map<string, Chain | undefined> } = { number: -1, byLeaf: new Map() };
 
   /** Without a `signer` nothing can be written here, only taken in. */
   constructor(ledger: Ledger, signatures: Signatures, signer: SigningKey | undefined) {
@@ -75,8 +79,14 @@ export class Guard {
 
   /** Beside the event loop, and before the transaction: one check serves a batch that was signed together. One proof for each, in order. */
   async prove(writes: readonly Unproven[]): Promise<Proof[]> {
-    const found = writes.map((write) => this.#look(write));
-    const checks = [...new Set(found.filter((look) => look instanceof Promise))];
+    const found: (Proof | Promise<boolean>)[] = [];
+    try {
+      for (const write of writes) found.push(this.#look(write));
+    } catch (error) {
+      await Promise.allSettled(underWay(found)); // nobody else waits for those that were begun
+      throw error;
+    }
+    const checks = [...new Set(underWay(found))];
     const held = new Map((await Promise.all(checks)).map((isHeld, i) => [checks[i], isHeld]));
     return found.map((look) => (look instanceof Promise ? proofOf(held.get(look) === true) : look));
   }
@@ -92,9 +102,8 @@ export class Guard {
   /** Why a write may not be taken in, by what is known now; undefined: it may. */
   refusalOf({ write }: Pick<ReceivedWrite, 'write'>, proof: Proof): Refusal | undefined {
     if (this.#scope !== undefined && !isInScope(write.key, this.#scope)) return outOfScope(this.#scope);
-    const before = this.#standingOf(write.leaf);
-    // A grant that was refused may be so for another reason by now, for good: that leaves no record.
-    const answer = answered(before.kind === 'allowed' ? before : standing(this.#ledger.known, write.leaf), questionOf(write));
+    const chain = this.#standingChain(write.leaf);
+    const answer = answered(chain === undefined ? standing(this.#ledger.known, write.leaf) : { kind: 'allowed', chain }, questionOf(write));
     if (answer.kind === 'refused') return answer.refusal;
     const where = { link: answer.chain.length - 1, grantId: write.leaf };
     switch (proof) {
@@ -186,20 +195,26 @@ export class Guard {
 
   /** Whether the chain of a grant stands: what was written under another is not seen. */
   stands(leaf: GrantId): boolean {
-    return this.#standingOf(leaf).kind === 'allowed';
+    return this.#standingChain(leaf) !== undefined;
   }
 
-  #standingOf(leaf: GrantId): Answer {
+  #standingChain(leaf: GrantId): Chain | undefined {
     const { number, known } = this.#ledger;
     if (this.#standing.number !== number || this.#standing.byLeaf.size >= grantLimits.recordsMax)
       this.#standing = { number, byLeaf: new Map() };
+    const { byLeaf } = this.#standing;
     const name = toLatin1(leaf);
-    const before = this.#standing.byLeaf.get(name);
-    if (before !== undefined) return before;
+    const before = byLeaf.get(name);
+    if (before !== undefined || byLeaf.has(name)) return before;
     const answer = standing(known, leaf);
-    this.#standing.byLeaf.set(name, answer);
-    return answer;
+    const chain = answer.kind === 'allowed' ? answer.chain : undefined;
+    byLeaf.set(name, chain);
+    return chain;
   }
+}
+
+function underWay(found: readonly (Proof | Promise<boolean>)[]): Promise<boolean>[] {
+  return found.filter((look) => look instanceof Promise);
 }
 
 function proofOf(isHeld: boolean): Proof {

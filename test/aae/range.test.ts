@@ -9,6 +9,7 @@ import { Fingerprints } from '../../src/aae/fingerprint.ts';
 import { growStep } from '../../src/aae/grow.ts';
 import { RangeView } from '../../src/aae/range.ts';
 import { entrySum } from '../../src/aae/sums.ts';
+import { headKey } from '../../src/replica/change.ts';
 import { keyWithin, tableRange, tables } from '../../src/store/keyspace.ts';
 import { scanned } from '../store/scanned.ts';
 import { type Snapshot } from '../../src/store/store.ts';
@@ -64,6 +65,28 @@ describe('ranges of an exchange', () => {
         },
       ),
       { numRuns: 200 },
+    );
+  });
+
+  it('A4: an entry that is damaged stands in the way of none before it', async () => {
+    const instance = await openInstance();
+    await instance.replica.write(Array.from({ length: 20 }, (_, i) => set(`k${i + 10}`, 'v')));
+    await instance.store.transact((tx) => {
+      tx.set(headKey(key('k25')), Buffer.of(9));
+      return Promise.resolve();
+    });
+    const prints = new Fingerprints(instance.digests, new Uint8Array(16));
+    const found: string[] = [];
+    await assert.rejects(
+      instance.store.read(async (snapshot) => {
+        const view = new RangeView(snapshot, instance.digests, prints, stampZero);
+        for await (const page of view.writes(allKeys)) for (const listed of page) found.push(Buffer.from(listed.key).toString());
+      }),
+      { code: 'corrupt' },
+    );
+    assert.deepEqual(
+      found,
+      Array.from({ length: 15 }, (_, i) => `k${i + 10}`),
     );
   });
 });

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
+import { parseGrantId, parseWriteId, type Write } from '../../src/core/write.ts';
+import { inlineSignatures, type Signatures } from '../../src/crypto/ed25519.ts';
+import { type Ledger } from '../../src/grant/ledger.ts';
+import { signWrites } from '../../src/grant/signatureBlock.ts';
+import { Guard } from '../../src/replica/guard.ts';
+import { key, openInstance } from '../aae/world.ts';
+import { anyOf, Mesh, person } from '../grant/world.ts';
+
+const mesh = new Mesh();
+const held = mesh.grant('a');
+
+async function ledgerOf(): Promise<Ledger> {
+  const { ledger } = await openInstance({ granted: { meshId: mesh.id, records: [mesh.root, held].map(anyOf), signer: person('a') } });
+  assert.ok(ledger !== undefined);
+  return ledger;
+}
+
+/** Bytes outside of the heap that are still held, in MiB. */
+function heldMb(): number {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  collect();
+  return process.memoryUsage().arrayBuffers / 2 ** 20;
+}
+
+const write = (leaf: Uint8Array): Write => ({
+  key: key('/k'),
+  version: makeStamp(1_500, 0, parseInstance(Buffer.alloc(8, 1))),
+  tombstone: false,
+  expiresAt: 0,
+  leaf: parseGrantId(leaf),
+  value: Buffer.from('v'),
+  signature: Buffer.alloc(2),
+});
+
+describe('what a granted store asks of writes', () => {
+  it('I9: T15: of frames with writes under grants that nobody knows nothing is kept', async () => {
+    const guard = new Guard(await ledgerOf(), inlineSignatures(), undefined);
+    const before = heldMb();
+    for (let i = 0; i < 100; i += 1) {
+      const frame = Buffer.alloc(1_000_000);
+      frame.writeUInt32BE(i + 1, 0);
+      assert.equal(guard.refusalOf({ write: write(frame.subarray(0, 32)) }, 'grant unknown')?.code, 'grant_unknown');
+      assert.equal(guard.stands(parseGrantId(frame.subarray(0, 32))), false);
+    }
+    assert.ok(heldMb() - before < 20, `${heldMb() - before} MiB`);
+  });
+
+  it('T15: where one block of many is none, who was asked of the others may fail beside it, and is asked again afterwards', async () => {
+    let isAway = true;
+    const real = inlineSignatures();
+    const signatures: Signatures = {
+      isKey: (publicKey) => real.isKey(publicKey),
+      verify: (...parts) => (isAway ? Promise.reject(new Error('away')) : real.verify(...parts)),
+    };
+    const guard = new Guard(await ledgerOf(), signatures, undefined);
+    const ids = [1, 2].map((n) => parseWriteId(createHash('sha256').update(String(n)).digest()));
+    const signed = signWrites(mesh.id, ids, person('a')).map((signature, i) => ({ write: { ...write(held.id), signature }, id: ids[i]! }));
+    const none = { write: { ...write(held.id), signature: Buffer.of(0, 9, 1) }, id: ids[0]! };
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown): void => void unhandled.push(reason);
+    process.prependListener('unhandledRejection', note);
+    await assert.rejects(guard.prove([...signed, none]), { code: 'malformed' });
+    await new Promise((resolve) => setImmediate(resolve));
+    await assert.rejects(guard.prove(signed), { message: 'away' });
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', note);
+    assert.deepEqual(unhandled, []);
+    isAway = false;
+    assert.deepEqual(await guard.prove(signed), ['held', 'held']);
+  });
+});
