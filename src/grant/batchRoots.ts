@@ -25,7 +25,7 @@ export class BatchRoots {
   #before: Way | undefined;
 
   /**
-   * As `rootOfPath`. The very same object as for the write before where both have the same signature and meet. The block is one, and not the one of length 0.
+   * The very same object as for the write before where both have the same signature and meet. The block is one, and not the one of length 0.
    */
   of(id: WriteId, bytes: Uint8Array): Uint8Array {
     const block = asBuffer(bytes);

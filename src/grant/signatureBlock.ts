@@ -35,17 +35,6 @@ export function encodeSignatureBlock({ path, signature }: SignatureBlock): Uint8
   return bytes;
 }
 
-/** Undefined for the block of length 0, which writes of an open mesh have. Error: `malformed` for everything that is not exactly one block. */
-export function decodeSignatureBlock(bytes: Uint8Array): SignatureBlock | undefined {
-  const shape = shapeOf(bytes);
-  if (shape === undefined) return undefined;
-  const path = Array.from({ length: shape.pathLength }, (_, i) => {
-    const side = isOnTheLeft(shape, i) ? ('left' as const) : ('right' as const);
-    return { side, digest: bytes.subarray(siblingAt(i), siblingAt(i + 1)) };
-  });
-  return { path, signature: signatureOf(bytes) };
-}
-
 /** Of a block that is one: 64 bytes. */
 export function signatureOf(block: Uint8Array): Uint8Array {
   return block.subarray(block.length - signatureBytes);
@@ -58,7 +47,7 @@ export interface BlockShape {
   readonly sides: number;
 }
 
-/** As `decodeSignatureBlock`, for who takes nothing out of it. */
+/** Undefined for the block of length 0, which writes of an open mesh have. Error: `malformed` for everything that is not exactly one block. */
 export function shapeOf(bytes: Uint8Array): BlockShape | undefined {
   const reader = new ByteReader(bytes, 'signature block');
   const length = reader.u16();
@@ -85,13 +74,6 @@ export function siblingAt(sibling: number): number {
 /** What is signed: the label, the mesh id, the root. */
 export function batchMessage(meshId: Uint8Array, root: Uint8Array): Uint8Array {
   return Buffer.concat([batchLabel, meshId, root]);
-}
-
-/** The root that the path leads to from the write. */
-export function rootOfPath(id: WriteId, path: readonly Sibling[]): Uint8Array {
-  let digest = leafOf(id);
-  for (const { side, digest: sibling } of path) digest = side === 'left' ? branchOf(sibling, digest) : branchOf(digest, sibling);
-  return digest;
 }
 
 /** One signature for 1 to 256 writes: the encoded block of each. */

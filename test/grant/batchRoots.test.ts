@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { digestBytes, parseWriteId, type WriteId } from '../../src/core/write.ts';
 import { BatchRoots } from '../../src/grant/batchRoots.ts';
-import { decodeSignatureBlock, rootOfPath, signWrites } from '../../src/grant/signatureBlock.ts';
+import { signWrites } from '../../src/grant/signatureBlock.ts';
 import { WriteSignatures } from '../../src/grant/writeSignatures.ts';
+import { decodeSignatureBlock, rootOfPath } from './plainBlocks.ts';
 import { person, signatures } from './world.ts';
 
 const meshId = Buffer.alloc(32, 5);

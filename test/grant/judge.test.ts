@@ -8,9 +8,10 @@ import { MeshDigests } from '../../src/crypto/mesh.ts';
 import { type Authority } from '../../src/grant/authority.ts';
 import { grantLimits } from '../../src/grant/limits.ts';
 import { judgeWrite } from '../../src/grant/judge.ts';
-import { decodeSignatureBlock, encodeSignatureBlock, signWrites } from '../../src/grant/signatureBlock.ts';
+import { encodeSignatureBlock, signWrites } from '../../src/grant/signatureBlock.ts';
 import { WriteSignatures } from '../../src/grant/writeSignatures.ts';
 import { bodyOf } from '../../src/replica/batch.ts';
+import { decodeSignatureBlock } from './plainBlocks.ts';
 import { knowing, Mesh, patternsOf, person, signatures } from './world.ts';
 
 const instance = parseInstance(Buffer.alloc(8, 1));

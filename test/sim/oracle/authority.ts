@@ -1,8 +1,9 @@
 import { toHex } from '../../../src/core/bytes.ts';
 import { type Head } from '../../../src/core/entry.ts';
 import { physicalMsOf } from '../../../src/core/stamp.ts';
-import { batchMessage, decodeSignatureBlock, rootOfPath } from '../../../src/grant/signatureBlock.ts';
+import { batchMessage } from '../../../src/grant/signatureBlock.ts';
 import { person } from '../../grant/world.ts';
+import { decodeSignatureBlock, rootOfPath } from '../../grant/plainBlocks.ts';
 import { holds } from '../grants/crypto.ts';
 import { type GrantedMesh } from '../grants/granted.ts';
 import { type GivenGrant } from '../grants/law.ts';
