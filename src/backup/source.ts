@@ -18,6 +18,8 @@ export interface BackupDeps {
   /** Up to where it has everything of every member. */
   readonly low: () => Promise<Stamp>;
   readonly nowMs: () => number;
+  /** Error: what keeps this store from having the deletes of all that it has. */
+  readonly assertWhole: () => Promise<void>;
   /** Whether who had everything up to `low` lacks nothing that the floor counts on. */
   readonly isAboveFloor: (low: Stamp, floor: Stamp) => boolean;
 }
@@ -31,7 +33,7 @@ export interface BackupResume {
 /**
  * A backup, record by record, in the order of the feed: what is written meanwhile stands at its end, so that at the end everything is in
  * it that the frontier covers. A reader that stops ends it. Errors: `malformed` for a resumption of another feed; `below_floor` where
- * deletes that it has not seen may have been collected since it began.
+ * deletes that it has not seen may have been collected since it began; those of `assertWhole`.
  */
 export async function* backupOf(deps: BackupDeps, resume: BackupResume | undefined, signal: AbortSignal): AsyncGenerator<Buffer> {
   const { replica, own } = deps;
@@ -48,6 +50,7 @@ export async function* backupOf(deps: BackupDeps, resume: BackupResume | undefin
   };
   // Behind a resumption all of them come again: the file does not say how far it had them, and what is known already changes nothing.
   let recordsAfter = own.kind === 'granted' ? 0 : undefined;
+  await deps.assertWhole();
   await assertUncollected(deps, header);
   if (resume === undefined) yield Buffer.concat([magic, record('header', encodeHeader(header))]);
   for (;;) {
@@ -64,6 +67,7 @@ export async function* backupOf(deps: BackupDeps, resume: BackupResume | undefin
       yield record('page', encodePage({ position, count: page.writes.length, writes: encodeWrites(page.writes) }));
     }
     if (page.end === undefined) continue;
+    await deps.assertWhole();
     const floor = await assertUncollected(deps, header);
     yield record('trailer', encodeTrailer({ pages, writes, floor, frontier: page.end }));
     return;

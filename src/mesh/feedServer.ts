@@ -1,4 +1,4 @@
-import { decodeRequest, encodeAnswer } from '../aae/frame.ts';
+import { decodeRequest, encodeAnswer, frameBytesMax, type Request } from '../aae/frame.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { clusterPartOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
@@ -84,10 +84,19 @@ export class FeedServer {
       withHidersTo: this.#deps.isMember(reader) ? undefined : limits.feedGroupBytesMax,
     };
     const { page, reach } = await this.#page({ after, covered: frontier, options, pullsFromAll: this.#deps.pullsFromAll(reader) }, waitMs);
+    const said = { page, statement: await state(reach) };
+    const answer = this.#encode(said, request);
+    // Beside the greatest value there is no room for a large frontier: it comes with the next page.
+    const isTooLong = answer.length > frameBytesMax && page.writes.length > 0;
+    return isTooLong ? this.#encode({ ...said, page: { ...page, end: undefined } }, request) : answer;
+  }
+
+  #encode({ page, statement }: { readonly page: FeedPage; readonly statement: Statement }, request: Request): Uint8Array {
+    const { own, digests } = this.#deps;
     const body = encodeFeedAnswer({
       cursor: { incarnation: own.incarnation, position: page.position },
       end: page.end,
-      statement: await state(reach),
+      statement,
       records: page.records,
       writes: encodeWrites(page.writes),
     });

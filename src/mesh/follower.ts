@@ -95,8 +95,8 @@ export class Follower {
       const page: AskedPage = await (next ?? this.#ask(from ?? nowhere, patienceMs, signal));
       const reached = await this.#deps.hear(this.#peerId, page.statement, page.end);
       noteAnswer(this.#health, page, this.#deps.clock.now());
-      // Where there is more, it comes while this page is taken in.
-      next = page.end === undefined ? this.#ask(page.cursor, waitMs, signal) : undefined;
+      // Where there is more, it comes while this page is taken in; at least the end does.
+      next = page.end === undefined ? this.#ask(page.cursor, 0, signal) : undefined;
       next?.catch(() => undefined); // it is awaited above, unless what comes now fails first, or we stop
       // A request on a connection that was used before leaves only when others had a turn, and taking in is long without one.
       if (next !== undefined) await this.#deps.clock.sleep(0, signal);

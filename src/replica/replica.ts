@@ -180,10 +180,10 @@ export class Replica {
     return Promise.all(parts).then((results) => results.flat());
   }
 
-  /** What waited, at most 500 writes. It goes on waiting where it must, whatever room there is: it takes some already. */
-  async #retry(writes: readonly ReceivedWrite[], peer: string): Promise<readonly BatchResult[]> {
+  /** What waited, as much as one commit takes. It goes on waiting where it must, whatever room there is: it takes some already. */
+  #retry(writes: readonly ReceivedWrite[], peer: string): Promise<readonly BatchResult[]> {
     const waited = { kind: 'received', peer, standing: 'plain', asOf: stampZero, hasWaited: true } as const;
-    return (await Promise.all(partsOfWrites(writes).map((part) => this.#submit({ ...waited, writes: part })))).flat();
+    return this.#submit({ ...waited, writes });
   }
 
   #submitOwn(submission: OwnSubmission, count: number): Promise<readonly BatchResult[]> {
@@ -198,15 +198,17 @@ export class Replica {
   /** In a granted mesh, once the signatures were looked at. What is too large for one commit, as its keys have large entries, goes in halves. */
   async #submit(submission: Extract<Submission, { kind: 'received' }>): Promise<readonly BatchResult[]> {
     const { guard } = this.#deps;
-    const { kind, peer, standing, asOf, writes } = submission;
+    const { writes } = submission;
     const proofs = guard === undefined ? undefined : await guard.prove(writes);
     try {
       return await this.#ingest.submit(proofs === undefined ? submission : { ...submission, proofs });
     } catch (error) {
       if (writes.length < 2 || !hasCode(error, 'transaction_too_large')) throw error;
       const half = writes.length >> 1;
-      const first = await this.#submit({ kind, peer, standing, asOf, writes: writes.slice(0, half) });
-      return [...first, ...(await this.#submit({ ...submission, writes: writes.slice(half) }))]; // the place moves at last
+      const { move, ...staying } = submission;
+      const first = await this.#submit({ ...staying, writes: writes.slice(0, half) });
+      const second = { ...staying, writes: writes.slice(half) };
+      return [...first, ...(await this.#submit(move === undefined ? second : { ...second, move }))]; // the place moves at last
     }
   }
 

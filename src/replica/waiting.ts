@@ -7,7 +7,7 @@ import { type Store } from '../store/store.ts';
 import { type Guard } from './guard.ts';
 import { setLapsed } from './lapsed.ts';
 import { clearWaiting, heaviestPeer, listParked, readParkedCount, type ParkedWrite } from './park.ts';
-import { type ReceivedWrite } from './proposal.ts';
+import { partsOfWrites, type ReceivedWrite } from './proposal.ts';
 import { type BatchResult } from './slot.ts';
 import { listUnproven } from './unproven.ts';
 
@@ -16,7 +16,7 @@ export interface WaitingDeps {
   readonly clock: Clock;
   readonly digests: MeshDigests;
   readonly guard: Guard | undefined;
-  /** As `Replica.receive`, of what waited: it may wait on, whatever room there is. */
+  /** As `Replica.receive`, of what waited, as much as one commit takes: it may wait on, whatever room there is. */
   readonly receive: (writes: readonly ReceivedWrite[], peer: string) => Promise<readonly BatchResult[]>;
 }
 
@@ -61,9 +61,11 @@ export class WaitingWrites {
       const page = await store.read((snapshot) => listUnproven(snapshot, digests, from, limits.commitWritesMax));
       const proofs = await guard.prove(page.map(({ received }) => received));
       for (const [peer, ofPeer] of byPeer(page.filter((_, i) => proofs[i] !== 'grant unknown'))) {
-        await this.#receive(ofPeer, peer);
-        await store.transact((tx) => clearWaiting(tx, ofPeer));
-        judged += ofPeer.length;
+        for (const part of partsOfWaiting(ofPeer)) {
+          await this.#receive(part, peer);
+          await store.transact((tx) => clearWaiting(tx, part));
+          judged += part.length;
+        }
       }
       const overdue = page.filter(({ sinceMs }, i) => proofs[i] === 'grant unknown' && clock.now() - sinceMs >= limits.unprovenMsMax);
       for (const [peer, ofPeer] of byPeer(overdue)) await this.#giveUp(ofPeer, peer, givenUp);
@@ -111,10 +113,14 @@ export class WaitingWrites {
   }
 
   async #takeDue(due: readonly ParkedWrite[], peer: string): Promise<number> {
-    const results = await this.#receive(due, peer);
-    const settled = due.filter((_, i) => results[i]?.status !== 'parked'); // the wall clock may have gone back in the meantime
-    await this.#deps.store.transact((tx) => clearWaiting(tx, settled));
-    return settled.length;
+    let taken = 0;
+    for (const part of partsOfWaiting(due)) {
+      const results = await this.#receive(part, peer);
+      const settled = part.filter((_, i) => results[i]?.status !== 'parked'); // the wall clock may have gone back in the meantime
+      await this.#deps.store.transact((tx) => clearWaiting(tx, settled));
+      taken += settled.length;
+    }
+    return taken;
   }
 
   /** Of a peer that was removed in the meantime nothing is taken in, and nothing kept. */
@@ -126,6 +132,12 @@ export class WaitingWrites {
       throw error;
     }
   }
+}
+
+/** What one commit takes, one behind the other: as much may wait for its time as may wait for a commit. */
+function partsOfWaiting<T extends ParkedWrite>(waiting: readonly T[]): T[][] {
+  let end = 0;
+  return partsOfWrites(waiting.map(({ received }) => received)).map((part) => waiting.slice(end, (end += part.length)));
 }
 
 function byPeer<T extends ParkedWrite>(waiting: readonly T[]): Map<string, T[]> {

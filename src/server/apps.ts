@@ -71,7 +71,7 @@ export function createApps(deps: AppsDeps): Apps {
     puller: createPuller({ ...shared, random: realRandom }, links, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
-    backups: createBackups({ ...own, scope }, replica, mesh),
+    backups: createBackups({ ...own, scope }, store, replica, mesh),
     status: statusView({ opened, identity, scope, digests, replica, mesh, unready }),
     peers: { peers: () => mesh.records().map(peerView) },
     members: {

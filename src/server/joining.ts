@@ -14,6 +14,11 @@ import { type Store } from '../store/store.ts';
 /** Stands while this cluster is on its way into a mesh and may lack what the mesh has: meta "joining" → HOST:PORT of the donor. */
 const joiningKey = storeKey(tables.meta, Buffer.from('joining'));
 
+/** Whether this cluster is on its way into a mesh, by whatever instance of it. */
+export async function isBeingFilled(store: Store): Promise<boolean> {
+  return (await store.read((snapshot) => snapshot.get(joiningKey))) !== undefined;
+}
+
 export interface Holdings {
   /** The data name this cluster as a member. */
   readonly isMember: boolean;

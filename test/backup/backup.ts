@@ -20,6 +20,7 @@ export function records(region: Region, resume?: BackupResume, low?: Stamp): Asy
     own,
     low: () => Promise.resolve(low ?? stampOfNow()),
     nowMs: () => realClock.now(),
+    assertWhole: () => Promise.resolve(),
     isAboveFloor,
   };
   return backupOf(deps, resume, new AbortController().signal);

@@ -106,7 +106,8 @@ describe('B4: what was deleted and collected while a backup was made does not co
       const meshKey = new Uint8Array(32).fill(2);
       const own = { clusterId: source.clusterId, incarnation: 1, meshId: mesh.id, keyDigest: sha256(meshKey), kind: 'granted' as const };
       const low = makeStamp(nowMs + 20_000, 0, parseInstance(new Uint8Array(8)));
-      const deps = { replica: source.replica, own, low: () => Promise.resolve(low), nowMs: () => nowMs, isAboveFloor };
+      const assertWhole = (): Promise<void> => Promise.resolve();
+      const deps = { replica: source.replica, own, low: () => Promise.resolve(low), nowMs: () => nowMs, assertWhole, isAboveFloor };
       const parts: Buffer[] = [];
       for await (const part of backupOf(deps, undefined, never)) {
         parts.push(part);

@@ -4,6 +4,7 @@ import { describe, it } from 'mocha';
 import { decodeAnswer, encodeRequest } from '../../src/aae/frame.ts';
 import { hasCode } from '../../src/core/errors.ts';
 import { type Frontier } from '../../src/core/frontier.ts';
+import { limits } from '../../src/core/limits.ts';
 import { makeStamp, parseInstance, type Stamp } from '../../src/core/stamp.ts';
 import { MeshDigests } from '../../src/crypto/mesh.ts';
 import { decodeFeedAnswer, decodeFeedAsk, encodeFeedAsk, type FeedAnswer, type FeedAsk } from '../../src/mesh/feedMessage.ts';
@@ -15,7 +16,7 @@ import { openInstance, set, type Instance } from '../aae/world.ts';
 import { received } from '../replica/received.ts';
 import { assertNothingElse, assertStrict } from '../core/strict.ts';
 import { ManualClock, until } from '../support.ts';
-import { askFrame, digests, position, readerHeader, saysNothing } from './hostile.ts';
+import { askFrame, digests, position, readerHeader, saysNothing, stampAt } from './hostile.ts';
 
 interface Served {
   readonly instance: Instance;
@@ -112,6 +113,18 @@ describe('M5: waiting', () => {
   const turns = async (): Promise<void> => {
     for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
   };
+
+  it('M5: beside the greatest value a large frontier finds no room, and comes with the next page', async () => {
+    const { instance, ask } = await serve();
+    const slots = new Map(Array.from({ length: 200 }, (_, slot) => [slot, stampAt(1)]));
+    const joins = new Map(Array.from({ length: 20 }, (_, n) => [(n + 1).toString(16).padStart(12, '0'), { base: stampAt(1), slots }]));
+    await instance.replica.receivePage([], '77'.repeat(16), { peerId: new Uint8Array(16).fill(0x77), cursor: undefined, joins });
+    await instance.replica.write([set('large', 'x'.repeat(limits.valueBytesMax))]);
+    const { page, names } = await ask(); // which is no frame where it is too long
+    assert.deepEqual([names, page.end], [['large'], undefined]);
+    const next = await ask({ cursor: page.cursor });
+    assert.deepEqual([next.names, next.page.end?.size], [[], 21]);
+  });
 
   it('M31: ends where who the members are changes, and is not shorter after that', async () => {
     const served = await serve(1);

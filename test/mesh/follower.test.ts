@@ -220,6 +220,18 @@ describe('M6: following', () => {
     await until(async () => toHex((await instance.replica.cursor(liarId))?.position ?? positionPastAll) === toHex(position(20)));
   });
 
+  it('M5: behind a page that is not the last it asks for one at once, whether there is more or not', async () => {
+    const instance = await openInstance();
+    const waits: number[] = [];
+    const { link } = lyingUpstream(({ waitMs }, request) => {
+      waits.push(waitMs);
+      if (request > 4) return { clusterId: new Uint8Array(16) };
+      return { cursor: { incarnation: 1, position: position(request) }, writes: page(1), ...(request === 3 && { end: frontierOf({}) }) };
+    });
+    await follow(instance, link, 1, 10_000);
+    assert.deepEqual(waits.slice(0, 5), [0, 0, 0, 10_000, 0]);
+  });
+
   it('the next question has left before the page before it is decided, though its connection waits for a turn of the event loop', async () => {
     const instance = await openInstance();
     const told: string[] = [];

@@ -34,8 +34,7 @@ function writesOf({ digests }: Instance, grant: Grant, by: string, count: number
 }
 
 /** A store on which one transaction may write to so few heads alone. */
-function narrowStore(headsMax: number): Store {
-  const clock = new FakeClock();
+function narrowStore(headsMax: number, clock = new FakeClock()): Store {
   const store = openMemoryStore(new MemoryDatabase(), { clock, random: seededRandom(1) });
   const transact: Store['transact'] = (fn, options) =>
     store.transact(async (tx) => {
@@ -117,5 +116,26 @@ describe('large entries', () => {
     assert.ok(whole.status === 'rejected' && hasCode(whole.reason, 'transaction_too_large'));
     assert.deepEqual(others.map(({ status }) => status), ['fulfilled', 'fulfilled']); // prettier-ignore
     await assertTree(region.store, region.digests);
+  });
+
+  it('R9: R30: what has waited and is cut waits on as if it were not, whatever room its peer has', async () => {
+    const clock = new FakeClock();
+    const region = await openInstance({
+      clock,
+      store: narrowStore(4, clock),
+      granted: { meshId: mesh.id, records: [mesh.root, held].map(anyOf), signer: person('a') },
+    });
+    const { replica } = region;
+    const unknown = mesh.given(held, 'a', 'unknown', { rights: 2, depth: 0, notBeforeMs: 0, expiresMs: 2 ** 48 });
+    const dueMs = nowMs + 60_000;
+    const [waiting, ...rest] = writesOf(region, held, 'a', 6, dueMs);
+    assert.ok(waiting !== undefined);
+    await replica.receive([...writesOf(region, unknown, 'unknown', 1, dueMs - 1), ...rest], 'peer');
+    for (const [i, count] of [250, 250, 250, 244].entries())
+      await replica.receive(writesOf(region, unknown, 'unknown', count, nowMs - 1 - i), 'peer');
+    assert.equal((await replica.parkedCount()).writes, 1_000);
+    clock.ms += 60_000;
+    assert.equal(await replica.retryParked(), 6);
+    assert.equal((await replica.get(key('k5'))).exists, true);
   });
 });

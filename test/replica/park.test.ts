@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { hasCode } from '../../src/core/errors.ts';
+import { limits } from '../../src/core/limits.ts';
 import { compareStamps, makeStamp, parseInstance, physicalMsOf, type Stamp } from '../../src/core/stamp.ts';
 import { assertTree } from '../aae/oracle.ts';
 import { key, openInstance, type Instance } from '../aae/world.ts';
@@ -55,6 +56,21 @@ describe('parking', () => {
     );
     assert.equal(compareStamps(replica.hlc.last, limit), 0);
   });
+
+  it('I9: R9: as many bytes as may wait are taken in when they come due together', async () => {
+    const { instance, clock } = await world();
+    const { replica, digests } = instance;
+    const value = 'x'.repeat(limits.valueBytesMax);
+    const version = (n: number): Stamp => makeStamp(clock.now() + 60_000, n, peerInstance);
+    const park = (n: number): Promise<unknown> => replica.receive([received(digests, `k${n}`, version(n), undefined, { value })], 'peer');
+    let parked = 0;
+    for (; parked * limits.valueBytesMax < limits.parkedBytesMax; parked += 1) await park(parked);
+    await assert.rejects(park(parked), (error) => hasCode(error, 'unavailable'));
+    clock.ms += 60_000;
+    assert.equal(await replica.retryParked(), parked);
+    assert.deepEqual(await replica.parkedCount(), { writes: 0, bytes: 0 });
+    assert.equal((await replica.get(key(`k${parked - 1}`))).exists, true);
+  }).timeout(30_000);
 
   it('R9: the same write from one peer is parked once, from two peers twice', async () => {
     const { instance, at } = await world();
