@@ -79,15 +79,12 @@ export class Responder {
     const { store, clock } = this.#deps;
     const findings = new Findings();
     const started = clock.monotonic();
-    let breathed = started;
+    const breath = new Breath(clock);
     const fineness = finenessFor(ask.spans.length);
     for (const span of ask.spans) {
       if (!isOrdered(span)) throw protocolError('a span whose edges do not rise');
       if (findings.looked > 0 && (findings.bytes > findingsBytesAim || clock.monotonic() - started > lookMsMax)) break;
-      if (clock.monotonic() - breathed > turnMsMax) {
-        await clock.sleep(0);
-        breathed = clock.monotonic();
-      }
+      await breath.take();
       await store.read((snapshot) => lookAtSpan(view(snapshot), span, { prints, fineness }, findings));
       findings.looked += 1;
     }
@@ -99,13 +96,13 @@ export class Responder {
     viewing: Viewing,
     roomBytes: number,
   ): Promise<{ writes: Uint8Array; wantsDone: number; fetchNext: Uint8Array | null }> {
-    const { store } = this.#deps;
+    const { store, clock } = this.#deps;
     if (ask.wants.length === 0 && ask.fetch === undefined) return { writes: new Uint8Array(0), wantsDone: 0, fetchNext: null };
     return store.read(async (snapshot) => {
       const alone = ask.spans.length === 0;
       const page = new WritesPage(snapshot, roomBytes - answerReserveBytes, alone ? 'always fits' : 'must fit');
       const view = viewing(snapshot);
-      const wantsDone = await fillFromWants(page, view, ask.wants);
+      const wantsDone = await fillFromWants(page, view, ask.wants, clock);
       const all = wantsDone === ask.wants.length;
       const fetchNext = ask.fetch === undefined ? null : all ? await fillFromRange(page, view, ask.fetch) : ask.fetch.start;
       return { writes: await page.encoded(), wantsDone, fetchNext };
@@ -170,11 +167,16 @@ async function idsOf(view: RangeView, range: KeyRange): Promise<string[]> {
   return ids;
 }
 
-/** Sends what was asked for by id, a whole range of ids at a time. Returns how many of the wants are done. */
-async function fillFromWants(page: WritesPage, view: RangeView, wants: readonly RangeIds[]): Promise<number> {
+/** Sends what was asked for by id, a whole range of ids at a time, for as long as spans are looked at. Returns how many of the wants are done. */
+async function fillFromWants(page: WritesPage, view: RangeView, wants: readonly RangeIds[], clock: Clock): Promise<number> {
+  const started = clock.monotonic();
+  const breath = new Breath(clock);
   for (const [done, want] of wants.entries()) {
+    if (done > 0 && clock.monotonic() - started > lookMsMax) return done;
     const wanted = new Set(splitIds(want.ids));
+    await breath.take();
     for await (const found of view.writes(want.range)) {
+      await breath.take();
       for (const listed of found) {
         const ids = view.idsOf(listed);
         for (const [i, head] of listed.entry.entries()) if (wanted.has(ids[i] ?? '') && !page.add(listed.key, head)) return done;
@@ -182,6 +184,23 @@ async function fillFromWants(page: WritesPage, view: RangeView, wants: readonly 
     }
   }
   return wants.length;
+}
+
+/** Gives others a turn now and then. */
+class Breath {
+  readonly #clock: Clock;
+  #takenMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#takenMs = clock.monotonic();
+  }
+
+  async take(): Promise<void> {
+    if (this.#clock.monotonic() - this.#takenMs <= turnMsMax) return;
+    await this.#clock.sleep(0);
+    this.#takenMs = this.#clock.monotonic();
+  }
 }
 
 export interface TakenIn {

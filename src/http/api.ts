@@ -45,6 +45,8 @@ export interface ApiDeps {
   readonly requestIdPrefix: string;
   readonly release: string;
   readonly bodyArrivalMsMax: number;
+  /** As of the shell. */
+  readonly unsentBytesMax?: number;
   /** Ends what would go on for long: pulls. */
   readonly signal: AbortSignal;
 }

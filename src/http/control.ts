@@ -3,10 +3,10 @@ import { type Context } from 'koa';
 import { type PullReport } from '../aae/driver.ts';
 import { asBuffer, toHex } from '../core/bytes.ts';
 import { encodePosition, type Head } from '../core/entry.ts';
-import { GkvError } from '../core/errors.ts';
 import { clusterPartOf, slotOf } from '../core/frontier.ts';
 import { stampToHex } from '../core/stamp.ts';
 import { type BodyReader } from './body.ts';
+import { clientGone } from './clientGone.ts';
 import { backupRequest, pullRequest } from './schema.ts';
 import { decodeAddress, decodeQueryKey, parseBody, toBackupResume, toRange } from './parse.ts';
 import { type LeafChain } from '../replica/guard.ts';
@@ -102,21 +102,6 @@ const shownKeyBytesMax = 64;
 function refusalJson({ key, atMs, ...refused }: ReturnType<RefusalsView['latest']>[number]): object {
   const shown = asBuffer(key).subarray(0, shownKeyBytesMax).toString('base64');
   return { at: new Date(atMs).toISOString(), ...refused, key: shown, keyBytes: key.length };
-}
-
-/** Aborts when the connection ends, and also when the client closes its half: who goes away in silence is seen by that alone. */
-function clientGone(ctx: Context): AbortSignal {
-  const gone = new AbortController();
-  const abort = (): void => {
-    gone.abort(new GkvError('unavailable', 'the client went away'));
-  };
-  const { socket } = ctx.req;
-  socket.once('end', abort);
-  ctx.res.once('close', () => {
-    socket.off('end', abort);
-    abort();
-  });
-  return gone.signal;
 }
 
 /**

@@ -2,10 +2,12 @@ import { type Context } from 'koa';
 import { asBuffer } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { stampToHex } from '../core/stamp.ts';
+import { beginWait } from '../core/wait.ts';
 import { type WriteOutcome } from '../replica/proposal.ts';
 import { type ListedEntry } from '../replica/read.ts';
 import { type Caller } from './access.ts';
 import { type BodyReader } from './body.ts';
+import { clientGone } from './clientGone.ts';
 import { type CallerRoute } from './guard.ts';
 import { decodeKey, decodeStamp, parseBody, toFilter, toRange } from './parse.ts';
 import { type DataStore } from './ports.ts';
@@ -91,11 +93,14 @@ class Waits {
   /** Errors: `malformed`; `unavailable`, with Retry-After, where it does not come in time. */
   async until(ctx: Context, atLeast: string): Promise<void> {
     const accepted = decodeStamp(atLeast, 'atLeast');
+    const wait = beginWait(this.#signal, clientGone(ctx));
     this.#waiting += 1;
     try {
-      if (this.#waiting <= waitingMax && (await this.#store.waitFor(accepted, waitMsMax, this.#signal))) return;
+      const waitMs = this.#waiting <= waitingMax ? waitMsMax : 0; // what is here already is read, however many wait
+      if (await this.#store.waitFor(accepted, waitMs, wait.signal)) return;
     } finally {
       this.#waiting -= 1;
+      wait.end();
     }
     ctx.set('Retry-After', '1');
     throw new GkvError(

@@ -30,7 +30,13 @@ export interface ShellDeps {
   readonly requestIdPrefix: string;
   readonly hosts: HostRule;
   readonly observe: (answer: Answer) => void;
+  /** Of large answers that nobody has taken yet, in bytes. Default: 256 MiB. */
+  readonly unsentBytesMax?: number;
 }
+
+const unsentBytesMax = 268_435_456;
+/** Smaller answers are not counted. */
+const largeBytes = 262_144;
 
 /** A koa app around routes: request ids, the gate, errors as JSON, 404 and 405. */
 export function createShell(deps: ShellDeps, routes: readonly Route[]): Koa {
@@ -56,6 +62,7 @@ export function answerJson(ctx: Context, text: string): void {
 function outermost(deps: ShellDeps, routes: readonly Route[]): Middleware {
   const gate = new Gate(deps.hosts);
   const known = new Set(routes.map((route) => route.path));
+  const unsent = new Unsent(deps.unsentBytesMax ?? unsentBytesMax);
   let requests = 0;
   return async (ctx, next) => {
     const started = deps.clock.monotonic();
@@ -68,11 +75,37 @@ function outermost(deps: ShellDeps, routes: readonly Route[]): Middleware {
       path = pathOf(ctx);
       gate.check(ctx.req.headers);
       await next();
+      unsent.take(ctx);
     } catch (error) {
       code = answerError(ctx, deps.log, error, { requestId, path });
     }
     deps.observe({ route: known.has(path) ? path : 'other', status: ctx.status, code, ms: deps.clock.monotonic() - started });
   };
+}
+
+/** Answers that are made and not taken: who asks for large ones and does not read them must not fill our memory. */
+class Unsent {
+  readonly #max: number;
+  #bytes = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Errors: `unavailable`, with Retry-After, where there is no room for the answer. */
+  take(ctx: Context): void {
+    const { body } = ctx;
+    const bytes = typeof body === 'string' || Buffer.isBuffer(body) ? body.length : 0;
+    if (bytes < largeBytes) return;
+    if (this.#bytes + bytes > this.#max) {
+      ctx.set('Retry-After', '1');
+      throw new GkvError('unavailable', `answers of ${this.#bytes} bytes wait to be read: try again later, or ask for less`);
+    }
+    this.#bytes += bytes;
+    ctx.res.once('close', () => {
+      this.#bytes -= bytes;
+    });
+  }
 }
 
 /** An id that the caller gave, where it is harmless. */

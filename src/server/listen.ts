@@ -4,16 +4,18 @@ import { type AddressInfo, type Socket } from 'node:net';
 import { type Duplex } from 'node:stream';
 import { GkvError } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
+import { limitConnections, type ConnectionTimes } from './connections.ts';
 import { secureServer, type ListenTls } from './listenTls.ts';
 
 /** Time for the headers of a request to come in, and again for its body; slower ones are answered 408 `slow_body`. */
 export const requestMsMax = 10_000;
 const keepAliveMs = 60_000;
+const connectionTimes: ConnectionTimes = { stalledMsMax: 30_000, lingerMs: 2_000 };
 const connectionsMax = 4_096;
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
 
-export interface ListenTimes {
+export interface ListenTimes extends Partial<ConnectionTimes> {
   readonly requestMsMax: number;
   /** Requests under way get this long when the server stops. */
   readonly drainMsMax: number;
@@ -46,7 +48,7 @@ export async function listen(
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (secure?.isHandshakeError(error, socket) !== true) answerClientError(error, socket, times.requestMsMax);
   });
-  const stop = serve(server, handler, times.drainMsMax, (socket) => secure?.isOutdated(socket) === true);
+  const stop = serve(server, handler, { ...connectionTimes, ...times }, (socket) => secure?.isOutdated(socket) === true);
   await started(server, host, port);
   const taken = (server.address() as AddressInfo).port; // it listens on TCP: the address is no string
   return { address: hostPortText({ host, port: taken }), port: taken, [Symbol.asyncDispose]: stop };
@@ -72,7 +74,7 @@ function started(server: Server | HttpsServer, host: string, port: number): Prom
 function serve(
   server: Server | HttpsServer,
   handler: RequestHandler,
-  drainMsMax: number,
+  times: ListenTimes & ConnectionTimes,
   isOutdated: (socket: Socket) => boolean,
 ): () => Promise<void> {
   const sockets = new Map<Socket, string>();
@@ -82,7 +84,7 @@ function serve(
     sockets.set(socket, nameOf(socket));
     socket.once('close', () => sockets.delete(socket));
   });
-  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+  const handle = limitConnections(server, times, (request, response) => {
     busy.set(response, nameOf(request.socket));
     response.once('close', () => {
       busy.delete(response);
@@ -90,7 +92,7 @@ function serve(
     });
     if (stopping || isOutdated(request.socket)) response.setHeader('Connection', 'close');
     void handler(request, response);
-  };
+  });
   server.on('request', handle);
   server.on('checkContinue', handle); // who reads the body says to go on
   return () =>
@@ -98,7 +100,7 @@ function serve(
       stopping = true;
       const hurry = setTimeout(() => {
         server.closeAllConnections();
-      }, drainMsMax);
+      }, times.drainMsMax);
       server.close(() => {
         clearTimeout(hurry);
         resolve();

@@ -1,11 +1,12 @@
-import { partsPerSpanMax } from '../../src/aae/message.ts';
+import { decodeReply, partsPerSpanMax } from '../../src/aae/message.ts';
 import assert from 'node:assert/strict';
 import { encode } from 'cborg';
 import { hasCode, type ErrorCode } from '../../src/core/errors.ts';
 import { allKeys } from '../../src/core/key.ts';
 import { makeStamp, parseInstance, physicalMsMax } from '../../src/core/stamp.ts';
 import { MeshDigests } from '../../src/crypto/mesh.ts';
-import { encodeRequest, frameBytesMax } from '../../src/aae/frame.ts';
+import { decodeAnswer, encodeRequest, frameBytesMax } from '../../src/aae/frame.ts';
+import { Responder } from '../../src/aae/responder.ts';
 import { encodeWrites } from '../../src/replica/wire.ts';
 import { received } from '../replica/received.ts';
 import { FakeClock } from '../support.ts';
@@ -166,6 +167,27 @@ describe('A11: a responder and a driver that only repeats itself', () => {
     );
     const answer = await instance.responder.answer(frame);
     assert.ok(answer.length < 200);
+  });
+
+  it('I9: as many wants as a frame has, each over all keys, give others their turns, and are answered for 3 s alone', async () => {
+    const clock = new FakeClock();
+    let turns = 0;
+    const slow = {
+      now: () => clock.now(),
+      monotonic: () => (clock.ms += 1), // each look at the time takes one
+      sleep: (ms: number) => (ms === 0 ? Promise.resolve(void (turns += 1)) : clock.sleep(ms)),
+    };
+    const instance = await openInstance();
+    await instance.replica.write(Array.from({ length: 50 }, (_, i) => set(`k${i}`, 'v')));
+    const { store, digests, clusterId, replica } = instance;
+    const sink = { receive: () => Promise.resolve([]) };
+    const responder = new Responder({ store, digests, clusterId, sink, clock: slow });
+    const wants = Array.from({ length: 10_000 }, () => ({ range: allKeys, ids: new Uint8Array(6).fill(3) }));
+    const frame = askFrame({ wants }, digests);
+    const { wantsDone } = decodeReply(decodeAnswer(await responder.answer(frame), frame, digests).body);
+    assert.ok(wantsDone > 0 && wantsDone < 3_000, `${wantsDone}`);
+    assert.ok(turns > 100, `${turns}`);
+    assert.equal((await replica.get(key('k0'))).exists, true);
   });
 
   it('G39: a write of the last millisecond of all time is parked', async () => {

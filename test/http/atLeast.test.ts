@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import { request } from 'undici';
 import { makeStamp, parseInstance, stampToHex, type Stamp } from '../../src/core/stamp.ts';
 import { type DataStore } from '../../src/http/ports.ts';
 import { openInstance, set } from '../aae/world.ts';
@@ -51,15 +52,44 @@ describe('R22: atLeast over HTTP', () => {
     });
   }
 
-  it('I9: 1,000 wait at a time; one more is unavailable at once', async () => {
+  it('I9: 1,000 wait at a time; one more reads what is there, and is unavailable at once where it is not', async () => {
     const store = new WaitingStore();
     await using api = await startApi({ store });
     const body = { key: b64('k'), atLeast: stamp };
     const answers = Array.from({ length: 1_000 }, () => post(`${api.url}/data/get`, body));
     await until(() => store.waits.length === 1_000);
-    assert.equal((await post(`${api.url}/data/get`, body)).status, 503);
+    for (const isCovered of [true, false]) {
+      const answering = post(`${api.url}/data/get`, body);
+      await until(() => store.waits.length === 1_001);
+      const wait = store.waits.pop();
+      assert.ok(wait?.msMax === 0);
+      wait.end(isCovered);
+      assert.equal((await answering).status, isCovered ? 200 : 503);
+    }
     for (const { end } of store.waits) end(true);
     for (const { status } of await Promise.all(answers)) assert.equal(status, 200);
+  });
+});
+
+describe('R22: who waits and goes away', () => {
+  it('I9: waits no longer', async () => {
+    const signals: AbortSignal[] = [];
+    class Watched extends StubStore {
+      override waitFor(...[, , signal]: Partial<Parameters<DataStore['waitFor']>>): Promise<boolean> {
+        assert.ok(signal !== undefined);
+        signals.push(signal);
+        return new Promise((resolve) => { signal.addEventListener('abort', () => { resolve(false); }); }); // prettier-ignore
+      }
+    }
+    await using api = await startApi({ store: new Watched() });
+    const leaving = new AbortController();
+    const answering = request(`${api.url}/data/get`, {
+      ...{ method: 'POST', body: JSON.stringify({ key: b64('k'), atLeast: stamp }), signal: leaving.signal },
+    });
+    await until(() => signals.length === 1);
+    leaving.abort();
+    await assert.rejects(answering);
+    await until(() => signals[0]?.aborted === true);
   });
 });
 

@@ -21,6 +21,16 @@ describe('HTTP API on the wire', () => {
     assert.equal(text.match(/HTTP\/1\.1 200 /g)?.length, 3);
   });
 
+  it('I9: large answers that nobody takes have a bound; what was taken makes room', async () => {
+    await using api = await startApi({ unsentBytesMax: 1_000_000 });
+    await post(`${api.url}/data/set`, { key: 'aGk=', value: Buffer.alloc(450_000).toString('base64') });
+    for (let n = 0; n < 3; n += 1) assert.equal((await post(`${api.url}/data/get`, getHi)).status, 200);
+    await post(`${api.url}/data/set`, { key: 'aGk=', value: Buffer.alloc(800_000).toString('base64') });
+    const { status, json, headers } = await post(`${api.url}/data/get`, getHi);
+    assert.deepEqual([status, codeOf(json), headers['retry-after']], [503, 'unavailable', '1']);
+    assert.equal((await post(`${api.url}/data/get`, { key: 'aG8=' })).status, 200);
+  });
+
   it('G8: Expect: 100-continue is told to go on', async () => {
     await using api = await startApi();
     const text = await raw(

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { listen, type Listener, type ListenTimes, type RequestHandler } from '../../src/server/listen.ts';
+import { until } from '../support.ts';
+
+const times: ListenTimes = { requestMsMax: 200, drainMsMax: 100, lingerMs: 50, stalledMsMax: 1_000 };
+const get = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+
+/** A connection that keeps its own half open, and what it has read. */
+function open({ port }: Listener): { socket: Socket; text: () => string; isClosed: () => boolean } {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  let [text, closed] = ['', false];
+  socket.on('data', (chunk) => (text += chunk.toString('latin1')));
+  socket.on('error', () => undefined);
+  socket.once('close', () => (closed = true));
+  return { socket, text: () => text, isClosed: () => closed };
+}
+
+const serve = (handler: RequestHandler): Promise<Listener> => listen(handler, { host: '127.0.0.1', port: 0 }, times);
+
+describe('connections', () => {
+  it('I9: one that says nothing is told so, and is gone soon after, though it never closes', async () => {
+    await using server = await serve(() => undefined);
+    const { socket, text, isClosed } = open(server);
+    await once(socket, 'end');
+    assert.match(text(), /^HTTP\/1\.1 408 /);
+    await until(() => {
+      socket.write(' '); // nobody is there to take it
+      return isClosed();
+    });
+  });
+
+  it('I9: one that was refused and goes on sending is gone soon after', async () => {
+    await using server = await serve((_, response) => void response.writeHead(401, { Connection: 'close' }).end('no'));
+    const { socket, isClosed } = open(server);
+    socket.write('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n');
+    await until(() => {
+      socket.write('x');
+      return isClosed();
+    });
+  });
+
+  it('I9: requests that come at once are handled one after the other, and not too many are kept', async () => {
+    const handled: ServerResponse[] = [];
+    await using server = await serve((_, response) => void handled.push(response));
+    const { socket, text } = open(server);
+    socket.write(get.repeat(3));
+    for (let n = 1; n <= 3; n += 1) {
+      await until(() => handled.length === n);
+      await sleep(20);
+      assert.equal(handled.length, n);
+      handled[n - 1]?.end(`answer ${n}`);
+    }
+    await until(() => text().includes('answer 3'));
+    socket.write(get.repeat(66));
+    await once(socket, 'end');
+    assert.equal(handled.length, 4);
+    socket.destroy();
+  });
+
+  it('I9: an answer that nobody takes ends its connection; one that is slow to come does not', async () => {
+    const closed: string[] = [];
+    await using server = await serve(async ({ url }, response) => {
+      response.once('close', () => closed.push(url ?? ''));
+      if (url === '/slow') await sleep(2_000);
+      response.end(url === '/slow' ? 'here' : Buffer.alloc(50_000_000));
+    });
+    const unread = open(server);
+    unread.socket.pause();
+    unread.socket.write(get.replace('/', '/large'));
+    const slow = open(server);
+    slow.socket.write(get.replace('/', '/slow'));
+    await until(() => closed.includes('/large'));
+    await until(() => slow.text().endsWith('here'));
+    unread.socket.destroy();
+  });
+});
