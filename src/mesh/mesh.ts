@@ -17,7 +17,7 @@ import { type HostPort } from '../core/hostPort.ts';
 import { bootstrap, type JoinProgress } from './bootstrap.ts';
 import { FeedServer } from './feedServer.ts';
 import { floorOf, isAboveFloor } from './floor.ts';
-import { Following, type FollowingDeps } from './following.ts';
+import { Following, type FollowingDeps, type FollowingObserver } from './following.ts';
 import { newHealth, type PeerHealth } from './health.ts';
 import { type Members } from './members.ts';
 import { Peers, type PeerRecord, type RemovedRecord } from './peers.ts';
@@ -26,6 +26,7 @@ import { RecordIntake } from './records.ts';
 import { Roster } from './roster.ts';
 import { type Statement } from './statement.ts';
 import { reachAt } from './words.ts';
+import { OwnRecord } from './ownRecord.ts';
 import { joinAgain } from './peerWrites.ts';
 import { removeAgain, settle } from './removal.ts';
 import { Talk } from './talk.ts';
@@ -53,10 +54,6 @@ export const meshTimes: MeshTimes = {
 };
 
 /** Told what happens, for metrics. */
-export interface MeshObserver {
-  page(page: { readonly writes: number; readonly lagMs: number | undefined }): void;
-}
-
 export interface MeshDeps {
   readonly store: Store;
   readonly digests: MeshDigests;
@@ -66,7 +63,7 @@ export interface MeshDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly observer: MeshObserver;
+  readonly observer: FollowingObserver;
   readonly times: MeshTimes;
   /** Other processes serve from this store too. */
   readonly isShared: boolean;
@@ -116,6 +113,8 @@ export class Mesh {
   readonly #talk: Talk;
   readonly #following: Following;
   readonly #records: RecordIntake | undefined;
+  /** Of a granted mesh. */
+  readonly #ownRecord: OwnRecord | undefined;
   #lastClosing: Stamp = stampZero;
   #closingMs: number;
   #isFilling = false;
@@ -125,6 +124,7 @@ export class Mesh {
     const { replica, digests, own, clock, signal, times, log } = deps;
     this.#deps = deps;
     this.#records = deps.ledger === undefined ? undefined : new RecordIntake(deps.ledger);
+    this.#ownRecord = digests.kind === 'granted' ? new OwnRecord(own, replica) : undefined;
     this.#roster = new Roster(own, new Peers((query) => replica.list(query), log), replica);
     this.#talk = new Talk(this.#roster, { ...deps, isFilling: () => this.#isFilling });
     const { standing } = this.#talk;
@@ -198,7 +198,7 @@ export class Mesh {
   /** Why what is here may not be read: deletes are missing. */
   unready(): string | undefined {
     const fault = this.fault();
-    return hasCode(fault, 'must_bootstrap') ? fault.message : undefined;
+    return hasCode(fault, 'must_bootstrap') ? `must_bootstrap: ${fault.message}` : undefined;
   }
 
   /** The one in which a member, in hex, was heard of last; 1 where it was not. */
@@ -332,6 +332,7 @@ export class Mesh {
     const settled = await this.#talk.settledNow();
     const done = await Promise.allSettled([
       joinAgain(this.#roster, replica),
+      this.#ownRecord?.claim(),
       removeAgain(this.#roster.overwritten(), replica),
       settle(settled, replica),
     ]);

@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { decodeEntry, encodeEntry } from '../../src/core/entry.ts';
 import { hasCode } from '../../src/core/errors.ts';
+import { clusterPartOf } from '../../src/core/frontier.ts';
+import { uuidText } from '../../src/core/uuid.ts';
 import { type Grant } from '../../src/grant/grant.ts';
 import { type Revocation } from '../../src/grant/revocation.ts';
 import { rightsOf } from '../../src/grant/rights.ts';
+import { partOf } from '../../src/mesh/words.ts';
 import { headKey } from '../../src/replica/change.ts';
 import { setLapsed } from '../../src/replica/lapsed.ts';
 import { assertTree } from '../aae/oracle.ts';
@@ -104,6 +107,31 @@ describe('a granted mesh', () => {
     await assert.rejects(b.replica.write([set('/cities/FR/1', 'again')]), (error) => hasCode(error, 'grant_revoked'));
     await untilEqual([a, b]);
     for (const { store, digests } of [a, b]) await assertTree(store, digests);
+  });
+
+  it('M10: K10: who was made a member by another, as by the first that joined it, is one still when the grant of that one ends', async () => {
+    const network = new Network();
+    const records = [mesh.root, held, french, replicatesA, replicatesB].map(anyOf);
+    const options = { jobs: 'run', times: { dayMs: 2_400, repairMs: 200 } } as const; // the floor is looked at ten times a second
+    const open = (n: number, signer: string): Promise<Cluster> =>
+      openCluster(network, n, { ...options, granted: { meshId: mesh.id, records, signer: person(signer) } });
+    await using a = await open(1, 'a');
+    await using b = await open(2, 'writer');
+    await b.replica.write([memberOp(a), memberOp(b)]);
+    const own = key(`@system/peers/${uuidText(a.clusterId)}`);
+    const isOwn = async (): Promise<boolean> => {
+      const { version } = await a.replica.get(own);
+      return version !== null && clusterPartOf(version) === partOf({ clusterId: a.clusterId, incarnation: 1 });
+    };
+    await until(async () => (await b.replica.candidates(own)).length > 0 && (await isOwn()));
+    await learn(a, mesh.revocation(french, 'a'));
+    await until(async () => (await a.replica.candidates(key(`@system/peers/${uuidText(b.clusterId)}`))).length === 0);
+    await a.mesh.readMembers();
+    assert.deepEqual([a.mesh.isMember(a.name), a.mesh.isMember(b.name)], [true, false]);
+    assert.equal((await a.replica.candidates(own)).length, 1);
+    const { version } = await a.replica.get(own);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.deepEqual((await a.replica.get(own)).version, version, 'its own it leaves as it is');
   });
 
   it('M32: a grant is where its writes are: it comes ahead of them, and nothing waits', async () => {
