@@ -49,7 +49,8 @@ export async function* readRecords(chunks: AsyncIterable<Uint8Array>, { after, c
   const source = new Source(chunks);
   let before = after ?? firstDigest;
   let front: Uint8Array = after === undefined ? await source.take(magic.length) : emptyBytes;
-  if (after === undefined && cut === 'leave out' && front.length < magic.length) return;
+  const isCut = front.length < magic.length && equalBytes(front, magic.subarray(0, front.length));
+  if (after === undefined && cut === 'leave out' && isCut) return;
   if (after === undefined && !equalBytes(front, magic)) throw corrupt('it does not begin as a backup of this version does');
   for (;;) {
     const begun = source.taken;

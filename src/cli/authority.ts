@@ -7,7 +7,7 @@ import { type Grant } from '../grant/grant.ts';
 import { namesOf, parseRight, rightsKnown } from '../grant/rights.ts';
 import { grantLine } from './grantLines.ts';
 import { hexKey } from './grants.ts';
-import { argumentBytes, print } from './io.ts';
+import { keyBytes, print } from './io.ts';
 import { readKeyFile } from './keyFile.ts';
 import { MeshDirectory, refused } from './meshDirectory.ts';
 import { withMesh, type InMesh } from './meshOption.ts';
@@ -28,7 +28,7 @@ export function authorityCommands(program: Command): void {
     .option('--right <name>', namesOf(rightsKnown).join(', '), 'write')
     .option('--base64', 'the key is base64')
     .action(async (key: string, options: CanOptions) => {
-      await can(parseKey(argumentBytes(key, options)), options);
+      await can(parseKey(keyBytes(key, options)), options);
     });
   program
     .command('whoami <file>')

@@ -5,7 +5,7 @@ import { type Client } from '../client/client.ts';
 import { GkvError } from '../core/errors.ts';
 import { stampToHex } from '../core/stamp.ts';
 import { uuidText } from '../core/uuid.ts';
-import { fileChunks, openTarget, readBegun, standardOutput, type BackupTarget, type Begun } from './backupFile.ts';
+import { checkTarget, fileChunks, openTarget, readBegun, standardOutput, type BackupTarget, type Begun } from './backupFile.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
 import { print, Progress } from './io.ts';
 
@@ -19,13 +19,14 @@ export function backupCommands(program: Command): void {
       await using client = clientOf(options);
       if (file === '-') {
         if (options.resume === true) throw new GkvError('bad_config', '--resume: needs a file');
-        await backUp(client, standardOutput, undefined);
+        await backUp(client, () => Promise.resolve(standardOutput), undefined);
         return;
       }
       const begun = options.resume === true ? await readBegun(file) : undefined;
       if (begun?.isComplete === true) throw new GkvError('bad_config', `${file} is a whole backup: there is nothing to go on with`);
-      await using target = await openTarget(file, options.resume === true ? (begun?.end ?? 0) : undefined);
-      await backUp(client, target, begun);
+      const end = options.resume === true ? (begun?.end ?? 0) : undefined;
+      checkTarget(file, end);
+      await backUp(client, () => openTarget(file, end), begun);
     });
   command
     .command('verify <file>')
@@ -41,15 +42,18 @@ export function backupCommands(program: Command): void {
     });
 }
 
-/** Writes whole records alone, each checked, at the pace of the target. Error: `unavailable` where the server breaks off. */
-async function backUp(client: Client, target: BackupTarget, begun: Begun | undefined): Promise<void> {
+/** Writes whole records alone, each checked, at the pace of the target, which is opened for the first of them. Error: `unavailable` where the server breaks off. */
+async function backUp(client: Client, open: () => Promise<BackupTarget>, begun: Begun | undefined): Promise<void> {
   const progress = new Progress('writes backed up:');
   const stream = await client.stream('/control/backup', begun === undefined ? {} : { resume: resumeOf(begun) });
   const order = new BackupOrder(begun?.progress);
   const after = begun === undefined ? {} : { after: begun.progress.digest };
-  for await (const record of readRecords(stream, { ...after, cut: 'leave out' })) {
-    order.take(record);
-    await target.write(record.bytes);
+  const records = readRecords(stream, { ...after, cut: 'leave out' });
+  const first = await records.next();
+  await using target = first.done === true ? undefined : await open();
+  for (let next = first; next.done !== true; next = await records.next()) {
+    order.take(next.value);
+    await target?.write(next.value.bytes);
     progress.update(order.progress.writes);
   }
   if (!order.isComplete) throw new GkvError('unavailable', 'the server ended the backup before its end; go on with --resume');

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { BackupOrder, type BackupProgress } from '../backup/read.ts';
 import { readRecords, type RawRecord } from '../backup/record.ts';
@@ -53,6 +53,11 @@ export const standardOutput: BackupTarget = {
   [Symbol.asyncDispose]: () => Promise.resolve(),
 };
 
+/** Before anything is asked for. Error: `bad_config` where a new file is there already. */
+export function checkTarget(path: string, end: number | undefined): void {
+  if (end === undefined && existsSync(path)) throw targetError(path, thereAlready);
+}
+
 /** A new file, or one that goes on at `end`. Errors: `bad_config` where it is there already, or cannot be written. */
 export async function openTarget(path: string, end: number | undefined): Promise<BackupTarget> {
   const file = await opened(path, end);
@@ -78,7 +83,12 @@ async function opened(path: string, end: number | undefined): Promise<FileHandle
     return await open(path, end === undefined ? 'wx' : 'r+');
   } catch (cause) {
     const exists = cause instanceof Error && 'code' in cause && cause.code === 'EEXIST';
-    const why = exists ? 'is there already: name another, or go on with --resume' : 'cannot be written';
-    throw new GkvError('bad_config', `${path} ${why}`, { cause });
+    throw targetError(path, exists ? thereAlready : 'cannot be written', cause);
   }
+}
+
+const thereAlready = 'is there already: name another, or go on with --resume';
+
+function targetError(path: string, why: string, cause?: unknown): GkvError {
+  return new GkvError('bad_config', `${path} ${why}`, { cause });
 }

@@ -24,7 +24,7 @@ export function controlCommands(program: Command): void {
         progress.update(Number(received));
       });
       if (options.json === true) print(JSON.stringify(report));
-      else for (const [name, value] of Object.entries(report)) print(`${name.padEnd(18)}${String(value)}`);
+      else printColumns(report);
       if (report['converged'] !== true) process.exitCode = exitCodes.failed;
     });
   refusedCommand(program);
@@ -35,7 +35,7 @@ export function controlCommands(program: Command): void {
       await using client = clientOf(options);
       const report = await client.json('/control/status');
       if (options.json === true) print(JSON.stringify(report));
-      else for (const [name, value] of Object.entries(flat(report))) print(`${name.padEnd(18)}${String(value)}`);
+      else printColumns(flat(report));
     });
 }
 
@@ -52,6 +52,12 @@ function refusedCommand(program: Command): void {
         print(options.json === true ? JSON.stringify(refused) : [at, code, via, name, message].join('  '));
       }
     });
+}
+
+/** A line for each name, with its value behind the longest of them. */
+function printColumns(report: Readonly<Record<string, unknown>>): void {
+  const width = Math.max(16, ...Object.keys(report).map((name) => name.length)) + 2;
+  for (const [name, value] of Object.entries(report)) print(`${name.padEnd(width)}${String(value)}`);
 }
 
 /** {a:{b:1}} → {"a.b":1} */

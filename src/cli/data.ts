@@ -4,7 +4,7 @@ import { type Client, type ListPattern, type SetAnswer } from '../client/client.
 import { type Signer, type StatementOp } from '../client/signer.ts';
 import { GkvError } from '../core/errors.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
-import { argumentBytes, exitCodes, print, printed, shown } from './io.ts';
+import { argumentBytes, exitCodes, keyBytes, print, printed, shown } from './io.ts';
 import { signerOf, withSigner, type Signing } from './signing.ts';
 
 interface Common extends InstanceOptions {
@@ -20,7 +20,7 @@ export function dataCommands(program: Command): void {
     .addOption(base64())
     .action(async (key: string, options: Common) => {
       await using client = clientOf(options);
-      const { value, exists } = await client.get(argumentBytes(key, options));
+      const { value, exists } = await client.get(keyBytes(key, options));
       if (!exists) {
         process.stderr.write(`gkvmesh: key ${JSON.stringify(key)} is absent\n`);
         process.exitCode = exitCodes.absent;
@@ -30,11 +30,11 @@ export function dataCommands(program: Command): void {
       else process.stdout.write(process.stdout.isTTY ? `${shown(value, {})}\n` : value);
     });
   withSigner(withInstance(program.command('set <key> <value>')))
-    .description('set a key; prints the version')
+    .description('set a key; prints the version. A value @FILE is the bytes of a file, @@TEXT a text that begins with @')
     .addOption(base64())
     .action(async (key: string, value: string, options: Common & Signing) => {
       await using client = clientOf(options);
-      const op = { kind: 'set', key: argumentBytes(key, options), value: argumentBytes(value, options) } as const;
+      const op = { kind: 'set', key: keyBytes(key, options), value: argumentBytes(value, options) } as const;
       const signer = await signerOf(client, options);
       told(await (signer === undefined ? client.set(op.key, op.value) : signed(client, signer, op)));
     });
@@ -43,7 +43,7 @@ export function dataCommands(program: Command): void {
     .addOption(base64())
     .action(async (key: string, options: Common & Signing) => {
       await using client = clientOf(options);
-      const op = { kind: 'delete', key: argumentBytes(key, options) } as const;
+      const op = { kind: 'delete', key: keyBytes(key, options) } as const;
       const signer = await signerOf(client, options);
       told(await (signer === undefined ? client.delete(op.key) : signed(client, signer, op)));
     });
@@ -81,10 +81,10 @@ function listCommand(program: Command): void {
     .addOption(base64())
     .action(async (options: ListOptions) => {
       await using client = clientOf(options);
-      const prefix = options.prefix === undefined ? undefined : argumentBytes(options.prefix, options);
+      const prefix = options.prefix === undefined ? undefined : keyBytes(options.prefix, options);
       const patterns = options.match.map((text) => ({
         removes: text.startsWith('!'),
-        pattern: argumentBytes(text.replace(/^!/, ''), options),
+        pattern: keyBytes(text.replace(/^!/, ''), options),
       }));
       for await (const { key, value, version } of everything(client, prefix, options.keysOnly === true, patterns)) {
         if (options.json === true) await printed(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64'), version }));

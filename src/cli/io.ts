@@ -5,15 +5,27 @@ import { GkvError } from '../core/errors.ts';
 export const exitCodes = { failed: 1, usage: 2, absent: 3 } as const;
 
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${harmless(text)}\n`);
 }
+
+/** What a terminal would take as an order, or as another direction of writing, as it stands in JSON: others may have made the text. */
+export function harmless(text: string): string {
+  return text.replace(orders, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Of an error, or in a column. */
+export function oneLine(text: string): string {
+  return harmless(text.trim().replaceAll(/\s*\n\s*/g, ' '));
+}
+
+const orders = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** As `print`, and waits while the reader is behind. */
 export async function printed(text: string): Promise<void> {
   if (!process.stdout.write(`${text}\n`)) await new Promise((resolve) => process.stdout.once('drain', resolve));
 }
 
-/** A key or value of the command line: text, base64 with --base64, or a file's bytes with @; @@ begins a text with one @. */
+/** A value of the command line: as a key, or a file's bytes with @; @@ begins a text with one @. */
 export function argumentBytes(text: string, options: { base64?: boolean | undefined }): Buffer {
   if (text.startsWith('@@')) return Buffer.from(text.slice(1));
   if (text.startsWith('@')) {
@@ -23,6 +35,11 @@ export function argumentBytes(text: string, options: { base64?: boolean | undefi
       throw new GkvError('bad_config', `${text.slice(1)} cannot be read`, { cause });
     }
   }
+  return keyBytes(text, options);
+}
+
+/** A key, or a part of one, of the command line: text, or base64 with --base64. */
+export function keyBytes(text: string, options: { base64?: boolean | undefined }): Buffer {
   if (options.base64 !== true) return Buffer.from(text);
   const bytes = Buffer.from(text, 'base64');
   if (bytes.toString('base64') !== text) throw new GkvError('bad_config', `${JSON.stringify(text)} is not standard base64 with padding`);
@@ -34,7 +51,7 @@ export function shown(bytes: Uint8Array, options: { base64?: boolean | undefined
   const base64 = Buffer.from(bytes).toString('base64');
   if (options.base64 === true) return base64;
   const text = Buffer.from(bytes).toString('utf8');
-  const printable = Buffer.from(text).equals(bytes) && !/[\u0000-\u0008\u000b-\u001f\u007f]/.test(text);
+  const printable = Buffer.from(text).equals(bytes) && harmless(text) === text;
   return printable ? text : `base64:${base64}`;
 }
 

@@ -21,11 +21,20 @@ export function makeKeyFile(path: string): SigningKey {
 /** Error: `bad_config` where it cannot be read, is no key, may be read by others, or is encrypted with what we are not told. */
 export function readKeyFile(path: string): SigningKey {
   const pem = readSecret(path);
-  if (!pem.includes(encryptedLine)) return SigningKey.fromPem(pem);
+  if (!pem.includes(encryptedLine)) return keyOf(path, pem);
   const passphrase = readPassphrase();
   if (passphrase === undefined)
     throw new GkvError('bad_config', `${path} is encrypted: name the file of its passphrase in ${passphraseVariable}`);
-  return SigningKey.fromPem(pem, passphrase);
+  return keyOf(path, pem, passphrase);
+}
+
+function keyOf(path: string, pem: string, passphrase?: string): SigningKey {
+  try {
+    return SigningKey.fromPem(pem, passphrase);
+  } catch (cause) {
+    if (!(cause instanceof GkvError)) throw cause;
+    throw new GkvError(cause.code, `${path}: ${cause.message}`, { cause });
+  }
 }
 
 function readPassphrase(): string | undefined {

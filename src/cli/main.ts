@@ -8,7 +8,7 @@ import { controlCommands } from './control.ts';
 import { dataCommands } from './data.ts';
 import { grantCommands } from './grants.ts';
 import { initCommands } from './init.ts';
-import { exitCodes } from './io.ts';
+import { exitCodes, oneLine } from './io.ts';
 import { offlineCommands } from './offline.ts';
 import { memberCommands } from './members.ts';
 import { revokeCommand } from './revoke.ts';
@@ -24,10 +24,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
 });
-
-function oneLine(text: string): string {
-  return text.trim().replaceAll(/\s*\n\s*/g, ' ');
-}
 
 const program = new Command('gkvmesh').description('geo-replicated key-value store').version(release).exitOverride();
 program.configureOutput({

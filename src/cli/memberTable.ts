@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { physicalMsOf, stampFromHex } from '../core/stamp.ts';
 import { type JsonObject } from '../client/client.ts';
 import { GkvError } from '../core/errors.ts';
+import { oneLine } from './io.ts';
 
 /** One region. What is null is not known here: of ourselves, or because another instance of the cluster follows it. */
 interface MemberLine {
@@ -113,7 +114,7 @@ function partLine({ clusterId, scope }: MemberLine): string[] {
 }
 
 function joiningLine({ clusterId, regionName, address }: MembersSeen['joining'][number]): string {
-  return `joining ${clusterId} ${regionName} ${address}: it is being filled, and holds the floor back; where it was given up: gkvmesh members remove ${clusterId}`;
+  return `joining ${clusterId} ${oneLine(regionName)} ${oneLine(address)}: it is being filled, and holds the floor back; where it was given up: gkvmesh members remove ${clusterId}`;
 }
 
 function removedLine({ clusterId, settled }: MembersSeen['removed'][number]): string {
@@ -124,14 +125,14 @@ function cells(member: MemberLine, nowMs: number): string[] {
   const { regionName, clusterId, address, self, connected, lagMs, low, defects, lastError } = member;
   const isConnected = self ? 'self' : connected === null ? '-' : connected ? 'yes' : 'no';
   return [
-    regionName === '' ? '-' : regionName,
+    regionName === '' ? '-' : oneLine(regionName),
     clusterId,
-    address,
+    oneLine(address),
     isConnected,
     lagMs === null ? '-' : `${lagMs} ms`,
     ago(low, nowMs),
     defects === null ? '-' : String(defects),
-    lastError ?? '-',
+    lastError === null ? '-' : oneLine(lastError),
   ];
 }
 

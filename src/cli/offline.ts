@@ -48,5 +48,5 @@ function withStore(command: Command): Command {
 
 /** Of the flags of a server, as `serve` takes them from flags, environment and file. */
 function configOf(flags: RawConfig): ServerConfig {
-  return loadConfig({ ...flags, open: true }, { ...process.env, GKVMESH_MESH: undefined }); // what kind of mesh it is the store knows
+  return loadConfig({ ...flags, open: true, mesh: undefined }, process.env); // what kind of mesh it is the store knows
 }

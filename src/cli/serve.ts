@@ -78,11 +78,12 @@ export function serveCommands(program: Command): void {
   withConfigFlags(program.command('check-config').description('check flags, environment and file, and say what holds')).action(
     (flags: Record<string, unknown>) => {
       const { meshKey, meshId, store, tls, tokens, ...config } = loadConfig(flags, process.env);
-      if (config.mesh !== undefined) startOf(config.mesh);
+      const granted = config.mesh === undefined ? undefined : startOf(config.mesh);
+      const id = granted?.meshId ?? meshId;
       const shown = {
         store: store.kind === 'fdb' ? { ...store, prefix: Buffer.from(store.prefix).toString('hex') } : store,
-        meshId: meshId === undefined ? 'default' : Buffer.from(meshId).toString('hex'),
-        meshKey: meshKey === undefined ? 'default' : 'from file',
+        meshId: id === undefined ? 'default' : Buffer.from(id).toString('hex'),
+        meshKey: granted === undefined && meshKey === undefined ? 'default' : 'from file',
         tokens: tokens?.path ?? 'none',
         tls: { api: shownTls(tls.api), mesh: shownTls(tls.mesh) },
       };

@@ -1,7 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { type PullReport } from '../aae/driver.ts';
-import { type ErrorCode } from '../core/errors.ts';
 import { type Log } from '../core/ports.ts';
+import { type ExchangeOutcome } from '../mesh/ports.ts';
 import { type RefusedWrite } from '../replica/refused.ts';
 import { registerPeerGauges } from './peerMetrics.ts';
 import { type PeerStatus } from './ports.ts';
@@ -25,9 +24,6 @@ export interface Readings {
   /** Of each port that speaks TLS, how long until its certificate ends. */
   tlsEndsInMs(): readonly { readonly port: string; readonly ms: number }[];
 }
-
-export type ExchangeOutcome =
-  { readonly kind: 'done'; readonly report: PullReport } | { readonly kind: 'failed'; readonly code: ErrorCode };
 
 const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
 

@@ -6,8 +6,11 @@ interface Operation {
   readonly path: string;
   readonly summary: string;
   readonly request?: z.ZodType;
-  /** Undefined: plain text. */
+  /** In the address; all are required. */
+  readonly query?: readonly string[];
+  /** Undefined: of the media type, or plain text. */
   readonly answer: z.ZodType | undefined;
+  readonly media?: string;
 }
 
 const flag = (name: string): z.ZodType => z.object({ [name]: z.literal(true) });
@@ -42,8 +45,9 @@ const operations: readonly Operation[] = [
     summary: 'A backup of everything, or the rest of one, as a stream of bytes',
     request: schema.backupRequest,
     answer: undefined,
+    media: 'application/octet-stream',
   },
-  { method: 'get', path: '/control/key', summary: 'All that is held for one key: ?key=BASE64URL', answer: schema.keyAnswer },
+  { method: 'get', path: '/control/key', summary: 'All that is held for one key, in base64url', query: ['key'], answer: schema.keyAnswer },
   {
     method: 'get',
     path: '/control/refused',
@@ -70,7 +74,7 @@ const operations: readonly Operation[] = [
   { method: 'get', path: '/mesh_id', summary: 'Id of its mesh, 64 hex digits, as text', answer: undefined },
   { method: 'get', path: '/peers', summary: 'Known peers', answer: schema.peersAnswer },
   { method: 'get', path: '/livez', summary: 'Is the process alive', answer: flag('live') },
-  { method: 'get', path: '/readyz', summary: 'Does it take requests', answer: flag('ready') },
+  { method: 'get', path: '/readyz', summary: 'Is it ready: does it have all that it should serve', answer: flag('ready') },
   { method: 'get', path: '/metrics', summary: 'Prometheus metrics, as text', answer: undefined },
   { method: 'get', path: '/openapi.json', summary: 'This description', answer: z.looseObject({}) },
 ];
@@ -81,11 +85,13 @@ export function openApi(release: string): object {
   return { openapi: '3.1.0', info: { title: 'gkvmesh', version: release }, paths };
 }
 
-function describe({ summary, request, answer }: Operation): object {
+function describe({ summary, request, query = [], answer, media = 'text/plain' }: Operation): object {
   const body = request === undefined ? {} : { requestBody: { required: true, content: json(request, 'input') } };
-  const content = answer === undefined ? { 'text/plain': { schema: { type: 'string' } } } : json(answer, 'output');
+  const content = answer === undefined ? { [media]: { schema: { type: 'string' } } } : json(answer, 'output');
+  const inQuery = query.map((name) => ({ name, in: 'query', required: true, schema: { type: 'string' } }));
+  const parameters = inQuery.length === 0 ? {} : { parameters: inQuery };
   const failed = { description: 'Any error: a stable code, and a message', content: json(schema.errorAnswer, 'output') };
-  return { summary, ...body, responses: { 200: { description: 'Done', content }, default: failed } };
+  return { summary, ...parameters, ...body, responses: { 200: { description: 'Done', content }, default: failed } };
 }
 
 function json(shape: z.ZodType, io: 'input' | 'output'): object {

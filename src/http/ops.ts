@@ -23,7 +23,7 @@ export function opsRoutes({ identity, health, release }: OpsDeps): Route[] {
   };
   const ready = (ctx: Context): void => {
     const why = health.unready();
-    if (why !== undefined) throw new GkvError('unavailable', `this instance takes no requests: ${why}`);
+    if (why !== undefined) throw new GkvError('unavailable', `this instance is not ready: ${why}`);
     answerJson(ctx, '{"ready":true}');
   };
   const clusterId = (ctx: Context): void => {

@@ -178,6 +178,6 @@ export interface Identity {
 
 export interface Health {
   live(): boolean;
-  /** Why it takes no requests; undefined: it does. */
+  /** Why it is not ready; undefined: it is. */
   unready(): string | undefined;
 }

@@ -12,9 +12,9 @@ import { type Reach } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
 import { Follower, type TakenPage } from './follower.ts';
-import { newHealth, type PeerHealth } from './health.ts';
+import { codeOf, newHealth, type PeerHealth } from './health.ts';
 import { type PeerRecord } from './peers.ts';
-import { type OwnCluster } from './ports.ts';
+import { type ExchangeOutcome, type OwnCluster } from './ports.ts';
 import { type RecordIntake } from './records.ts';
 import { repair } from './repair.ts';
 import { type Statement } from './statement.ts';
@@ -26,7 +26,7 @@ export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
   readonly links: PeerLinks;
   readonly log: Log;
   readonly times: { readonly waitMs: number; readonly membersMs: number; readonly repairMs: number };
-  readonly observer: { page(page: { readonly writes: number; readonly lagMs: number | undefined }): void };
+  readonly observer: FollowingObserver;
   readonly state: () => Promise<Statement>;
   /** Rejects where nothing may be taken from the peer. */
   readonly hear: (from: Uint8Array, statement: Statement, has: Frontier | undefined) => Promise<Reach | undefined>;
@@ -39,6 +39,12 @@ export interface FollowingDeps extends Omit<DriverDeps, 'sink' | 'clusterId'> {
   readonly records?: RecordIntake | undefined;
   /** Whom to pull from now. */
   readonly upstreams: () => readonly PeerRecord[];
+}
+
+/** Told of what comes from members. */
+export interface FollowingObserver {
+  page(page: { readonly writes: number; readonly lagMs: number | undefined }): void;
+  exchange(outcome: ExchangeOutcome): void;
 }
 
 /** Links to members. */
@@ -133,18 +139,21 @@ export class Following {
 
   /** Once the feed has come to its end, or soon at the latest, then every minute or so. */
   async #repairs(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {
-    const { links, own, clock, random, times, log } = this.#deps;
+    const { links, own, clock, random, times, log, observer } = this.#deps;
     const link = links.link(record, 'exchange');
     const backoff = new Backoff(clock, random);
     const isOver = (): boolean => signal.aborted;
     await this.#untilLevel(health, signal);
     while (!isOver()) {
       try {
-        await repair(record.clusterId, this.#upstream(record), link, health, { ...this.#deps, clusterId: own.clusterId }, signal);
+        const deps = { ...this.#deps, clusterId: own.clusterId };
+        const report = await repair(record.clusterId, this.#upstream(record), link, health, deps, signal);
+        observer.exchange({ kind: 'done', report });
         backoff.succeeded();
         await clock.sleep(times.repairMs * (0.75 + random.fraction() / 2), signal);
       } catch (error) {
         if (isOver()) return;
+        observer.exchange({ kind: 'failed', code: codeOf(error) });
         log.debug({ peer: toHex(record.clusterId), err: error }, 'exchange failed; it is tried again');
         await backoff.failed(signal);
       }

@@ -1,5 +1,7 @@
 import { type PeerLink } from '../aae/checkedPeer.ts';
+import { type PullReport } from '../aae/driver.ts';
 import { type FrameService } from '../aae/frame.ts';
+import { type ErrorCode } from '../core/errors.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { type Scopes } from '../core/scope.ts';
 
@@ -25,3 +27,7 @@ export interface OwnCluster {
   readonly clusterId: Uint8Array;
   readonly incarnation: number;
 }
+
+/** How an exchange with a peer ended. */
+export type ExchangeOutcome =
+  { readonly kind: 'done'; readonly report: PullReport } | { readonly kind: 'failed'; readonly code: ErrorCode };

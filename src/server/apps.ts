@@ -37,7 +37,7 @@ export interface AppsDeps extends OpenedMesh {
   readonly log: Log;
   /** Undefined: nobody needs one. */
   readonly tokens: TokenFile | undefined;
-  /** Why the instance takes no requests; undefined: it does. */
+  /** Why the instance is not ready; undefined: it is. */
   readonly unready: () => string | undefined;
   /** Ends what goes on for long. */
   readonly signal: AbortSignal;

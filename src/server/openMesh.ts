@@ -7,7 +7,8 @@ import { type Ledger } from '../grant/ledger.ts';
 import { answerIdentity } from '../mesh/identity.ts';
 import { MemberKeys } from '../mesh/memberKeys.ts';
 import { Members } from '../mesh/members.ts';
-import { Mesh, type MeshObserver, meshTimes } from '../mesh/mesh.ts';
+import { type FollowingObserver } from '../mesh/following.ts';
+import { Mesh, meshTimes } from '../mesh/mesh.ts';
 import { type FrameAnswering, type Links } from '../mesh/ports.ts';
 import { ProvenLinks } from '../mesh/provenLinks.ts';
 import { Prover, type ProverDeps } from '../mesh/prover.ts';
@@ -25,7 +26,7 @@ export interface OpenMeshDeps {
   readonly digests: MeshDigests;
   readonly replica: Replica;
   readonly transport: Links;
-  readonly metrics: MeshObserver;
+  readonly metrics: FollowingObserver;
   readonly log: Log;
   /** The mesh's day. */
   readonly dayMs: number;

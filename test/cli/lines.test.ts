@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { argumentBytes, shown } from '../../src/cli/io.ts';
+import { argumentBytes, harmless, keyBytes, oneLine, shown } from '../../src/cli/io.ts';
 import { linesIn } from '../../src/cli/lines.ts';
+import { memberTable } from '../../src/cli/memberTable.ts';
 
 async function collected(chunks: readonly string[], lineBytesMax = 100): Promise<string[]> {
   const lines: string[] = [];
@@ -42,10 +43,29 @@ describe('keys and values of the command line', () => {
     assert.match(String(argumentBytes(`@${import.meta.filename}`, {})), /are text, base64, or files/);
   });
 
+  it('a key is what it says, whatever it begins with', () => {
+    assert.equal(String(keyBytes('@system/peers/x', {})), '@system/peers/x');
+    assert.deepEqual(keyBytes('/w==', { base64: true }), Buffer.of(255));
+  });
+
   it('are shown as text where they are printable, and as base64 otherwise', () => {
     assert.equal(shown(Buffer.from('é'), {}), 'é');
     assert.equal(shown(Buffer.from('é'), { base64: true }), 'w6k=');
     assert.equal(shown(Buffer.of(255), {}), 'base64:/w==');
     assert.equal(shown(Buffer.of(27), {}), 'base64:Gw==');
+    assert.equal(shown(Buffer.from('\u009b'), {}), 'base64:wps=');
+  });
+
+  it('what others wrote gives a terminal no orders, and makes no lines', () => {
+    const orders = '\u001b]0;owned\u0007\u009b2J\u202e\u007f';
+    assert.equal(harmless(`a\t${orders}`), 'a\t\\u001b]0;owned\\u0007\\u009b2J\\u202e\\u007f');
+    assert.deepEqual(JSON.parse(harmless(JSON.stringify({ name: orders }))), { name: orders });
+    const clusterId = '6f1c1f2e-58d5-4d0e-9d7b-0f6f3a1e2b3c';
+    const record = { clusterId, address: 'eu:1\nx', regionName: `eu\n${orders}` };
+    const none = { connected: null, lagMs: null, low: null, scope: null, atEpoch: null, defects: null };
+    const members = [{ ...record, ...none, self: false, lastError: `so\n${orders}` }];
+    const lines = memberTable({ epoch: null, members, removed: [], joining: [record] }, 0);
+    assert.equal(lines.length, 3);
+    for (const line of lines) assert.equal(line, oneLine(line));
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'mocha';
 import { request } from 'undici';
@@ -39,6 +39,19 @@ describe('gkvmesh backup and restore', function () {
     assert.match((await scene.run(['restore', cut, '--data', data])).stderr, /bad_config: the store is not empty/);
     const back = await scene.server(data);
     assert.equal((await back.tree()).sum, sum);
+  });
+
+  it('B5: what cannot begin leaves no file, and a file that is no backup stays as it is', async () => {
+    const server = await scene.server();
+    const file = join(scene.dir(), 'none');
+    assert.equal((await scene.run(['backup', file, '--url', 'http://127.0.0.1:1'])).code, 1);
+    assert.equal(existsSync(file), false);
+    writeFileSync(file, 'hi\n');
+    assert.match((await scene.run(['backup', file, '--resume', '--url', server.api])).stderr, /^gkvmesh: corrupt: /m);
+    assert.equal(readFileSync(file, 'utf8'), 'hi\n');
+    writeFileSync(file, 'gkvmesh/ba');
+    assert.equal((await scene.run(['backup', file, '--resume', '--url', server.api])).code, 0);
+    assert.equal((await scene.run(['backup', 'verify', file])).code, 0);
   });
 
   it('B7: a client that leaves ends its backup, and the server goes on', async () => {

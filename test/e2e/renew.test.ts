@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync } from 'node:fs';
+import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'mocha';
 import { statusAnswer } from '../../src/http/schema.ts';
@@ -54,6 +54,13 @@ describe('gkvmesh renew', function () {
     await renewed.set('last', '3');
     await until(async () => (await two.read('last')) === '3');
     assert.equal(await faultOf(renewed), null);
+  });
+
+  it('takes the configuration of a granted region', async () => {
+    const config = join(scene.dir(), 'eu.yaml');
+    writeFileSync(config, `mesh: ./eu\ndata: ${join(scene.dir(), 'nothing')}\n`);
+    const { code, stderr } = await scene.run(['renew', '--config', config]);
+    assert.deepEqual([code, /--open/.test(stderr)], [2, false], stderr);
   });
 
   it('of an empty store is bad_config', async () => {

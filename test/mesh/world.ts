@@ -155,7 +155,7 @@ export async function openCluster(network: Network, cluster: number, options: Cl
   const mesh: Mesh = new Mesh({
     ...shared,
     links: prover === undefined ? links : new ProvenLinks(links, prover),
-    observer: { page: () => undefined },
+    observer: { page: () => undefined, exchange: () => undefined },
     times: { ...quick, ...times },
     signal: stop.signal,
   });

@@ -194,6 +194,7 @@ function openMesh(
       settings.counts.add('feed: pages');
       settings.counts.add('feed: writes', writes);
     },
+    exchange: () => undefined,
   };
   const part = clusterPartOf(makeStamp(0, 0, instanceOf(own.clusterId, own.incarnation, 0)));
   const source = { own: part, partitions: settings.feedPartitions };
