@@ -96,7 +96,7 @@ class Unsent {
   take(ctx: Context): void {
     const { body } = ctx;
     const bytes = typeof body === 'string' || Buffer.isBuffer(body) ? body.length : 0;
-    if (bytes < largeBytes) return;
+    if (bytes < largeBytes || ctx.res.closed) return; // one that is closed already holds nothing, and will not say so again
     if (this.#bytes + bytes > this.#max) {
       ctx.set('Retry-After', '1');
       throw new GkvError('unavailable', `answers of ${this.#bytes} bytes wait to be read: try again later, or ask for less`);

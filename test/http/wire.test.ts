@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { describe } from 'mocha';
 import { b64, codeOf, post, raw, send, startApi } from './harness.ts';
 import { until } from '../support.ts';
@@ -29,6 +30,32 @@ describe('HTTP API on the wire', () => {
     const { status, json, headers } = await post(`${api.url}/data/get`, getHi);
     assert.deepEqual([status, codeOf(json), headers['retry-after']], [503, 'unavailable', '1']);
     assert.equal((await post(`${api.url}/data/get`, { key: 'aG8=' })).status, 200);
+  });
+
+  it('I9: who leaves before a large answer is made takes no room', async () => {
+    await using api = await startApi({ unsentBytesMax: 1_000_000 });
+    await post(`${api.url}/data/set`, { key: 'aGk=', value: Buffer.alloc(450_000).toString('base64') });
+    const { value } = (await post(`${api.url}/data/get`, getHi)).json;
+    for (let n = 0; n < 3; n += 1) {
+      let open = (): void => undefined;
+      const gate = new Promise<void>((resolve) => (open = resolve));
+      const [get, asked] = [api.store.get.bind(api.store), { count: 0 }];
+      api.store.get = async (key) => {
+        asked.count += 1;
+        await gate;
+        return get(key);
+      };
+      const [host = '', port = ''] = api.address.split(':');
+      const socket = connect(Number(port), host);
+      socket.write(head([`Content-Length: ${getHi.length}`]) + getHi);
+      await until(() => asked.count === 1);
+      socket.resetAndDestroy();
+      await new Promise((resolve) => setTimeout(resolve, 50)); // until the server has seen it
+      open();
+      api.store.get = get;
+    }
+    const { status, json } = await post(`${api.url}/data/get`, getHi);
+    assert.deepEqual([status, json['value'] === value], [200, true]);
   });
 
   it('G8: Expect: 100-continue is told to go on', async () => {
