@@ -90,7 +90,7 @@ class Waits {
     this.#signal = signal;
   }
 
-  /** Errors: `malformed`; `unavailable`, with Retry-After, where it does not come in time. */
+  /** Who closes its half of the connection waits no longer. Errors: `malformed`; `unavailable`, with Retry-After, where it does not come in time. */
   async until(ctx: Context, atLeast: string): Promise<void> {
     const accepted = decodeStamp(atLeast, 'atLeast');
     const wait = beginWait(this.#signal, clientGone(ctx));

@@ -124,10 +124,11 @@ export class Mesh {
     const { replica, digests, own, clock, signal, times, log } = deps;
     this.#deps = deps;
     this.#records = deps.ledger === undefined ? undefined : new RecordIntake(deps.ledger);
-    this.#ownRecord = digests.kind === 'granted' ? new OwnRecord(own, replica) : undefined;
     this.#roster = new Roster(own, new Peers((query) => replica.list(query), log), replica);
     this.#talk = new Talk(this.#roster, { ...deps, isFilling: () => this.#isFilling });
     const { standing } = this.#talk;
+    const isEnded = (): boolean => this.#roster.isRemoved(toHex(own.clusterId)) || this.fault() !== undefined;
+    this.#ownRecord = deps.ledger && new OwnRecord({ own, replica, ledger: deps.ledger, isEnded });
     this.#closingMs = times.closingMs.least;
     this.feedServer = new FeedServer({
       feed: replica,

@@ -4,13 +4,13 @@ import { type AddressInfo, type Socket } from 'node:net';
 import { type Duplex } from 'node:stream';
 import { GkvError } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
-import { limitConnections, type ConnectionTimes } from './connections.ts';
+import { Turns, type ConnectionTimes } from './connections.ts';
 import { secureServer, type ListenTls } from './listenTls.ts';
 
 /** Time for the headers of a request to come in, and again for its body; slower ones are answered 408 `slow_body`. */
 export const requestMsMax = 10_000;
 const keepAliveMs = 60_000;
-const connectionTimes: ConnectionTimes = { stalledMsMax: 30_000, lingerMs: 2_000 };
+const connectionTimes: ConnectionTimes = { stalledMsMax: 120_000, lingerMs: 2_000 };
 const connectionsMax = 4_096;
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
@@ -45,10 +45,12 @@ export async function listen(
   server.maxConnections = connectionsMax;
   // A client may close its half after the request and is answered all the same; node has no option for it.
   Object.assign(server, { httpAllowHalfOpen: true });
+  const turns = new Turns(server, { ...connectionTimes, ...times });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (secure?.isHandshakeError(error, socket) !== true) answerClientError(error, socket, times.requestMsMax);
+    if (turns.isAnswering(socket)) socket.destroy();
+    else if (secure?.isHandshakeError(error, socket) !== true) answerClientError(error, socket, times.requestMsMax);
   });
-  const stop = serve(server, handler, { ...connectionTimes, ...times }, (socket) => secure?.isOutdated(socket) === true);
+  const stop = serve(server, turns, handler, times.drainMsMax, (socket) => secure?.isOutdated(socket) === true);
   await started(server, host, port);
   const taken = (server.address() as AddressInfo).port; // it listens on TCP: the address is no string
   return { address: hostPortText({ host, port: taken }), port: taken, [Symbol.asyncDispose]: stop };
@@ -73,8 +75,9 @@ function started(server: Server | HttpsServer, host: string, port: number): Prom
  */
 function serve(
   server: Server | HttpsServer,
+  turns: Turns,
   handler: RequestHandler,
-  times: ListenTimes & ConnectionTimes,
+  drainMsMax: number,
   isOutdated: (socket: Socket) => boolean,
 ): () => Promise<void> {
   const sockets = new Map<Socket, string>();
@@ -84,7 +87,7 @@ function serve(
     sockets.set(socket, nameOf(socket));
     socket.once('close', () => sockets.delete(socket));
   });
-  const handle = limitConnections(server, times, (request, response) => {
+  const work: RequestHandler = (request, response) => {
     busy.set(response, nameOf(request.socket));
     response.once('close', () => {
       busy.delete(response);
@@ -92,7 +95,10 @@ function serve(
     });
     if (stopping || isOutdated(request.socket)) response.setHeader('Connection', 'close');
     void handler(request, response);
-  });
+  };
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    turns.take(request, response, work);
+  };
   server.on('request', handle);
   server.on('checkContinue', handle); // who reads the body says to go on
   return () =>
@@ -100,7 +106,7 @@ function serve(
       stopping = true;
       const hurry = setTimeout(() => {
         server.closeAllConnections();
-      }, times.drainMsMax);
+      }, drainMsMax);
       server.close(() => {
         clearTimeout(hurry);
         resolve();

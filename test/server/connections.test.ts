@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { listen, type Listener, type ListenTimes, type RequestHandler } from '../../src/server/listen.ts';
 import { until } from '../support.ts';
 
-const times: ListenTimes = { requestMsMax: 200, drainMsMax: 100, lingerMs: 50, stalledMsMax: 1_000 };
+const times: ListenTimes = { requestMsMax: 200, drainMsMax: 100, lingerMs: 50, stalledMsMax: 500 };
 const get = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
 
 /** A connection that keeps its own half open, and what it has read. */
@@ -71,10 +71,57 @@ describe('connections', () => {
     const unread = open(server);
     unread.socket.pause();
     unread.socket.write(get.replace('/', '/large'));
+    const more = setInterval(() => unread.socket.write('\r\n'), 100); // which says nothing of what it takes
     const slow = open(server);
     slow.socket.write(get.replace('/', '/slow'));
     await until(() => closed.includes('/large'));
     await until(() => slow.text().endsWith('here'));
+    clearInterval(more);
     unread.socket.destroy();
+  });
+
+  it('I9: a reader that is slow and steady gets all of it', async () => {
+    const bytes = 30_000_000;
+    await using server = await serve((_, response) => void response.end(Buffer.alloc(bytes)));
+    const { socket, text } = open(server);
+    socket.write(get);
+    for (let read = 0; read < bytes; read = text().length) {
+      socket.pause();
+      await sleep(5);
+      socket.resume();
+      await once(socket, 'data');
+    }
+    socket.destroy();
+  }).timeout(30_000);
+
+  it('what is wrong with the next request is not said within an answer', async () => {
+    let end = (): void => undefined;
+    await using server = await serve((_, response) => {
+      response.write('begun, ');
+      end = () => response.end('ended');
+    });
+    const { socket, text } = open(server);
+    socket.write(get);
+    await until(() => text().includes('begun, '));
+    socket.write('no request\r\n\r\n');
+    await once(socket, 'end');
+    end();
+    assert.doesNotMatch(text(), /HTTP\/1\.1 4/);
+    socket.destroy();
+  });
+
+  it('a server that stops begins nothing that was sent ahead', async () => {
+    const handled: ServerResponse[] = [];
+    const server = await serve((_, response) => void handled.push(response));
+    const { socket } = open(server);
+    socket.write(get.repeat(2));
+    await until(() => handled.length === 1);
+    handled[0]?.write('begun, ');
+    const stopped = server[Symbol.asyncDispose]();
+    handled[0]?.end('ended');
+    await stopped;
+    await sleep(50);
+    assert.equal(handled.length, 1);
+    socket.destroy();
   });
 });
