@@ -39,6 +39,7 @@ export async function* backupOf(deps: BackupDeps, resume: BackupResume | undefin
   const { replica, own } = deps;
   if (resume !== undefined && !isOfSameFeed(resume.header, own))
     throw new GkvError('malformed', 'the file is a backup of another store, or of another incarnation of this one: begin a new file');
+  await deps.assertWhole(); // before low, which is waited for
   const header = resume?.header ?? { ...own, floor: await replica.floor(), low: await deps.low(), startedMs: deps.nowMs() };
   let { pages, writes } = resume?.progress ?? { pages: 0, writes: 0 };
   let position = resume?.progress.position ?? positionZero;

@@ -58,7 +58,7 @@ export function checkTarget(path: string, end: number | undefined): void {
   if (end === undefined && existsSync(path)) throw targetError(path, thereAlready);
 }
 
-/** A new file, or one that goes on at `end`. Errors: `bad_config` where it is there already, or cannot be written. */
+/** A new file, or one that goes on at `end`. Errors: `bad_config` where it is there already, or cannot be written; of `write`: `disk_full`, `unavailable`. */
 export async function openTarget(path: string, end: number | undefined): Promise<BackupTarget> {
   const file = await opened(path, end);
   if (end !== undefined) await file.truncate(end);
@@ -66,7 +66,9 @@ export async function openTarget(path: string, end: number | undefined): Promise
   return {
     write: async (bytes) => {
       for (let from = 0; from < bytes.length;) {
-        const { bytesWritten } = await file.write(bytes, from, bytes.length - from, at);
+        const { bytesWritten } = await file.write(bytes, from, bytes.length - from, at).catch((cause: unknown) => {
+          throw writeError(path, cause);
+        });
         from += bytesWritten;
         at += bytesWritten;
       }
@@ -88,6 +90,13 @@ async function opened(path: string, end: number | undefined): Promise<FileHandle
 }
 
 const thereAlready = 'is there already: name another, or go on with --resume';
+
+function writeError(path: string, cause: unknown): GkvError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const isFull = cause instanceof Error && 'code' in cause && ['ENOSPC', 'EFBIG', 'EDQUOT'].includes(String(cause.code));
+  const advice = isFull ? '; make room, and go on with --resume' : '';
+  return new GkvError(isFull ? 'disk_full' : 'unavailable', `${path} cannot be written: ${message}${advice}`, { cause });
+}
 
 function targetError(path: string, why: string, cause?: unknown): GkvError {
   return new GkvError('bad_config', `${path} ${why}`, { cause });

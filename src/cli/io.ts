@@ -18,7 +18,7 @@ export function oneLine(text: string): string {
   return harmless(text.trim().replaceAll(/\s*\n\s*/g, ' '));
 }
 
-const orders = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const orders = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** As `print`, and waits while the reader is behind. */
 export async function printed(text: string): Promise<void> {

@@ -42,9 +42,10 @@ export class OwnRecord {
     const { exists, value, version } = await replica.get(key);
     if (isEnded()) return;
     if (version === null) {
+      const before = this.#known;
+      if (before === undefined) return;
       // A record that somebody deleted has a tombstone, and stays away.
-      const isGone = this.#known !== undefined && (await replica.candidates(key)).length === 0;
-      if (isGone && this.#known !== undefined) await this.#write(recordOp(key, this.#known, { kind: 'absent' }));
+      if ((await replica.candidates(key)).length === 0) await this.#write(recordOp(key, before, { kind: 'absent' }));
       return;
     }
     const isOurs = exists && !isJoining(value) && !isRemoved(own.clusterId, value);

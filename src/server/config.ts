@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type SigningKey } from '../crypto/ed25519.ts';
 import { type AnyRecord } from '../grant/anyRecord.ts';
 import { GkvError } from '../core/errors.ts';
-import { hostPortIs, parseHostPort, type HostPort } from '../core/hostPort.ts';
+import { hostPortIs, hostPortText, parseHostPort, type HostPort } from '../core/hostPort.ts';
 import { limits } from '../core/limits.ts';
 import { realClock } from './real.ts';
 import { type SourcedFile } from './sourcedFile.ts';
@@ -224,6 +224,10 @@ function checked(merged: Record<string, unknown>, sources: ReadonlyMap<string, s
     const lack =
       isLoopback(host) || rest.insecurePlaintext ? undefined : lackBeyondLoopback(port, tls[port], port === 'api' && tokens !== undefined);
     if (lack !== undefined) throw new GkvError('bad_config', `${sources.get(name) ?? name}: ${host} ${lack}`);
+  }
+  if (rest.listen.port !== 0 && hostPortText(rest.listen) === hostPortText(rest.meshListen)) {
+    const [source, other] = ['meshListen', 'listen'].map((name) => sources.get(name) ?? name);
+    throw new GkvError('bad_config', `${source}: ${hostPortText(rest.listen)} is that of ${other} too: the two ports are two`);
   }
   if (merged['jobRank'] !== undefined && fdb === undefined)
     throw new GkvError('bad_config', `${sources.get('jobRank') ?? 'jobRank'}: is of use with --fdb alone`);

@@ -57,8 +57,8 @@ describe('keys and values of the command line', () => {
   });
 
   it('what others wrote gives a terminal no orders, and makes no lines', () => {
-    const orders = '\u001b]0;owned\u0007\u009b2J\u202e\u007f';
-    assert.equal(harmless(`a\t${orders}`), 'a\t\\u001b]0;owned\\u0007\\u009b2J\\u202e\\u007f');
+    const orders = '\u001b]0;owned\u0007\u009b2J\u061c\u2028\u202e\u007f';
+    assert.equal(harmless(`a\t${orders}`), 'a\t\\u001b]0;owned\\u0007\\u009b2J\\u061c\\u2028\\u202e\\u007f');
     assert.deepEqual(JSON.parse(harmless(JSON.stringify({ name: orders }))), { name: orders });
     const clusterId = '6f1c1f2e-58d5-4d0e-9d7b-0f6f3a1e2b3c';
     const record = { clusterId, address: 'eu:1\nx', regionName: `eu\n${orders}` };

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'mocha';
 import { request } from 'undici';
+import { command } from '../region.ts';
 import { Scene } from './server.ts';
 
 describe('gkvmesh backup and restore', function () {
@@ -52,6 +53,19 @@ describe('gkvmesh backup and restore', function () {
     writeFileSync(file, 'gkvmesh/ba');
     assert.equal((await scene.run(['backup', file, '--resume', '--url', server.api])).code, 0);
     assert.equal((await scene.run(['backup', 'verify', file])).code, 0);
+  });
+
+  it('B5: on a full disk it says so, and goes on once there is room', async () => {
+    const server = await scene.server();
+    await server.fill('k', 1_000, 'v'.repeat(1_000));
+    const file = join(scene.dir(), 'full');
+    const limited = `trap '' XFSZ; ulimit -f 64; exec "$@"`;
+    const args = ['-c', limited, 'limited', process.execPath, command, 'backup', file, '--url', server.api];
+    const { code, stderr } = await scene.process('bash', args).ended;
+    assert.equal(code, 1);
+    assert.match(stderr, /^gkvmesh: disk_full: .*go on with --resume$/m);
+    assert.equal((await scene.run(['backup', file, '--resume', '--url', server.api])).code, 0);
+    assert.match((await scene.run(['backup', 'verify', file])).stdout.toString(), /1000 writes/);
   });
 
   it('B7: a client that leaves ends its backup, and the server goes on', async () => {

@@ -3,7 +3,7 @@ import { verifyBackup } from '../../src/backup/read.ts';
 import { GkvError } from '../../src/core/errors.ts';
 import { parseHostPort } from '../../src/core/hostPort.ts';
 import { everything } from '../../src/core/scope.ts';
-import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
+import { makeStamp, parseInstance, stampZero } from '../../src/core/stamp.ts';
 import { createBackups } from '../../src/server/backups.ts';
 import { settleJoin } from '../../src/server/joining.ts';
 import { openInstance, set, type Instance } from '../aae/world.ts';
@@ -16,9 +16,9 @@ const nothing = { isMember: false, entries: 0 };
 const donor = parseHostPort('donor:1');
 
 /** What a caller of `POST /control/backup` gets, piece by piece. */
-function backup({ clusterId, store, replica }: Instance, fault?: GkvError): AsyncIterable<Uint8Array> {
+function backup({ clusterId, store, replica }: Instance, fault?: GkvError, knownLow = low): AsyncIterable<Uint8Array> {
   const own = { clusterId, incarnation: 1, meshId: mesh.id, kind: 'open' as const, meshKey: mesh.key, scope: everything };
-  const standing = { view: () => Promise.resolve({ low }), fault: () => fault };
+  const standing = { view: () => Promise.resolve({ low: knownLow }), fault: () => fault };
   return createBackups(own, store, replica, standing).open(undefined, new AbortController().signal);
 }
 
@@ -48,6 +48,13 @@ describe('backups of a cluster', () => {
   it('I3: B9: where it must begin anew there is none', async () => {
     const instance = await openInstance();
     await rejectsWith(whole(backup(instance, new GkvError('must_bootstrap', 'too old'))), 'must_bootstrap');
+  });
+
+  it('B9: where there is none, it says so before it waits for what others have', async () => {
+    const instance = await openInstance();
+    const startedMs = performance.now();
+    await rejectsWith(whole(backup(instance, new GkvError('must_bootstrap', 'too old'), stampZero)), 'must_bootstrap');
+    assert.ok(performance.now() - startedMs < 10_000); // it would wait for 15 s
   });
 
   it('B9: a member makes them, whatever else is wrong', async () => {

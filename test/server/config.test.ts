@@ -89,6 +89,8 @@ describe('configuration', () => {
     assert.throws(() => loadConfig({ config: wrong }, {}), refused(/config\.yaml: region: /));
     const unknown = file('open: true\ncolour: red\n');
     assert.throws(() => loadConfig({ config: unknown }, {}), refused(/config\.yaml: colour: there is no such option/));
+    const same = { open: true, meshListen: '127.0.0.1:6300' };
+    assert.throws(() => loadConfig(same, {}), refused(/^--mesh-listen: 127\.0\.0\.1:6300 is that of listen too/));
     assert.throws(() => loadConfig({ config: file('a: [') }, {}), refused(/config\.yaml cannot be read/));
     assert.throws(() => loadConfig({ config: join(dir, 'absent') }, {}), refused(/absent cannot be read/));
   });
