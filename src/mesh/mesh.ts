@@ -280,7 +280,7 @@ export class Mesh {
     return [
       { name: 'members', runsOn: 'each', pauseMs: () => times.membersMs, work: () => this.readMembers() },
       { name: 'closing', runsOn: 'each', pauseMs: () => this.#closingMs, work: () => this.#close() },
-      { name: 'free slots', runsOn: 'one', pauseMs: () => times.closingMs.most, work: (store) => this.#closeFree(store, isShared) },
+      { name: 'free slots', runsOn: 'one', pauseMs: firstAtOnce(times.closingMs.most), work: (store) => this.#closeFree(store, isShared) },
     ];
   }
 

@@ -46,6 +46,17 @@ describe('M10: the floor', () => {
     assert.equal(await replica.raiseFloor(stampAt(100)), false);
     assert.deepEqual(await replica.floor(), stampAt(100));
   });
+
+  it('M11: free slots are closed at once when a region starts, and so its low is known soon', async () => {
+    const { mesh, replica, store } = await openCluster(new Network(), 1);
+    const free = mesh.jobs.find(({ name }) => name === 'free slots');
+    assert.equal(free?.pauseMs(), 0);
+    await replica.closePresent();
+    await free.work(store, new AbortController().signal);
+    await mesh.readMembers();
+    assert.notDeepEqual((await mesh.view()).low, stampZero);
+    assert.notEqual(free.pauseMs(), 0);
+  });
 });
 
 async function holds({ store }: Instance, name: string): Promise<boolean> {
