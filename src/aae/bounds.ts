@@ -3,7 +3,7 @@ import { compareBytes, equalBytes, toLatin1 } from '../core/bytes.ts';
 import { keyWithin, levelKey, storeKey, tableKeys, tableRange, tables } from '../store/keyspace.ts';
 import { allKeys, successorKey } from '../core/key.ts';
 import { scan } from '../store/scan.ts';
-import { type Row, type Snapshot, type Transaction } from '../store/store.ts';
+import { type Row, type Snapshot, storeLimits, type Transaction } from '../store/store.ts';
 import { decodeBoundChanges, encodeBoundChanges, readTreeState, type BoundChange } from './records.ts';
 
 // The package is CommonJS: the class is the default of its default.
@@ -109,7 +109,7 @@ function newBounds(): Bounds {
 async function loadLevel(tx: Transaction, level: number): Promise<Bounds> {
   const bounds = newBounds();
   const range = tableKeys(tables.bound, allKeys, Uint8Array.of(level));
-  for await (const page of scan(tx, range, { isolation: 'snapshot' }))
+  for await (const page of scan(tx, range, { isolation: 'snapshot', pageRows: storeLimits.rowsMax }))
     for (const row of page) bounds.set(toLatin1(keyWithin(row.key, 1)), undefined);
   return bounds;
 }

@@ -1,4 +1,4 @@
-import { equalBytes, toHex } from '../core/bytes.ts';
+import { compareBytes, equalBytes, toHex } from '../core/bytes.ts';
 import { decodeEntry, type Entry } from '../core/entry.ts';
 import { hasCode } from '../core/errors.ts';
 import { parseKey, successorKey, type Key, type KeyRange } from '../core/key.ts';
@@ -25,6 +25,8 @@ export interface ScrubReport {
 
 /** Rows that one slice looks at. */
 const sliceRows = 200;
+/** Bytes of values that one transaction reads, and those of one key whatever they are. */
+const lookBytesMax = 4_194_304;
 /** Damaged keys that a report names. */
 const damagedMax = 100;
 
@@ -46,7 +48,8 @@ export async function scrub(store: Store, digests: MeshDigests, log: Log, signal
   for (let level = 1; level <= state.active; level += 1) {
     for (let from: Uint8Array | null = new Uint8Array(0); from !== null && !signal.aborted;) {
       const start: Uint8Array = from;
-      const slice = await store.transact((tx) => scrubSlice(tx, level, start, digests));
+      const looked = level === 1 ? await lookAtValues(store, start, digests) : undefined;
+      const slice = await store.transact((tx) => scrubSlice(tx, level, start, looked, digests));
       report = {
         keys: report.keys + slice.keys,
         branches: report.branches + slice.branches,
@@ -62,8 +65,62 @@ export async function scrub(store: Store, digests: MeshDigests, log: Log, signal
   return report;
 }
 
+/** What was read of a slice of level 1 ahead of it. */
+interface Looked {
+  readonly damaged: readonly Key[];
+  /** The bound where it ended; null: past the last key. */
+  readonly end: Uint8Array | null;
+}
+
+/** Looks at the values of a slice, in transactions of their own: large ones take longer than one may. */
+async function lookAtValues(store: Store, start: Uint8Array, digests: MeshDigests): Promise<Looked> {
+  const damaged: Key[] = [];
+  let rows = 0;
+  for (let from = start; ;) {
+    const origin = from;
+    const look = await store.read((snapshot) => lookAtSome(snapshot, { start, from: origin, rows }, digests));
+    damaged.push(...look.damaged);
+    rows += look.rows;
+    if (look.next === null || look.isEnd) return { damaged, end: look.next };
+    from = look.next;
+  }
+}
+
+/** `start` is that of the slice, of which `rows` lie before `from`. */
+async function lookAtSome(
+  snapshot: Snapshot,
+  { start, from, rows }: { readonly start: Uint8Array; readonly from: Uint8Array; readonly rows: number },
+  digests: MeshDigests,
+): Promise<{ damaged: readonly Key[]; rows: number; next: Uint8Array | null; isEnd: boolean }> {
+  const page = await snapshot.range(tableKeys(tables.head, { start: from, end: null }), { limit: sliceRows });
+  const damaged: Key[] = [];
+  let bytes = 0;
+  for (const [i, row] of page.entries()) {
+    const key = parseKey(keyWithin(row.key));
+    const isEnd = rows + i >= sliceRows && isBound(key, start, 1, digests);
+    if (isEnd || bytes > lookBytesMax) return { damaged, rows: i, next: key, isEnd };
+    const entry = readable(row.value);
+    if (entry === undefined || !(await isIntact(snapshot, key, entry, digests))) damaged.push(key);
+    for (const head of entry ?? []) bytes += head.length;
+  }
+  const last = page.at(-1);
+  const next = page.length < sliceRows || last === undefined ? null : successorKey(keyWithin(last.key));
+  return { damaged, rows: page.length, next, isEnd: false };
+}
+
+/** Where a slice may end that began at `start`. */
+function isBound(key: Uint8Array, start: Uint8Array, level: number, digests: MeshDigests): boolean {
+  return key.length > 0 && !equalBytes(key, start) && digests.boundLevel(key) >= level;
+}
+
 /** `start` is empty or bounds the level. The slice ends at a bound of the level, or past the last key. */
-async function scrubSlice(tx: Transaction, level: number, start: Uint8Array, digests: MeshDigests): Promise<Slice> {
+async function scrubSlice(
+  tx: Transaction,
+  level: number,
+  start: Uint8Array,
+  looked: Looked | undefined,
+  digests: MeshDigests,
+): Promise<Slice> {
   const state = await readTreeState(tx);
   if (level > state.active) return { keys: 0, branches: 0, repaired: 0, damaged: [], next: null };
   if (start.length > 0 && !(await stillBounds(tx, level, start))) {
@@ -74,7 +131,11 @@ async function scrubSlice(tx: Transaction, level: number, start: Uint8Array, dig
     });
     return { keys: 0, branches: 0, repaired: 0, damaged: [], next: floor === undefined ? new Uint8Array(0) : keyWithin(floor.key, 1) };
   }
-  const { expected, next, damaged, keys } = await expectSlice(tx, level, start, digests);
+  const end = looked?.end ?? null;
+  const { expected, next, keys } = await expectSlice(tx, level, { start, end }, digests);
+  // The key that bounded there was collected since: what lies behind it was not looked at.
+  if (end !== null && (next === null || !equalBytes(next, end))) return { keys: 0, branches: 0, repaired: 0, damaged: [], next: start };
+  const damaged = looked?.damaged ?? [];
   // Sums must not be made to agree with heads that are not what was written.
   const repaired = damaged.length > 0 ? 0 : await repair(tx, level, { start, end: next }, expected);
   return { keys, branches: expected.size, repaired, damaged, next };
@@ -90,56 +151,48 @@ interface Expectation {
   /** Bound in latin1 → sum of its branch. */
   readonly expected: ReadonlyMap<string, Sum>;
   readonly next: Uint8Array | null;
-  readonly damaged: readonly Key[];
   readonly keys: number;
 }
 
-/** Adds up what lies below the level, from `start` to the first bound behind sliceRows rows. */
-async function expectSlice(tx: Transaction, level: number, start: Uint8Array, digests: MeshDigests): Promise<Expectation> {
+/** Adds up what lies below the level, from `start` to the first bound at or behind `end`; null: behind sliceRows rows. */
+async function expectSlice(tx: Transaction, level: number, { start, end }: KeyRange, digests: MeshDigests): Promise<Expectation> {
   const expected = new Map<string, Sum>();
   let sum = zeroSum();
   expected.set(Buffer.from(start).toString('latin1'), sum);
-  const damaged: Key[] = [];
   let rows = 0;
   let keys = 0;
   for (let from: Uint8Array | null = start; from !== null;) {
     const page: Below[] = await below(tx, level, { start: from, end: null }, digests);
-    for (const { key, sum: part, entry } of page) {
-      const bounds = key.length > 0 && !equalBytes(key, start) && digests.boundLevel(key) >= level;
-      if (bounds && rows >= sliceRows) return { expected, next: key, damaged, keys };
+    for (const { key, sum: part } of page) {
+      const bounds = isBound(key, start, level, digests);
+      if (bounds && (end === null ? rows >= sliceRows : compareBytes(key, end) >= 0)) return { expected, next: key, keys };
       if (bounds) {
         sum = zeroSum();
         expected.set(Buffer.from(key).toString('latin1'), sum);
       }
       addInto(sum, part);
       rows += 1;
-      if (level > 1) continue;
-      keys += 1;
-      if (entry === undefined || !(await isIntact(tx, parseKey(key), entry, digests))) damaged.push(parseKey(key));
+      if (level === 1) keys += 1;
     }
     const last: Below | undefined = page[page.length - 1];
     from = page.length < sliceRows || last === undefined ? null : successorKey(last.key);
   }
-  return { expected, next: null, damaged, keys };
+  return { expected, next: null, keys };
 }
 
 interface Below {
   readonly key: Uint8Array;
   readonly sum: Sum;
-  readonly entry: Entry | undefined;
 }
 
 /** One page of what a level is made of: entries below level 1, branches below the others. */
 async function below(tx: Transaction, level: number, range: KeyRange, digests: MeshDigests): Promise<Below[]> {
   if (level === 1) {
     const rows = await tx.range(tableKeys(tables.head, range), { limit: sliceRows });
-    return rows.map((row) => {
-      const entry = readable(row.value);
-      return { key: keyWithin(row.key), sum: entrySum(entry, digests), entry };
-    });
+    return rows.map((row) => ({ key: keyWithin(row.key), sum: entrySum(readable(row.value), digests) }));
   }
   const page = await tx.range(tableKeys(tables.sum, range, Uint8Array.of(level - 1)), { limit: sliceRows });
-  return page.map((row) => ({ key: keyWithin(row.key, 1), sum: row.value as Sum, entry: undefined }));
+  return page.map((row) => ({ key: keyWithin(row.key, 1), sum: row.value as Sum }));
 }
 
 /** Undefined for bytes that are no entry. */

@@ -64,9 +64,9 @@ export class Ledger {
     return this.#passedOver.size;
   }
 
-  /** Reads what others have added to the store. */
+  /** Reads what others have added to the store: a page a transaction, as to check the signatures of many takes longer than one may. */
   async refresh(): Promise<void> {
-    await this.#store.read((snapshot) => this.catchUp(snapshot));
+    for (let isMore = true; isMore;) isMore = await this.#store.read((snapshot) => this.#loadPage(snapshot));
   }
 
   /**
@@ -74,8 +74,14 @@ export class Ledger {
    * was known before.
    */
   async catchUp(snapshot: Snapshot): Promise<void> {
+    while (await this.#loadPage(snapshot));
+  }
+
+  /** Whether there is more. */
+  async #loadPage(snapshot: Snapshot): Promise<boolean> {
     const tail = await readTail(snapshot);
-    while (this.#number < tail) await this.#load(snapshot, this.#number);
+    if (this.#number < tail) await this.#load(snapshot, this.#number);
+    return this.#number < tail;
   }
 
   /**

@@ -92,8 +92,8 @@ export class Reader {
     let left: KeyRange = query.range;
     let looksLeft: number = limits.listHeadsMax;
     let bytesLeft: number = limits.listBytesMax;
-    while (looksLeft > 0) {
-      const pageRows = Math.min(looksLeft, Math.max(16, query.limit - found.length + 1));
+    for (let rowsMin = listRowsMin; looksLeft > 0; rowsMin = Math.min(2 * rowsMin, listRowsMax)) {
+      const pageRows = Math.min(looksLeft, Math.max(rowsMin, query.limit - found.length + 1));
       const rows = await snapshot.range(tableKeys(tables.head, left), { limit: pageRows, order: query.order });
       for (const row of rows) {
         if (looksLeft <= 0) return answer(onward(left, query.order));
@@ -117,6 +117,10 @@ export class Reader {
     return answer(onward(left, query.order));
   }
 }
+
+/** Rows that a list reads at a time: more and more where it finds little, as each read is a way to the store and back. */
+const listRowsMin = 16;
+const listRowsMax = 1_000;
 
 const unfiltered: FilterLook = { isKept: true, cost: 0 };
 

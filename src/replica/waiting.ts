@@ -1,7 +1,7 @@
 import { hasCode } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
-import { physicalMsOf } from '../core/stamp.ts';
+
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store } from '../store/store.ts';
 import { type Guard } from './guard.ts';
@@ -41,13 +41,10 @@ export class WaitingWrites {
     let taken = 0;
     for (let after: Uint8Array | undefined; ;) {
       const from = after;
-      const page = await store.read((snapshot) => listParked(snapshot, digests, from, limits.commitWritesMax));
-      const due = page.filter(
-        ({ received }) => physicalMsOf(received.write.version) <= latestMs && physicalMsOf(received.accepted) <= latestMs,
-      );
+      const due = await store.read((snapshot) => listParked(snapshot, digests, from, limits.commitWritesMax, latestMs));
       for (const [peer, ofPeer] of byPeer(due)) taken += await this.#takeDue(ofPeer, peer);
-      after = page.at(-1)?.row;
-      if (due.length < limits.commitWritesMax) return taken; // they lie in the order in which they come due
+      after = due.at(-1)?.row;
+      if (due.length < limits.commitWritesMax) return taken;
     }
   }
 

@@ -13,6 +13,8 @@ import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { keyWithin, levelKey, tableKeys, tables } from '../../src/store/keyspace.ts';
 import { allKeys } from '../../src/core/key.ts';
 import { type Store, type Transaction } from '../../src/store/store.ts';
+import { observing } from '../store/observing.ts';
+import { FakeClock } from '../support.ts';
 import { assertTree } from './oracle.ts';
 import { failsOnPurpose, key, openInstance, remove, set, type Instance } from './world.ts';
 
@@ -167,6 +169,42 @@ describe('scrub', () => {
     assert.ok(keys >= 999 - collected && collected > 5, `${keys} keys, ${collected} collected`); // five slices of level 1, and more of level 2
     await assertTree(instance.store, instance.digests);
     assert.equal((await scrubbed(instance)).keys, 999 - collected);
+  });
+
+  it('A16: values that take longer than a transaction may are looked at in several', async () => {
+    const clock = new FakeClock();
+    const instance = await openInstance({ clock });
+    const value = 'v'.repeat(100_000);
+    for (let i = 0; i < 100; i += 10) await instance.replica.write(Array.from({ length: 10 }, (_, n) => set(`k${i + n}`, value)));
+    const slow = observing(instance.store, (kind) => {
+      if (kind === 'get') clock.ms += 100;
+    });
+    const { keys, repaired, damaged } = await scrub(slow, instance.digests, silentLog, never);
+    assert.deepEqual([keys, repaired, damaged], [100, 0, []]);
+  });
+
+  it('A17: a bound that is collected between the looks at a slice and the slice leads to no finding, and nothing is left out', async () => {
+    const instance = await openInstance({ fan: 2 });
+    await instance.replica.write(Array.from({ length: 999 }, (_, i) => set(`k${i}`, 'value')));
+    let collected = 0;
+    let looks = 0;
+    const store: Store = {
+      ...observing(instance.store, () => undefined),
+      read: async (work) => {
+        const result = await instance.store.read(work);
+        const { next, isEnd } = result as { next?: Uint8Array | null; isEnd?: boolean }; // of a look; the scrubber reads little else
+        if (isEnd !== true || next === null || next === undefined) return result;
+        looks += 1;
+        if (looks > 3) return result;
+        await instance.replica.write([remove(Buffer.from(next).toString())]);
+        collected += await instance.replica.collect(floorTop, never);
+        return result;
+      },
+    };
+    const { keys, repaired, damaged } = await scrub(store, instance.digests, silentLog, never);
+    assert.deepEqual([keys, repaired, damaged], [999 - collected, 0, []]);
+    assert.equal(collected, 3);
+    await assertTree(instance.store, instance.digests);
   });
 
   it('A15: ends early when the signal aborts', async () => {

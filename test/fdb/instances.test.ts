@@ -125,6 +125,24 @@ if (testCluster !== undefined) {
       await assertSound(prefix);
     });
 
+    it('F8: reads and sizes that are asked for as it stops are answered in bounded time, also while a watch is being made', async () => {
+      await using store = await fdb.store(freshPrefix());
+      const key = Buffer.of(1);
+      const stop = new AbortController();
+      fdb.pause();
+      try {
+        const pausedMs = performance.now();
+        const watching = store.watch(key, stop.signal);
+        const asked = [store.read((snapshot) => snapshot.get(key)), store.approximateBytes({ start: key, end: Buffer.of(2) })];
+        for (const { status } of await Promise.allSettled(asked)) assert.equal(status, 'rejected');
+        await watching; // nobody would see what it missed
+        assert.ok(performance.now() - pausedMs < 20_000);
+      } finally {
+        stop.abort();
+        fdb.resume();
+      }
+    });
+
     it('I8, G32: an instance that was stopped past its lease commits nothing under it, and goes on under another', async () => {
       const prefix = freshPrefix();
       const all = new Writers('allowed');

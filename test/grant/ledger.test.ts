@@ -10,6 +10,7 @@ import { storeKey, tables } from '../../src/store/keyspace.ts';
 import { type Store } from '../../src/store/store.ts';
 import { feedTailKey } from '../../src/replica/feed.ts';
 import { FakeClock, seededRandom } from '../support.ts';
+import { type Signatures } from '../../src/crypto/ed25519.ts';
 import { anyOf, Mesh, person, signatures } from './world.ts';
 
 const mesh = new Mesh();
@@ -49,6 +50,21 @@ describe('T17: the ledger of a store', () => {
     assert.deepEqual([again.number, again.lastEnding], [4, 4]);
     const answer = standing(again.known, given.id);
     assert.equal(answer.kind === 'refused' ? answer.refusal.code : answer.kind, 'grant_revoked');
+  });
+
+  it('opens though its signatures take longer to check than a transaction may', async () => {
+    const clock = new FakeClock();
+    const store = openMemoryStore(new MemoryDatabase(), { clock, random: seededRandom(1) });
+    const grants = Array.from({ length: 400 }, () => anyOf(mesh.grant('a')));
+    await (await openLedger(store)).takeAll([anyOf(mesh.root), ...grants]);
+    const slow: Signatures = {
+      ...signatures,
+      verify: (...checked) => {
+        clock.ms += 20;
+        return signatures.verify(...checked);
+      },
+    };
+    assert.equal((await Ledger.open(store, mesh.id, slow)).number, 401);
   });
 
   it('adds nothing of what is refused, and what waits for another once that is there', async () => {

@@ -5,6 +5,8 @@ import { allKeys, inRange, parseKey, prefixRange, type KeyRange } from '../../sr
 import { KeyFilter } from '../../src/grant/keyFilter.ts';
 import { Pattern } from '../../src/grant/pattern.ts';
 import { key, openInstance, remove, set, type Instance } from '../aae/world.ts';
+import { Reader } from '../../src/replica/read.ts';
+import { observing } from '../store/observing.ts';
 import { FakeClock } from '../support.ts';
 
 const noKeys: readonly string[] = [];
@@ -169,6 +171,21 @@ describe('get, set and list', () => {
         left = order === 'forward' ? { start: next, end: null } : { start: allKeys.start, end: next };
       }
     }
+  });
+
+  it('R5: behind many deleted keys it takes few reads, however little is asked for', async () => {
+    const { replica, store, clock } = await openInstance();
+    const names = Array.from({ length: 2_000 }, (_, i) => `k${i}`);
+    for (let at = 0; at < names.length; at += 500) await replica.write(names.slice(at, at + 500).map((name) => set(name, 'v')));
+    for (let at = 0; at < names.length; at += 500) await replica.write(names.slice(at, at + 500).map(remove));
+    let reads = 0;
+    const reader = new Reader(
+      observing(store, () => (reads += 1)),
+      clock,
+    );
+    const { entries, next } = await reader.list({ range: allKeys, limit: 1, order: 'forward', values: 'without' });
+    assert.deepEqual([entries, next], [[], null]);
+    assert.ok(reads < 20, `${reads} reads`);
   });
 
   it('R5: a list of keys alone reads no values', async () => {

@@ -60,7 +60,7 @@ function at(value: unknown, name: string): unknown {
 }
 
 /** Undefined when it fails, or takes longer. */
-async function inTime<T>(begun: Promise<T>, clock: Clock, withinMs: number): Promise<T | undefined> {
+export async function inTime<T>(begun: Promise<T>, clock: Clock, withinMs: number): Promise<T | undefined> {
   const done = new AbortController();
   const late = clock.sleep(withinMs, done.signal).then(() => undefined);
   try {

@@ -5,7 +5,7 @@ import { Lifetime } from '../lifetime.ts';
 import { type Bytes, type Range, type Snapshot, type Store, storeLimits, type TransactOptions, type Transaction } from '../store.ts';
 import { type Database, type Driver, holding, loadDriver, openDatabase } from './driver.ts';
 import { fdbCodeOf, fdbCodes, portError, staysUnknown } from './failures.ts';
-import { answers, type StoreHealth, readHealth } from './health.ts';
+import { answers, inTime, type StoreHealth, readHealth } from './health.ts';
 import { Layout } from './layout.ts';
 import { FdbSnapshot, type SnapshotDeps } from './snapshot.ts';
 import { FdbTransaction } from './transaction.ts';
@@ -42,6 +42,8 @@ export interface FdbStore extends Store {
 
 /** FoundationDB's client takes 2 s to find that coordinators are away. */
 const statusMsMax = 6_000;
+/** For an estimate. */
+const sizeMsMax = 10_000;
 const probePauseMs = 1_000;
 const probeMsMax = 3_000;
 const attemptsMaxDefault = 50;
@@ -62,6 +64,10 @@ export async function openFdbStore(options: FdbStoreOptions): Promise<FdbStore> 
     );
   }
   return new OpenFdbStore(driver, database, options);
+}
+
+function unanswered(): GkvError {
+  return new GkvError('unavailable', 'FoundationDB does not answer; try again later');
 }
 
 class OpenFdbStore implements FdbStore {
@@ -97,16 +103,14 @@ class OpenFdbStore implements FdbStore {
 
   transact<T>(work: (tx: Transaction) => Promise<T>, { onVisible }: TransactOptions = {}): Promise<T> {
     return this.#lifetime.during(async () => {
-      this.#checkAvailable();
-      await this.#watches.established();
+      await this.#mayRead();
       return this.#transact(work, onVisible);
     });
   }
 
   read<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
     return this.#lifetime.during(async () => {
-      this.#checkAvailable();
-      await this.#watches.established();
+      await this.#mayRead();
       const snapshot = new FdbSnapshot(this.#reads);
       try {
         return await work(snapshot);
@@ -129,7 +133,9 @@ class OpenFdbStore implements FdbStore {
       if (Buffer.compare(range.start, range.end) >= 0) return 0;
       const native = this.#database.rawCreateTransaction();
       const spans = [this.#layout.rows(range), this.#layout.partsIn(range)];
-      const sizes = await holding(native, Promise.all(spans.map(({ start, end }) => native.getEstimatedRangeSizeBytes(start, end))));
+      const begun = holding(native, Promise.all(spans.map(({ start, end }) => native.getEstimatedRangeSizeBytes(start, end))));
+      const sizes = await inTime(begun, this.#clock, sizeMsMax);
+      if (sizes === undefined) throw unanswered();
       return sizes.reduce((total, bytes) => total + bytes, 0);
     });
   }
@@ -167,9 +173,17 @@ class OpenFdbStore implements FdbStore {
     }
   }
 
+  /** Once no watch is being made that would miss what is read. Error: `unavailable`. */
+  async #mayRead(): Promise<void> {
+    this.#checkAvailable();
+    const watches = this.#watches.established();
+    if (watches === undefined) return;
+    await watches;
+    this.#checkAvailable();
+  }
+
   #checkAvailable(): void {
-    if (this.isAvailable) return;
-    throw new GkvError('unavailable', `FoundationDB does not answer; try again later`);
+    if (!this.isAvailable) throw unanswered();
   }
 
   /**

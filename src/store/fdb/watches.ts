@@ -1,10 +1,13 @@
 import { type Clock } from '../../core/ports.ts';
 import { type Bytes } from '../store.ts';
 import { type Database, holding } from './driver.ts';
+import { inTime } from './health.ts';
 import { type Layout } from './layout.ts';
 
 /** After a watch that could not be made or held: its end says nothing, and its caller will make another. */
 const failedPauseMs = 200;
+/** A watch whose version is not known by then ends: reads wait for it. */
+const versionMsMax = 3_000;
 
 /**
  * Watches of keys. Who watches, then reads, must not read an older version than the one that the watch compares with: so reads wait for the
@@ -14,7 +17,7 @@ export class Watches {
   readonly #database: Database;
   readonly #layout: Layout;
   readonly #clock: Clock;
-  readonly #making = new Set<Promise<void>>();
+  readonly #making = new Set<Promise<true | undefined>>();
 
   constructor(database: Database, layout: Layout, clock: Clock) {
     this.#database = database;
@@ -31,12 +34,12 @@ export class Watches {
   async watch(key: Bytes, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     const native = this.#database.rawCreateTransaction();
-    const version = holding(native, native.getReadVersion()).then(
-      () => undefined,
-      () => undefined,
+    const version: Promise<true> = holding(native, native.getReadVersion()).then(
+      () => true,
+      () => true,
     );
-    this.#making.add(version);
-    void version.finally(() => this.#making.delete(version));
+    const making = inTime(version, this.#clock, versionMsMax);
+    this.#making.add(making);
     const watch = native.watch(this.#layout.row(key));
     const changed = this.#changed(holding(native, native.rawCommit()), watch.promise, signal);
     await new Promise<void>((resolve) => {
@@ -48,6 +51,10 @@ export class Watches {
         { once: true },
       );
       void changed.then(resolve);
+      void making.then((isMade) => {
+        this.#making.delete(making);
+        if (isMade === undefined) resolve();
+      });
     });
     watch.cancel();
   }
