@@ -25,14 +25,29 @@ export function checkJson<Schema extends z.ZodType>(schema: Schema, json: unknow
   throw schemaError(parsed.error);
 }
 
-/** Error: `malformed`. */
+/** Values of one body, and a few more; the fullest that is right has 6,001 commas and brackets. */
+const partsMax = 16_384;
+
+/** Errors: `malformed`; `too_large` for one of so many parts that to read them would keep everybody waiting. */
 export function parseJson(bytes: Buffer): unknown {
+  if (bytes.length > partsMax && hasManyParts(bytes))
+    throw new GkvError('too_large', `the body has more than ${partsMax} commas and brackets, which is the most that is taken`);
   try {
     return JSON.parse(bytes.toString());
   } catch (error) {
     const why = error instanceof Error ? error.message : 'unreadable';
     throw new GkvError('malformed', `the body is not JSON: ${why.slice(0, 200)}`, { cause: error });
   }
+}
+
+function hasManyParts(bytes: Buffer): boolean {
+  let parts = 0;
+  for (const mark of [',', '[', '{'])
+    for (let at = bytes.indexOf(mark); at !== -1; at = bytes.indexOf(mark, at + 1)) {
+      parts += 1;
+      if (parts > partsMax) return true;
+    }
+  return false;
 }
 
 function schemaError(error: z.ZodError): GkvError {

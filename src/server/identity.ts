@@ -1,10 +1,12 @@
 import { ByteReader, equalBytes, toHex, writeU64 } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
+import { type HostPort } from '../core/hostPort.ts';
 import { type Random } from '../core/ports.ts';
 import { meshIdBytes, meshKeyBytes, openMesh, type MeshKind } from '../crypto/mesh.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store, type Transaction } from '../store/store.ts';
+import { setJoining } from './joining.ts';
 
 /** Who this cluster is. Made at the first start, and the same for every instance on the store. */
 export interface ClusterIdentity {
@@ -23,11 +25,12 @@ export const restoringKey = storeKey(tables.meta, Buffer.from('restoring'));
 /** The first byte. */
 const formats: Readonly<Record<MeshKind, number>> = { open: 1, granted: 2 };
 
-/** format u8: 1 of an open mesh, 2 of a granted one | cluster id 16 | incarnation u64 | mesh id 32 | SHA-256 of the mesh key 32. */
+/** `donor`: from whom a cluster that is made here is to be filled (M17). format u8: 1 of an open mesh, 2 of a granted one | cluster id 16 | incarnation u64 | mesh id 32 | SHA-256 of the mesh key 32. */
 export async function settleIdentity(
   store: Store,
   wanted: { readonly kind: MeshKind; readonly meshId: Uint8Array | undefined; readonly meshKey: Uint8Array | undefined },
   random: Random,
+  donor?: HostPort,
 ): Promise<ClusterIdentity & { readonly meshKey: Uint8Array }> {
   const meshKey = wanted.meshKey ?? openMesh.key;
   const { kind } = wanted;
@@ -38,6 +41,7 @@ export async function settleIdentity(
     if ((await tx.get(restoringKey)) !== undefined)
       throw new GkvError('bad_config', 'a restore into this store was cut short: run gkvmesh restore with the same file again');
     setIdentity(tx, fresh, sha256(meshKey));
+    if (donor !== undefined) setJoining(tx, donor);
     return fresh;
   });
   return { ...identity, meshKey };

@@ -132,7 +132,7 @@ async function openAuthority(
 async function settleOwn(store: Store, config: InstanceConfig): ReturnType<typeof settleIdentity> {
   const { granted } = config;
   const wanted = granted === undefined ? { ...config, kind: 'open' as const } : { ...granted, kind: 'granted' as const };
-  const own = await settleIdentity(store, wanted, realRandom);
+  const own = await settleIdentity(store, wanted, realRandom, config.join);
   await noteOpening(store, realRandom.bytes(openingIdBytes));
   return own;
 }

@@ -9,7 +9,7 @@ import { joiningSinceKey } from '../mesh/joinTerm.ts';
 import { type Members } from '../mesh/members.ts';
 import { type Mesh } from '../mesh/mesh.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
-import { type Store } from '../store/store.ts';
+import { type Store, type Transaction } from '../store/store.ts';
 
 /** Stands while this cluster is on its way into a mesh and may lack what the mesh has: meta "joining" → HOST:PORT of the donor. */
 const joiningKey = storeKey(tables.meta, Buffer.from('joining'));
@@ -43,9 +43,14 @@ export async function settleJoin(store: Store, wanted: HostPort | undefined, hol
         `--join: this store holds ${holdings.entries} writes and is no member of a mesh; join starts from an empty store. To bring two filled ones together start without it, and run gkvmesh members add ${hostPortText(wanted)}`,
       );
     }
-    tx.set(joiningKey, Buffer.from(hostPortText(wanted)));
+    setJoining(tx, wanted);
     return wanted;
   });
+}
+
+/** From this commit on the cluster is on its way into a mesh. */
+export function setJoining(tx: Transaction, donor: HostPort): void {
+  tx.set(joiningKey, Buffer.from(hostPortText(donor)));
 }
 
 /** Between two looks at whether all members know of us. */

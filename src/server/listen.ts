@@ -45,6 +45,8 @@ export async function listen(
   server.maxConnections = connectionsMax;
   // A client may close its half after the request and is answered all the same; node has no option for it.
   Object.assign(server, { httpAllowHalfOpen: true });
+  // When it closes, node takes a connection for idle whose answer is made but not all sent, and cuts it; `serve` knows which are.
+  server.closeIdleConnections = () => undefined;
   const turns = new Turns(server, { ...connectionTimes, ...times });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (turns.isAnswering(socket)) socket.destroy();

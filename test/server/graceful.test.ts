@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { request } from 'node:http';
+import { Agent, request, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'mocha';
+import { listen } from '../../src/server/listen.ts';
 import { start, type RunningServer } from '../../src/server/start.ts';
 import { b64, post, send } from '../http/harness.ts';
 import { until } from '../support.ts';
@@ -84,5 +86,18 @@ describe('G29: a graceful stop', () => {
     } finally {
       await Promise.allSettled([leaves[Symbol.asyncDispose](), stays[Symbol.asyncDispose]()]);
     }
+  });
+
+  it('an answer under way comes whole, however slowly it is read', async () => {
+    const bytes = 16_000_000;
+    const server = await listen((_request, response) => void response.end(Buffer.alloc(bytes)), { host: '127.0.0.1', port: 0 });
+    const sent = request({ host: '127.0.0.1', port: server.port, agent: new Agent({ keepAlive: true }) });
+    const [answer] = (await once(sent.end(), 'response')) as [IncomingMessage];
+    const stopped = server[Symbol.asyncDispose]();
+    await sleep(50); // for it to be cut
+    let got = 0;
+    for await (const chunk of answer) got += (chunk as Buffer).length;
+    assert.equal(got, bytes);
+    await stopped;
   });
 });

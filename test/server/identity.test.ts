@@ -4,6 +4,7 @@ import { hasCode, type ErrorCode } from '../../src/core/errors.ts';
 import { openMesh } from '../../src/crypto/mesh.ts';
 import { sha256 } from '../../src/crypto/digest.ts';
 import { uuidText } from '../../src/core/uuid.ts';
+import { isBeingFilled } from '../../src/server/joining.ts';
 import { settleIdentity } from '../../src/server/identity.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { openMemoryStore } from '../../src/store/memory/store.ts';
@@ -52,6 +53,16 @@ describe('identity of a cluster', () => {
       assert.deepEqual(await settleIdentity(store, wanted, seededRandom(2)), first);
     }
     assert.equal(await storedHex(store), bytes);
+  });
+
+  it('M17: is made together with the mark that it is to be filled, and no later start makes that', async () => {
+    const store = openStore();
+    await settleIdentity(store, own, seededRandom(1), { host: 'donor', port: 1 });
+    assert.equal(await isBeingFilled(store), true);
+    const served = openStore();
+    await settleIdentity(served, own, seededRandom(1));
+    await settleIdentity(served, own, seededRandom(1), { host: 'donor', port: 1 });
+    assert.equal(await isBeingFilled(served), false);
   });
 
   it('is one, for instances that start on an empty store at once', async () => {

@@ -7,7 +7,7 @@ import { seededRandom, TestClock } from '../support.ts';
 import { describeStore } from './suite.ts';
 
 async function openTemporary() {
-  const dir = mkdtempSync(join(tmpdir(), 'gkvmesh-lmdb-'));
+  const dir = mkdtempSync(join(tmpdir(), 'gkvmesh-lmdb.')); // what lmdb-js would take for a file
   const clock = new TestClock();
   const store = await openLmdbStore({ dir, clock, random: seededRandom(1) });
   const close = async (): Promise<void> => {

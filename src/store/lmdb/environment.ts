@@ -63,6 +63,7 @@ export class Environment {
     checkNotCutOff(dataPath);
     const root = open<Buffer, Uint8Array>({
       path: dir,
+      noSubdir: false, // else a name with a dot in it is taken for that of a file
       maxDbs: 2,
       maxReaders: snapshotsMax,
       mapSize: mapBytes,
