@@ -108,6 +108,14 @@ describe('collection', () => {
     assert.equal(await instance.replica.collect(floor, never), 0);
   });
 
+  it('R12: keys so long that a commit takes few of them are all taken away', async () => {
+    const instance = await openInstance();
+    const names = Array.from({ length: 300 }, (_, i) => `k${i}`.padEnd(1_024, '/'));
+    await receive(instance, Object.fromEntries(names.map((name, i) => [name, [atMs(floorMs - 1_000 + i), { tombstone: true }]])));
+    assert.equal(await instance.replica.collect(floor, never), 300);
+    assert.deepEqual(await left(instance), []);
+  });
+
   it('R12: takes nothing away once it is told to stop', async () => {
     const instance = await openInstance();
     await receive(instance, { gone: [atMs(1), { tombstone: true }] });

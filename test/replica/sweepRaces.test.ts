@@ -105,6 +105,14 @@ describe('R28: sweeps and what happens meanwhile', () => {
     assert.deepEqual(await instance.replica.candidates(key('k')), []);
   });
 
+  it('keys so long that a commit takes few of them are all taken away', async () => {
+    const { open, revoke, write } = world();
+    const instance = await open(0);
+    for (let i = 0; i < 200; i += 1) await write(instance, `k${i}`.padEnd(1_024, '/'), 0, atMs(clock.now() - 1_000 + i));
+    await revoke(instance, 0);
+    assert.equal(await sweepEnded(instance.store, guardOf(instance), [instance.tree], never), 200);
+  });
+
   it('what ends behind the scan, while it goes on, is taken away by the next', async () => {
     const { open, write, revoke } = world();
     const instance = await open(0);
