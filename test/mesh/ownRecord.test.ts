@@ -22,10 +22,15 @@ class OneKey {
   tries = 0;
   readonly ledger = { number: 1 };
   isEnded = false;
+  /** Happens behind the next read. */
+  meanwhile: (() => void) | undefined;
   readonly #own = new OwnRecord({ own, replica: this, ledger: this.ledger, isEnded: () => this.isEnded });
 
   get(): Promise<{ value: Uint8Array; exists: boolean; version: Stamp | null }> {
-    return Promise.resolve({ value: this.value, exists: this.version !== null, version: this.version });
+    const { value, version } = this;
+    this.meanwhile?.();
+    this.meanwhile = undefined;
+    return Promise.resolve({ value, exists: version !== null, version });
   }
 
   candidates(): Promise<readonly Head[]> {
@@ -40,6 +45,10 @@ class OneKey {
   write(ops: readonly WriteOp[]): Promise<readonly []> {
     this.tries += 1;
     if (this.denied !== undefined) return Promise.reject(new GkvError(this.denied, 'for this test'));
+    for (const { expected } of ops) {
+      const isMet = expected.kind === 'version' ? expected.version === this.version : expected.kind === 'any' || this.version === null;
+      if (!isMet) return Promise.reject(new GkvError('version_mismatch', 'for this test'));
+    }
     for (const op of ops) if (op.kind === 'set') this.set(String(Buffer.from(op.value)), stampOf(1, this.tries));
     return Promise.resolve([]);
   }
@@ -87,6 +96,21 @@ describe("M9: a member's own record", () => {
     store.candidatesLeft = 0;
     assert.equal(await store.claims(), 1);
     assert.equal(String(Buffer.from(store.value)), record);
+  });
+
+  it('that is written, or removed, by another while we look is left as that one has it', async () => {
+    const store = new OneKey();
+    for (const before of [stampOf(2, 1), null]) {
+      store.set(before === null ? '' : record, before);
+      store.meanwhile = () => {
+        store.set('by another', stampOf(2, 2));
+      };
+      await store.claims();
+      assert.equal(String(Buffer.from(store.value)), 'by another');
+    }
+    store.set(record, stampOf(2, 3));
+    store.meanwhile = () => (store.isEnded = true);
+    assert.equal(await store.claims(), 0);
   });
 
   it('that we may not write is tried again when more is known of authority, and not before', async () => {
