@@ -236,6 +236,27 @@ describe('levels', () => {
     assert.equal(await growStep(store, digests, { max: 9_000, min: 8_999 }), 'nothing');
   });
 
+  it('A18: grow right where the last bound, from which a step would go on, is collected before it', async () => {
+    const instance = await openInstance({ fan: 3 });
+    const { store, digests, replica } = instance;
+    await replica.write(Array.from({ length: 60 }, (_, i) => set(`k${i}`, 'v')));
+    const [row] = await store.read((snapshot) =>
+      snapshot.range(tableKeys(tables.bound, allKeys, Uint8Array.of(1)), { limit: 1, order: 'reverse' }),
+    );
+    const last = Buffer.from(keyWithin(row?.key ?? new Uint8Array(0), 1));
+    const behind = Array.from({ length: 50 }, (_, i) => `${last.toString()}${i}`).filter((name) => digests.boundLevel(key(name)) === 0);
+    await replica.write(behind.map((name) => set(name, 'v')));
+    const step = (): Promise<unknown> => growStep(store, digests, { max: 0, min: 0 }, { branches: 1 });
+    for (let cursor: Uint8Array | undefined; cursor === undefined || !last.equals(cursor);) {
+      await step();
+      ({ cursor } = (await store.read(readTreeState)).building ?? { cursor });
+    }
+    await replica.write([remove(last.toString())]);
+    assert.equal(await replica.collect(floorTop, never), 1);
+    while ((await store.read(readTreeState)).active < 2) await step();
+    await assertTree(store, digests);
+  });
+
   it('A18: random histories of writes, collections, growing, dropping and scrubs keep the tree right', async () => {
     type Step = (instance: Instance) => Promise<unknown>;
     const names = fc.uniqueArray(fc.nat(80), { minLength: 1, maxLength: 40 });
