@@ -1,14 +1,14 @@
-import { createInterface } from 'node:readline';
-import { Agent, errors } from 'undici';
 import { z } from 'zod';
-import { GkvError, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
+import { GkvError } from '../core/errors.ts';
+import { Channel, type Request } from './channel.ts';
 import { type SignedWrite } from './signer.ts';
-import { checkedTls, whyUnusable, type ClientTls } from './tls.ts';
+import { type ClientTls } from './tls.ts';
 
 /** Time for one request, in ms; a pull may be silent for longer while it waits for its peer. */
 const requestMsMax = 30_000;
 const pullMsMax = 600_000;
-const connectMsMax = 5_000;
+/** Of the POSTs, those that change nothing. */
+const reading: ReadonlySet<string> = new Set(['/data/get', '/data/list', '/control/backup']);
 
 export interface ValueAnswer {
   readonly value: Buffer;
@@ -54,33 +54,20 @@ const listSchema = z.object({
   entries: z.array(z.object({ key: z.string(), value: z.string(), version: z.string() })),
   next: z.string().nullable(),
 });
-const errorSchema = z.object({ error: z.looseObject({ code: z.string(), message: z.string() }) });
 const jsonObject = z.record(z.string(), z.unknown());
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Talks to one instance's HTTP API. Errors: the server's own codes; `unavailable` when it cannot be reached or does not answer. */
+/**
+ * Talks to one instance's HTTP API. Errors: the server's own codes; `unavailable` when it cannot be reached or does not
+ * answer. Where a write may have happened all the same, the error has `outcome: 'unknown'` in its details.
+ */
 export class Client implements AsyncDisposable {
-  readonly #origin: string;
-  readonly #agent: Agent;
-  readonly #authorization: Readonly<Record<string, string>>;
+  readonly #channel: Channel;
 
   /** `url` such as http://localhost:6300 or https://db.example.org:6300; `token`: a bearer token. Error: `bad_config`. */
   constructor(url: string, tls: ClientTls = {}, token?: string) {
-    if (!URL.canParse(url)) throw new GkvError('bad_config', `--url: ${JSON.stringify(url)} is not a URL such as http://localhost:6300`);
-    const { protocol, origin } = new URL(url);
-    if (protocol !== 'http:' && protocol !== 'https:') {
-      throw new GkvError('bad_config', `--url: ${protocol} is not served, use http: or https:`);
-    }
-    if (token !== undefined && !/^[\w.~+/=-]{1,1024}$/.test(token))
-      throw new GkvError('bad_config', 'the token is none: it is one word, such as gkv_…');
-    this.#origin = origin;
-    this.#authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    this.#agent = new Agent({
-      connect: { timeout: connectMsMax, ...checkedTls(protocol, tls) },
-      headersTimeout: pullMsMax,
-      bodyTimeout: pullMsMax,
-    });
+    this.#channel = new Channel(url, tls, token);
   }
 
   async get(key: Uint8Array): Promise<ValueAnswer> {
@@ -132,24 +119,24 @@ export class Client implements AsyncDisposable {
   }
 
   /** Resolves with the report; tells of its progress. */
-  async pull(request: JsonObject, onProgress: (report: JsonObject) => void): Promise<JsonObject> {
-    const body = await this.#send('POST', '/control/aae/pull', JSON.stringify(request), { accept: 'application/x-ndjson' }, pullMsMax);
-    // The body is read to its end: a reader that leaves before breaks the connection under it.
+  async pull(body: JsonObject, onProgress: (report: JsonObject) => void): Promise<JsonObject> {
+    const request = { ...posted('/control/aae/pull', body), accept: 'application/x-ndjson', withinMs: pullMsMax };
+    // The answer is read to its end: a reader that leaves before breaks the connection under it.
     let last: JsonObject = {};
     let lastLine = '';
-    for await (const line of createInterface({ input: body })) {
+    for await (const line of this.#channel.lines(request)) {
       lastLine = line;
-      last = parseAnswer(line, jsonObject);
+      last = this.#channel.parse(line, jsonObject, request);
       if (last['progress'] !== undefined) onProgress(jsonObject.parse(last['progress']));
     }
-    if (last['error'] !== undefined) throw asError(lastLine);
+    if (last['error'] !== undefined) throw this.#channel.errorOf(lastLine, request);
     if (last['report'] !== undefined) return jsonObject.parse(last['report']);
-    throw new GkvError('unavailable', 'the server ended the pull without a report');
+    throw new GkvError('unavailable', 'the server ended the pull without a report', { details: { outcome: 'unknown' } });
   }
 
   /** Resolves with the answer as it comes; what is not read is not sent. */
-  async stream(path: string, request: JsonObject): Promise<AsyncIterable<Uint8Array>> {
-    return brokenOff(await this.#send('POST', path, JSON.stringify(request), {}, pullMsMax));
+  async stream(path: string, body: JsonObject): Promise<AsyncIterable<Uint8Array>> {
+    return this.#channel.stream({ ...posted(path, body), withinMs: pullMsMax });
   }
 
   /** Any POST whose answer is an object. */
@@ -158,74 +145,29 @@ export class Client implements AsyncDisposable {
   }
 
   async json(path: string): Promise<JsonObject> {
-    return parseAnswer(await this.text(path), jsonObject);
+    return this.#channel.json(asked(path), jsonObject);
   }
 
   async text(path: string): Promise<string> {
-    const body = await this.#send('GET', path, null, {}, requestMsMax);
-    return body.text();
+    return this.#channel.text(asked(path));
   }
 
+  /** Requests under way are broken off, with `unavailable`. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#agent.destroy();
+    await this.#channel[Symbol.asyncDispose]();
   }
 
   async #post<Schema extends z.ZodType>(path: string, body: object, schema: Schema): Promise<z.output<Schema>> {
-    const answer = await this.#send('POST', path, JSON.stringify(body), {}, requestMsMax);
-    return parseAnswer(await answer.text(), schema);
-  }
-
-  async #send(
-    method: 'GET' | 'POST',
-    path: string,
-    body: string | null,
-    headers: Record<string, string>,
-    withinMs: number,
-  ): Promise<ResponseBody> {
-    try {
-      const answer = await this.#agent.request({
-        origin: this.#origin,
-        path,
-        method,
-        body,
-        headers: { ...headers, ...this.#authorization },
-        headersTimeout: withinMs,
-        bodyTimeout: withinMs,
-      });
-      if (answer.statusCode === 200) return answer.body;
-      throw asError(await answer.body.text());
-    } catch (error) {
-      if (error instanceof GkvError) throw error;
-      const why =
-        error instanceof errors.HeadersTimeoutError ? `it did not answer within ${withinMs} ms` : whyUnusable(error, this.#origin);
-      throw new GkvError('unavailable', `${this.#origin} cannot be used: ${why}`, { cause: error });
-    }
+    return this.#channel.json(posted(path, body), schema);
   }
 }
 
-/** Error: `unavailable` where it ends before its end. */
-async function* brokenOff(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } catch (cause) {
-    throw new GkvError('unavailable', 'the server broke its answer off', { cause });
-  }
+function asked(path: string): Request {
+  return { method: 'GET', path, effect: 'reads', withinMs: requestMsMax };
 }
 
-type ResponseBody = Awaited<ReturnType<Agent['request']>>['body'];
-
-function asError(text: string): GkvError {
-  const { code, message, ...details } = parseAnswer(text, errorSchema).error;
-  return new GkvError(code as ErrorCode, message, { details: details as ErrorDetails }); // the server's codes are ours
-}
-
-/** Error: `unavailable`, for what no gkvmesh server answers. */
-function parseAnswer<Schema extends z.ZodType>(text: string, schema: Schema): z.output<Schema> {
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch (cause) {
-    throw new GkvError('unavailable', 'the answer is not gkvmesh’s; is this the API port?', { cause });
-  }
+function posted(path: string, body: object): Request {
+  return { method: 'POST', path, body, effect: reading.has(path) ? 'reads' : 'writes', withinMs: requestMsMax };
 }
 
 function optional(name: string, bytes: Uint8Array | undefined): Record<string, string> {
