@@ -6,6 +6,8 @@ import { tlsFailure } from '../core/tlsFailure.ts';
 import { checkedTls, whyUnusable, type ClientTls } from './tls.ts';
 
 const connectMsMax = 5_000;
+/** At a time; what is asked beyond waits for one that is free. A port of a server takes 4,096 in all. */
+const connectionsMax = 64;
 /** The largest answer is a list's: its keys and values are a third longer in base64, and little stands around them. */
 const answerBytesMax = 2 * limits.listBytesMax;
 
@@ -44,6 +46,7 @@ export class Channel implements AsyncDisposable {
     this.#authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const connect = buildConnector({ timeout: connectMsMax, ...checkedTls(protocol, tls) });
     this.#agent = new Agent({
+      connections: connectionsMax,
       connect: (options, done) => {
         connect(options, (...[error, socket]) => {
           if (error === null) {

@@ -59,7 +59,7 @@ const jsonObject = z.record(z.string(), z.unknown());
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
- * Talks to one instance's HTTP API. Errors: the server's own codes; `unavailable` when it cannot be reached or does not
+ * Talks to one instance's HTTP API, over 64 connections at the most. Errors: the server's own codes; `unavailable` when it cannot be reached or does not
  * answer. Where a write may have happened all the same, the error has `outcome: 'unknown'` in its details.
  */
 export class Client implements AsyncDisposable {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createServer as createHttp } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { Client } from '../../src/client/client.ts';
 import { startApi } from '../http/harness.ts';
@@ -126,5 +127,17 @@ describe('client of a server that breaks off', () => {
     let bytes = 0;
     for await (const { length } of await client.stream('/control/backup', {})) bytes += length;
     assert.equal(bytes, 20 * 1_048_576);
+  });
+});
+
+describe('client of a server that is asked much', () => {
+  it('opens 64 connections at the most', async () => {
+    let connections = 0;
+    await using api = createHttp((_request, response) => response.end('{"value":"","exists":false,"version":null}'));
+    api.on('connection', () => (connections += 1));
+    await new Promise<void>((resolve) => api.listen(0, '127.0.0.1', resolve));
+    await using client = new Client(`http://127.0.0.1:${(api.address() as AddressInfo).port}`); // it listens on TCP
+    await Promise.all(Array.from({ length: 300 }, () => client.get(a)));
+    assert.equal(connections, 64);
   });
 });
