@@ -322,7 +322,8 @@ export class Ingest {
 const enough = 'enough'; // left out, each abort would make an exception with a stack
 
 function unknownOutcome(cause: unknown): GkvError {
-  return new GkvError('unavailable', 'the outcome of this write is unknown: read it back before trying again', { cause });
+  const details = { outcome: 'unknown' };
+  return new GkvError('unavailable', 'the outcome of this write is unknown: read it back before trying again', { cause, details });
 }
 
 function settle(waiting: Waiting, outcome: Outcome | undefined): void {

@@ -4,7 +4,11 @@ import { type AddressInfo } from 'node:net';
 import { describe, it } from 'mocha';
 import { Client } from '../../src/client/client.ts';
 import { GkvError } from '../../src/core/errors.ts';
+import { MemoryDatabase } from '../../src/store/memory/database.ts';
+import { openInstance } from '../aae/world.ts';
 import { report, startApi } from '../http/harness.ts';
+
+const a = Buffer.from('a');
 
 describe('client', () => {
   it('L1, L2: sets, gets, lists and deletes', async () => {
@@ -31,6 +35,18 @@ describe('client', () => {
       message: 'another is there',
       details: { version: null, index: 0 },
     });
+  });
+
+  it('R8: tells where the server does not know the outcome of a write, and where it was not begun', async () => {
+    const database = new MemoryDatabase();
+    const { replica } = await openInstance({ database });
+    await using api = await startApi({ store: replica });
+    await using client = new Client(api.url);
+    await openInstance({ database, seed: 2 }); // takes the slot of the first
+    await assert.rejects(client.set(a, a), { code: 'unavailable', details: { outcome: 'unknown' } });
+    await client.set(a, a);
+    await replica.close();
+    await assert.rejects(client.set(a, a), { code: 'unavailable', details: {} });
   });
 
   it('tells of the progress of a pull, and gives its report or its error', async () => {
