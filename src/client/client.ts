@@ -19,6 +19,7 @@ export interface ValueAnswer {
 export interface SetAnswer {
   readonly version: string;
   readonly accepted: string;
+  /** False where a greater write is there, or this very one, signed, was there already. */
   readonly applied: boolean;
 }
 
@@ -83,7 +84,10 @@ export class Client implements AsyncDisposable {
     return this.#post('/data/set', { key: encode(key), delete: true }, setSchema);
   }
 
-  /** A write that a `Signer` made. Errors: those of its authority (403), with the link, grant and revocation responsible. */
+  /**
+   * A write that a `Signer` made. It may be sent again after an error of unknown outcome: one that is there already is answered with its first `accepted`,
+   * and `applied` false, as where a greater write is there. Errors: those of its authority (403), with the link, grant and revocation responsible.
+   */
   async setSigned(signed: SignedWrite): Promise<SetAnswer> {
     return this.#post('/data/set', signed, setSchema);
   }

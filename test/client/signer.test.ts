@@ -59,7 +59,9 @@ describe('signer', () => {
     await using client = new Client(api.url);
     assert.equal((await client.meshId()).length, 32);
     const [one] = signer.sign([set('/cities/FR/one')]);
-    assert.equal((await client.setSigned(one!)).applied, true);
+    const first = await client.setSigned(one!);
+    assert.equal(first.applied, true);
+    assert.deepEqual(await client.setSigned(one!), { ...first, applied: false }, 'sent again');
     const many = signer.sign(Array.from({ length: 300 }, (_, i) => set(`/cities/FR/${i}`)));
     assert.deepEqual(new Set((await client.batchSigned(many)).map(({ applied }) => applied)), new Set([true]));
     assert.equal(String((await client.get(Buffer.from('/cities/FR/299'))).value), '/cities/FR/299');
