@@ -1,5 +1,14 @@
 /** The library's public names. */
-export { Client, type BatchOp, type ListPage, type ListQuery, type SetAnswer, type ValueAnswer } from './client/client.ts';
+export {
+  Client,
+  type BatchOp,
+  type JsonObject,
+  type ListPage,
+  type ListPattern,
+  type ListQuery,
+  type SetAnswer,
+  type ValueAnswer,
+} from './client/client.ts';
 export { Signer, type SignedWrite, type SignerOptions, type StatementOp } from './client/signer.ts';
 export { SigningKey } from './crypto/ed25519.ts';
 export { type ClientTls } from './client/tls.ts';

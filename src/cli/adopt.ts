@@ -54,12 +54,11 @@ async function opOf(
   const candidates = await candidatesOf(client, key);
   const seen = candidates.find((candidate) => candidate.version === version && candidate.chain?.stands === true);
   if (seen?.chain?.grants.some((link) => link.grant === grant) !== true) return undefined;
-  const above = stampFromHex(version);
-  const aheadMs = physicalMsOf(above) - Date.now();
+  const aheadMs = physicalMsOf(stampFromHex(version)) - Date.now();
   if (aheadMs > limits.signedFutureMsMax)
     // what is signed above it would wait for its time, and win then
     throw new GkvError('version_future', `the instance tells a version ${aheadMs} ms ahead of our clock: one of the two is wrong`);
-  return { kind: 'set', key, value, expiresAt: seen.expiresAt ?? 0, above };
+  return { kind: 'set', key, value, expiresAt: seen.expiresAt ?? 0, above: version };
 }
 
 /** What one request takes. */

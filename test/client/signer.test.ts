@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Client } from '../../src/client/client.ts';
 import { Signer, type SignedWrite } from '../../src/client/signer.ts';
-import { compareStamps, makeStamp, physicalMsOf, type Stamp } from '../../src/core/stamp.ts';
+import { compareStamps, makeStamp, physicalMsOf, stampToHex, type Stamp } from '../../src/core/stamp.ts';
 import { decodeBody, type WriteBody } from '../../src/core/write.ts';
 import { clientInstance } from '../../src/crypto/mesh.ts';
 import { startApi } from '../http/harness.ts';
@@ -11,7 +11,7 @@ import { person } from '../grant/world.ts';
 import { FakeClock } from '../support.ts';
 
 const bodyOf = ({ write }: SignedWrite): WriteBody => decodeBody(Buffer.from(write, 'base64'));
-const set = (name: string, above?: Stamp) =>
+const set = (name: string, above?: string) =>
   ({ kind: 'set', key: Buffer.from(name), value: Buffer.from(name), ...(above === undefined ? {} : { above }) }) as const;
 
 describe('signer', () => {
@@ -25,7 +25,7 @@ describe('signer', () => {
 
   it('T40: versions rise within a millisecond, when the clock goes back, and above what is replaced', () => {
     const versions: Stamp[] = [];
-    const next = (above?: Stamp): void => {
+    const next = (above?: string): void => {
       versions.push(...signer.sign([set('a', above), set('b')]).map((signed) => bodyOf(signed).version));
     };
     next();
@@ -33,7 +33,7 @@ describe('signer', () => {
     next();
     clock.ms += 60_001;
     next();
-    next(makeStamp(nowMs + 4_000, 3, clientInstance(person('a').publicKey)));
+    next(stampToHex(makeStamp(nowMs + 4_000, 3, clientInstance(person('a').publicKey))));
     for (const [i, version] of versions.entries()) {
       assert.deepEqual(Buffer.from(version.subarray(8)), Buffer.from(clientInstance(person('writer').publicKey)));
       if (i > 0) assert.ok(compareStamps(version, versions[i - 1]!) > 0, String(i));
@@ -46,7 +46,29 @@ describe('signer', () => {
 
   it('T40: what no write can be is not signed', () => {
     const grant = { meshId: mesh.id, key: person('writer'), now: () => nowMs };
-    assert.throws(() => new Signer({ ...grant, grantId: Buffer.alloc(31) }), { code: 'malformed' });
+    const ids = { meshId: mesh.id, grantId: french.id };
+    for (const wrong of [Buffer.alloc(0), Buffer.alloc(31), Buffer.alloc(33), 'x'.repeat(32), undefined] as Uint8Array[]) {
+      assert.throws(() => new Signer({ ...grant, ...ids, meshId: wrong }), { name: 'GkvError', code: 'malformed', message: /^meshId: / });
+      assert.throws(() => new Signer({ ...grant, ...ids, grantId: wrong }), { name: 'GkvError', code: 'malformed', message: /^grantId: / });
+    }
+    for (const expiresAt of [NaN, 1.5, -1, Infinity, -Infinity, 2 ** 53, '5' as unknown as number])
+      assert.throws(() => signer.sign([{ ...set('a'), expiresAt }]), { name: 'GkvError', code: 'malformed', message: /^expiresAt: / });
+    for (const expiresAt of [0, 1, 2 ** 53 - 1])
+      assert.deepEqual(
+        signer.sign([{ ...set('a'), expiresAt }]).map((write) => bodyOf(write).expiresAt),
+        [expiresAt],
+      );
+    const none = ['', 'ff', 'F'.repeat(32), 'f'.repeat(33), 'f'.repeat(32), 5, Buffer.alloc(16)] as string[];
+    for (const above of none)
+      for (const op of [set('a', above), { kind: 'delete', key: Buffer.from('a'), above } as const])
+        assert.throws(() => signer.sign([op]), { name: 'GkvError', code: 'malformed' }, above);
+    assert.equal(signer.sign([{ ...set('a'), above: null }]).length, 1, 'the version of a key that is not there');
+    for (const ms of [NaN, -1, 2 ** 48, Infinity])
+      assert.throws(() => new Signer({ ...grant, ...ids, now: () => ms }).sign([set('a')]), {
+        name: 'GkvError',
+        code: 'malformed',
+        message: /^now: /,
+      });
     assert.throws(() => signer.sign([set('')]), { code: 'malformed' });
     assert.throws(() => signer.sign([set('x'.repeat(1_025))]), { code: 'too_large' });
     assert.throws(() => signer.sign([{ ...set('a'), value: Buffer.alloc(1_048_577) }]), { code: 'too_large' });
