@@ -164,9 +164,13 @@ function unavailable(message: string, request: Request | undefined, options: { c
 
 function checkedUrl(url: string): { readonly protocol: 'http:' | 'https:'; readonly origin: string } {
   if (!URL.canParse(url)) throw new GkvError('bad_config', `--url: ${JSON.stringify(url)} is not a URL such as http://localhost:6300`);
-  const { protocol, origin } = new URL(url);
+  const { protocol, origin, username, password, pathname, search, hash } = new URL(url);
   if (protocol !== 'http:' && protocol !== 'https:') {
     throw new GkvError('bad_config', `--url: ${protocol} is not served, use http: or https:`);
   }
+  if (username !== '' || password !== '')
+    throw new GkvError('bad_config', '--url: must be without a user and password; a token is given apart');
+  if (pathname !== '/' || search !== '' || hash !== '')
+    throw new GkvError('bad_config', `--url: ${JSON.stringify(pathname + search + hash)} must not be there: use ${origin}`);
   return { protocol, origin };
 }

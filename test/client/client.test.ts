@@ -68,6 +68,23 @@ describe('client', () => {
     );
   });
 
+  it('takes no URL of which it would leave a part out', async () => {
+    for (const [more, message] of [
+      ['localhost/api', /"\/api" must not be there: use http:\/\/localhost$/],
+      ['localhost/?a=b', /"\/\?a=b" must not be there/],
+      ['localhost/#a', /"\/#a" must not be there/],
+      ['user@localhost', /without a user and password/],
+      ['user:secret@localhost', /^(?!.*secret).*without a user and password/],
+      [':secret@localhost', /^(?!.*secret).*without a user and password/],
+    ] as const)
+      assert.throws(() => new Client(`http://${more}`), { code: 'bad_config', message }, more);
+    await using api = await startApi();
+    for (const url of [api.url, `${api.url}/`, api.url.replace('http', 'HTTP')]) {
+      await using client = new Client(url);
+      assert.equal(await client.text('/readyz'), '{"ready":true}');
+    }
+  });
+
   it('reports a server that is not there, or is none of ours', async () => {
     const foreign = createServer((_request, response) => response.end('<html>')).listen(0, '127.0.0.1');
     await new Promise((resolve) => foreign.once('listening', resolve));
