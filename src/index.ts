@@ -2,11 +2,15 @@
 export {
   Client,
   type BatchOp,
+  type DeleteOptions,
   type JsonObject,
   type ListPage,
   type ListPattern,
   type ListQuery,
+  type ReadOptions,
+  type RequestOptions,
   type SetAnswer,
+  type SetOptions,
   type ValueAnswer,
 } from './client/client.ts';
 export { Signer, type SignedWrite, type SignerOptions, type StatementOp } from './client/signer.ts';

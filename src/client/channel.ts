@@ -22,8 +22,11 @@ export interface Request {
   readonly withinMs: number;
   /** Whether the server is changed by it. */
   readonly effect: 'reads' | 'writes';
+  /** Ends it, with `unavailable`. */
+  readonly signal?: AbortSignal | undefined;
 }
 
+const brokenByCaller = 'the signal that was given ended the request';
 const errorSchema = z.object({ error: z.looseObject({ code: z.string(), message: z.string() }) });
 
 /**
@@ -85,8 +88,8 @@ export class Channel implements AsyncDisposable {
 
   /** Resolves with the answer as it comes, however long it is; what is not read is not sent. */
   async stream(request: Request): Promise<AsyncIterable<Uint8Array>> {
-    const { method, path, body, accept, withinMs } = request;
-    const isOpen = !this.#agent.destroyed;
+    const { method, path, body, accept, withinMs, signal } = request;
+    const isBegun = !this.#agent.destroyed && signal?.aborted !== true;
     try {
       const answer = await this.#agent.request({
         origin: this.#origin,
@@ -96,16 +99,18 @@ export class Channel implements AsyncDisposable {
         headers: { ...(accept !== undefined && { accept }), ...this.#authorization },
         headersTimeout: withinMs,
         bodyTimeout: withinMs,
+        signal: signal ?? null,
       });
       const pieces = this.#piecesOf(answer.body, request);
       if (answer.statusCode === 200) return pieces;
       throw this.errorOf(await this.#textOf(pieces, request), request);
     } catch (error) {
       if (error instanceof GkvError) throw error;
-      const isSent = isOpen && !(error instanceof Error && this.#unconnected.has(error));
+      const sent = isBegun && !(error instanceof Error && this.#unconnected.has(error)) ? request : undefined;
+      if (signal?.aborted === true) throw unavailable(brokenByCaller, sent, { cause: error });
       const why =
         error instanceof errors.HeadersTimeoutError ? `it did not answer within ${withinMs} ms` : whyUnusable(error, this.#origin);
-      throw unavailable(`${this.#origin} cannot be used: ${why}`, isSent ? request : undefined, { cause: error });
+      throw unavailable(`${this.#origin} cannot be used: ${why}`, sent, { cause: error });
     }
   }
 
@@ -134,6 +139,7 @@ export class Channel implements AsyncDisposable {
     try {
       yield* body;
     } catch (cause) {
+      if (request.signal?.aborted === true) throw unavailable(brokenByCaller, request, { cause });
       const why = cause instanceof errors.BodyTimeoutError ? `nothing came for ${request.withinMs} ms` : tlsFailure(cause).reason;
       throw unavailable(`${this.#origin} broke its answer off: ${why}`, request, { cause });
     }
@@ -158,7 +164,7 @@ export class Channel implements AsyncDisposable {
 /** `request`: one that may have been sent. */
 function unavailable(message: string, request: Request | undefined, options: { cause?: unknown } = {}): GkvError {
   if (request?.effect !== 'writes') return new GkvError('unavailable', message, options);
-  const told = `${message}; whether it did what was asked is unknown`;
+  const told = `${message} (whether it did what was asked is unknown)`;
   return new GkvError('unavailable', told, { ...options, details: { outcome: 'unknown' } });
 }
 

@@ -23,6 +23,26 @@ export interface SetAnswer {
   readonly applied: boolean;
 }
 
+export interface RequestOptions {
+  /** Ends the request, with `unavailable`. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ReadOptions extends RequestOptions {
+  /** `accepted` of a write, in whatever region: what is read has it, or is `unavailable` where it does not come within 5 s. */
+  readonly atLeast?: string;
+}
+
+export interface DeleteOptions extends RequestOptions {
+  /** Only where this is the version now; null: where there is none. Error otherwise: `version_mismatch`, with the `version` in its details. */
+  readonly ifVersion?: string | null;
+}
+
+export interface SetOptions extends DeleteOptions {
+  /** What is set expires after so many ms. */
+  readonly ttlMs?: number;
+}
+
 export interface ListQuery {
   readonly prefix?: Uint8Array;
   readonly start?: Uint8Array;
@@ -45,8 +65,16 @@ export interface ListPage {
   readonly next: Buffer | null;
 }
 
+/** `ifVersion` and `ttlMs` as of `SetOptions`. */
 export type BatchOp =
-  { readonly op: 'set'; readonly key: string; readonly value: string } | { readonly op: 'delete'; readonly key: string };
+  | {
+      readonly op: 'set';
+      readonly key: string;
+      readonly value: string;
+      readonly ifVersion?: string | null;
+      readonly ttlMs?: number;
+    }
+  | { readonly op: 'delete'; readonly key: string; readonly ifVersion?: string | null };
 
 const valueSchema = z.object({ value: z.string(), exists: z.boolean(), version: z.string().nullable() });
 const setSchema = z.object({ version: z.string(), accepted: z.string(), applied: z.boolean() });
@@ -56,6 +84,8 @@ const listSchema = z.object({
   next: z.string().nullable(),
 });
 const jsonObject = z.record(z.string(), z.unknown());
+/** A line of a pull. */
+const lineSchema = z.looseObject({ progress: jsonObject.optional(), report: jsonObject.optional() });
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -71,31 +101,31 @@ export class Client implements AsyncDisposable {
     this.#channel = new Channel(url, tls, token);
   }
 
-  async get(key: Uint8Array): Promise<ValueAnswer> {
-    const { value, exists, version } = await this.#post('/data/get', { key: encode(key) }, valueSchema);
+  async get(key: Uint8Array, { signal, ...more }: ReadOptions = {}): Promise<ValueAnswer> {
+    const { value, exists, version } = await this.#post('/data/get', { key: encode(key), ...more }, valueSchema, signal);
     return { value: Buffer.from(value, 'base64'), exists, version };
   }
 
-  async set(key: Uint8Array, value: Uint8Array): Promise<SetAnswer> {
-    return this.#post('/data/set', { key: encode(key), value: encode(value) }, setSchema);
+  async set(key: Uint8Array, value: Uint8Array, { signal, ...more }: SetOptions = {}): Promise<SetAnswer> {
+    return this.#post('/data/set', { key: encode(key), value: encode(value), ...more }, setSchema, signal);
   }
 
-  async delete(key: Uint8Array): Promise<SetAnswer> {
-    return this.#post('/data/set', { key: encode(key), delete: true }, setSchema);
+  async delete(key: Uint8Array, { signal, ...more }: DeleteOptions = {}): Promise<SetAnswer> {
+    return this.#post('/data/set', { key: encode(key), delete: true, ...more }, setSchema, signal);
   }
 
   /**
    * A write that a `Signer` made. It may be sent again after an error of unknown outcome: one that is there already is answered with its first `accepted`,
    * and `applied` false, as where a greater write is there. Errors: those of its authority (403), with the link, grant and revocation responsible.
    */
-  async setSigned(signed: SignedWrite): Promise<SetAnswer> {
-    return this.#post('/data/set', signed, setSchema);
+  async setSigned(signed: SignedWrite, { signal }: RequestOptions = {}): Promise<SetAnswer> {
+    return this.#post('/data/set', signed, setSchema, signal);
   }
 
   /** All or none; at most 1,000, of different keys. Errors: as of `setSigned`, with the index of the write. */
-  async batchSigned(writes: readonly SignedWrite[]): Promise<readonly SetAnswer[]> {
+  async batchSigned(writes: readonly SignedWrite[], { signal }: RequestOptions = {}): Promise<readonly SetAnswer[]> {
     const ops = writes.map((signed) => ({ op: 'write', ...signed }));
-    return (await this.#post('/data/batch', { ops }, batchSchema)).results;
+    return (await this.#post('/data/batch', { ops }, batchSchema, signal)).results;
   }
 
   /** 32 bytes: of the mesh that the instance belongs to. */
@@ -105,36 +135,36 @@ export class Client implements AsyncDisposable {
     return Buffer.from(text, 'hex');
   }
 
-  async list(query: ListQuery): Promise<ListPage> {
+  async list(query: ListQuery, { signal, ...more }: ReadOptions = {}): Promise<ListPage> {
     const { prefix, start, end, patterns = [], ...rest } = query;
     const range = { ...optional('prefix', prefix), ...optional('start', start), ...optional('end', end) };
     const texts = patterns.map(({ pattern, removes }) => `${removes ? '!' : ''}${encode(pattern)}`);
-    const body = { ...rest, ...range, ...(texts.length > 0 && { patterns: texts }) };
-    const { entries, next } = await this.#post('/data/list', body, listSchema);
+    const body = { ...rest, ...range, ...more, ...(texts.length > 0 && { patterns: texts }) };
+    const { entries, next } = await this.#post('/data/list', body, listSchema, signal);
     return {
       entries: entries.map(({ key, value, version }) => ({ key: decode(key), value: decode(value), version })),
       next: next === null ? null : decode(next),
     };
   }
 
-  /** Keys and values in base64, as they stand in files. */
-  async batch(ops: readonly BatchOp[]): Promise<void> {
-    await this.#post('/data/batch', { ops }, jsonObject);
+  /** All or none; at most 1,000, of different keys. Keys and values in base64, as they stand in files. */
+  async batch(ops: readonly BatchOp[], { signal }: RequestOptions = {}): Promise<readonly SetAnswer[]> {
+    return (await this.#post('/data/batch', { ops }, batchSchema, signal)).results;
   }
 
   /** Resolves with the report; tells of its progress. */
   async pull(body: JsonObject, onProgress: (report: JsonObject) => void): Promise<JsonObject> {
     const request = { ...posted('/control/aae/pull', body), accept: 'application/x-ndjson', withinMs: pullMsMax };
     // The answer is read to its end: a reader that leaves before breaks the connection under it.
-    let last: JsonObject = {};
+    let last: z.output<typeof lineSchema> = {};
     let lastLine = '';
     for await (const line of this.#channel.lines(request)) {
       lastLine = line;
-      last = this.#channel.parse(line, jsonObject, request);
-      if (last['progress'] !== undefined) onProgress(jsonObject.parse(last['progress']));
+      last = this.#channel.parse(line, lineSchema, request);
+      if (last.progress !== undefined) onProgress(last.progress);
     }
     if (last['error'] !== undefined) throw this.#channel.errorOf(lastLine, request);
-    if (last['report'] !== undefined) return jsonObject.parse(last['report']);
+    if (last.report !== undefined) return last.report;
     throw new GkvError('unavailable', 'the server ended the pull without a report', { details: { outcome: 'unknown' } });
   }
 
@@ -161,8 +191,8 @@ export class Client implements AsyncDisposable {
     await this.#channel[Symbol.asyncDispose]();
   }
 
-  async #post<Schema extends z.ZodType>(path: string, body: object, schema: Schema): Promise<z.output<Schema>> {
-    return this.#channel.json(posted(path, body), schema);
+  async #post<Schema extends z.ZodType>(path: string, body: object, schema: Schema, signal?: AbortSignal): Promise<z.output<Schema>> {
+    return this.#channel.json({ ...posted(path, body), signal }, schema);
   }
 }
 

@@ -90,6 +90,12 @@ describe('client of a server that breaks off', () => {
       await assert.rejects(client.set(a, a), { name: 'GkvError', code: 'unavailable', details: unknown });
       await assert.rejects(client.get(a), { name: 'GkvError', code: 'unavailable', details: {} });
     }
+    for (const line of ['', '[]', '{}', '{"progress":1}', '{"report":1}', '{"error":1}']) {
+      const url = await answering(sends(`HTTP/1.1 200 OK\r\ncontent-length: ${line.length + 1}\r\n\r\n${line}\n`, 'destroy'));
+      await using client = new Client(url);
+      const pull = client.pull({ peer: 'a:1' }, () => undefined);
+      await assert.rejects(pull, { name: 'GkvError', code: 'unavailable', details: unknown }, line);
+    }
   });
 
   it('who disposes of it ends what is under way, within the answer and before it', async () => {
@@ -100,6 +106,15 @@ describe('client of a server that breaks off', () => {
       });
       await using client = new Client(url);
       await assert.rejects(client.set(a, a), { name: 'GkvError', code: 'unavailable', details: unknown });
+    }
+  });
+
+  it('a signal ends what is under way, within the answer and before it', async () => {
+    for (const text of ['', half]) {
+      await using client = new Client(await answering((socket) => socket.write(text)));
+      const failure = { name: 'GkvError', code: 'unavailable', message: /the signal/ };
+      await assert.rejects(client.set(a, a, { signal: AbortSignal.timeout(50) }), { ...failure, details: unknown });
+      await assert.rejects(client.get(a, { signal: AbortSignal.timeout(50) }), { ...failure, details: {} });
     }
   });
 

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { describe, it } from 'mocha';
-import { Client } from '../../src/client/client.ts';
+import { Client, type BatchOp } from '../../src/index.ts';
 import { GkvError } from '../../src/core/errors.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { openInstance } from '../aae/world.ts';
 import { report, startApi } from '../http/harness.ts';
+import { FakeClock, until } from '../support.ts';
 
 const a = Buffer.from('a');
 
@@ -23,6 +24,68 @@ describe('client', () => {
     await client.delete(Buffer.from('a'));
     assert.equal((await client.get(Buffer.from('a'))).exists, false);
     assert.equal(await client.text('/readyz'), '{"ready":true}');
+  });
+
+  it('writes on a condition and for a time, and tells what each write of a batch became', async () => {
+    const clock = new FakeClock();
+    const { replica } = await openInstance({ clock });
+    await using api = await startApi({ store: replica });
+    await using client = new Client(api.url);
+    const mismatch = (version: string | null) => ({ code: 'version_mismatch', details: { version, index: 0 } });
+    const first = await client.set(a, a, { ifVersion: null });
+    await assert.rejects(client.set(a, a, { ifVersion: null }), mismatch(first.version));
+    const second = await client.set(a, a, { ifVersion: first.version, ttlMs: 1_000 });
+    await assert.rejects(client.delete(a, { ifVersion: first.version }), mismatch(second.version));
+    clock.ms += 1_001;
+    assert.equal((await client.get(a)).exists, false);
+    const ops: BatchOp[] = [
+      { op: 'set', key: 'YQ==', value: 'YQ==', ifVersion: null, ttlMs: 1_000 },
+      { op: 'set', key: 'Yg==', value: '', ifVersion: null },
+    ];
+    const results = await client.batch(ops);
+    assert.deepEqual(
+      results.map(({ applied }) => applied),
+      [true, true],
+    );
+    const [one] = results;
+    assert.equal((await client.get(a)).version, one?.version);
+    await assert.rejects(client.batch(ops), mismatch(one?.version ?? ''));
+    clock.ms += 1_001;
+    assert.equal((await client.get(a)).exists, false);
+    const b = Buffer.from('b');
+    const { version } = await client.get(b);
+    await assert.rejects(client.batch([{ op: 'delete', key: 'Yg==', ifVersion: null }]), mismatch(version));
+    assert.equal((await client.delete(b, { ifVersion: version })).applied, true);
+    assert.deepEqual(await client.batch([]), []);
+  });
+
+  it('reads what a write elsewhere was accepted under, or is told that it is not here', async () => {
+    await using api = await startApi();
+    await using client = new Client(api.url);
+    const { accepted } = await client.set(a, a);
+    const later = 'f'.repeat(32);
+    assert.equal((await client.get(a, { atLeast: accepted })).exists, true);
+    assert.equal((await client.list({}, { atLeast: accepted })).entries.length, 1);
+    for (const read of [client.get(a, { atLeast: later }), client.list({}, { atLeast: later })])
+      await assert.rejects(read, { code: 'unavailable', message: /not here yet/, details: {} });
+  });
+
+  it('a signal ends a request, before it is sent and while it is under way', async () => {
+    await using api = await startApi();
+    await using client = new Client(api.url);
+    const signal = AbortSignal.abort();
+    for (const ask of [client.set(a, a, { signal }), client.get(a, { signal }), client.list({}, { signal }), client.batch([], { signal })])
+      await assert.rejects(ask, { name: 'GkvError', code: 'unavailable', message: /the signal/, details: {} });
+    assert.equal(api.store.writes, 0);
+    let open = (): void => undefined;
+    api.store.gate = new Promise((resolve) => (open = resolve));
+    const caller = new AbortController();
+    const written = client.set(a, a, { signal: caller.signal });
+    await until(() => api.store.writes === 1);
+    caller.abort(new Error('enough'));
+    await assert.rejects(written, { name: 'GkvError', code: 'unavailable', message: /the signal/, details: { outcome: 'unknown' } });
+    open();
+    assert.equal((await client.get(a, { signal: new AbortController().signal })).exists, true);
   });
 
   it('passes the server’s errors on, with code, message and details', async () => {
