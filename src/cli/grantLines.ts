@@ -3,6 +3,7 @@ import { standing } from '../grant/authorise.ts';
 import { isZero, type Grant } from '../grant/grant.ts';
 import { shortId, type Known } from '../grant/known.ts';
 import { namesOf } from '../grant/rights.ts';
+import { timeText } from '../grant/timeText.ts';
 import { refused } from './meshDirectory.ts';
 
 /** A grant in one line: id, what it gives, to whom, until when, whether it stands. */
@@ -39,11 +40,4 @@ function stateOf(known: Known, { id }: Grant): string {
 
 function patternTexts({ body }: Grant): string[] {
   return body.patterns.map(({ bytes }) => JSON.stringify(Buffer.from(bytes).toString()).slice(1, -1));
-}
-
-/** The greatest time that a Date can hold. */
-const dateMsMax = 8_640_000_000_000_000;
-
-function timeText(ms: number): string {
-  return ms > dateMsMax ? `${ms} ms` : new Date(ms).toISOString();
 }

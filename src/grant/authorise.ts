@@ -3,6 +3,7 @@ import { endOf, chainTo, unknownGrant, type Chain } from './chain.ts';
 import { type GrantBody } from './grant.ts';
 import { refusal, type Known, type Refusal } from './known.ts';
 import { hasRight, namesOf, type Right } from './rights.ts';
+import { timeText } from './timeText.ts';
 
 /** Whether a right may be used on a key, at a time: for a write that of its version. */
 export interface Question {
@@ -74,13 +75,13 @@ function matches(key: Key): Check {
   };
 }
 
-/** ms since the epoch. */
+/** ms since the epoch. Why a grant does not says nothing of that time, so that it is told once, however often it is asked. */
 export function isAt(atMs: number): Check {
   return {
     code: 'grant_time',
     fault: ({ notBeforeMs, expiresMs }) => {
-      if (atMs >= notBeforeMs && atMs < expiresMs) return undefined;
-      return `is for ${notBeforeMs} ms up to before ${expiresMs} ms since 1970, not for ${atMs} ms`;
+      if (atMs < notBeforeMs) return `is good from ${timeText(notBeforeMs)} on, and not before`;
+      return atMs < expiresMs ? undefined : `ended at ${timeText(expiresMs)}`;
     },
   };
 }

@@ -182,6 +182,18 @@ describe('chains', () => {
     }
   });
 
+  it('T11: why a grant is not good at a time is the same whenever it is asked, in dates', async () => {
+    const mesh = new Mesh();
+    const grant = mesh.grant('a');
+    const { authority } = await knowing(mesh, grant);
+    const why = (atMs: number): string => {
+      const answer = authorise(authority, grant.id, ask('write', '/cities/FR/1', atMs));
+      return answer.kind === 'refused' ? answer.refusal.message : answer.kind;
+    };
+    assert.deepEqual([999, 1].map(why), Array(2).fill('is good from 1970-01-01T00:00:01.000Z on, and not before'));
+    assert.deepEqual([2_000, 3_000, 2 ** 48 - 1].map(why), Array(3).fill('ended at 1970-01-01T00:00:02.000Z'));
+  });
+
   it('T9: a second signature of one body is no second grant, and is not kept', async () => {
     const mesh = new Mesh(['root', 'other'], 1);
     const grant = mesh.grant('x');
