@@ -1,9 +1,10 @@
 import { type IncomingHttpHeaders } from 'node:http';
 import Router from '@koa/router';
 import Koa, { type Context, type Middleware } from 'koa';
-import { GkvError, type ErrorCode } from '../core/errors.ts';
+import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { Gate, type HostRule } from './gate.ts';
+import { Repeats } from './repeats.ts';
 import { errorAnswer } from './status.ts';
 
 /** One path with one method. */
@@ -63,6 +64,7 @@ function outermost(deps: ShellDeps, routes: readonly Route[]): Middleware {
   const gate = new Gate(deps.hosts);
   const known = new Set(routes.map((route) => route.path));
   const unsent = new Unsent(deps.unsentBytesMax ?? unsentBytesMax);
+  const repeats = new Repeats(deps.clock);
   let requests = 0;
   return async (ctx, next) => {
     const started = deps.clock.monotonic();
@@ -77,7 +79,7 @@ function outermost(deps: ShellDeps, routes: readonly Route[]): Middleware {
       await next();
       unsent.take(ctx);
     } catch (error) {
-      code = answerError(ctx, deps.log, error, { requestId, path });
+      code = answerError(ctx, { log: deps.log, repeats }, error, { requestId, path });
     }
     deps.observe({ route: known.has(path) ? path : 'other', status: ctx.status, code, ms: deps.clock.monotonic() - started });
   };
@@ -123,17 +125,30 @@ function pathOf(ctx: Context): string {
   }
 }
 
-function answerError(ctx: Context, log: Log, error: unknown, request: { requestId: string; path: string }): ErrorCode {
+interface Telling {
+  readonly log: Log;
+  readonly repeats: Repeats;
+}
+
+function answerError(ctx: Context, { log, repeats }: Telling, error: unknown, request: { requestId: string; path: string }): ErrorCode {
   const { status, code, body } = errorAnswer(error, request.requestId);
-  const fields = { requestId: request.requestId, status, method: ctx.method, path: request.path.slice(0, 200), err: error };
-  if (status === 500) log.error(fields, 'request failed');
-  else if (status === 503 || status === 507) log.warn(fields, 'request could not be served');
-  else log.debug(fields, 'request refused');
+  const fields = { requestId: request.requestId, status, method: ctx.method, path: request.path.slice(0, 200) };
+  if (status === 500) log.error({ ...fields, err: error }, 'request failed');
+  else if (isMeant(error)) {
+    const at = repeats.isNew(`${request.path} ${error.message}`) ? 'warn' : 'debug';
+    log[at]({ ...fields, code, reason: error.message }, 'request is not served now; that is told once while it lasts');
+  } else if (status === 503 || status === 507) log.warn({ ...fields, err: error }, 'request could not be served');
+  else log.debug({ ...fields, err: error }, 'request refused');
   if (status === 408) ctx.set('Connection', 'close');
   if (status === 401) ctx.set('WWW-Authenticate', 'Bearer');
   ctx.status = status;
   answerJson(ctx, body);
   return code;
+}
+
+/** An answer that we give where nothing has failed: not ready, no member any more, too much to do. */
+function isMeant(error: unknown): error is GkvError {
+  return hasCode(error, 'unavailable') && error.cause === undefined;
 }
 
 function refuseUnknown(routes: readonly Route[]): Middleware {

@@ -96,8 +96,7 @@ export class Talk {
     const others = this.#roster.otherNames();
     if (others !== undefined) await this.#recency.meet(async () => this.words.ageOf(await this.#deps.replica.frontier(), others));
     const fault = this.fault();
-    if (fault !== undefined)
-      throw new GkvError('unavailable', `this cluster takes no part in the mesh: ${fault.message}`, { cause: fault });
+    if (fault !== undefined) throw new GkvError('unavailable', `this cluster takes no part in the mesh: ${fault.message}`);
     // What it said before may come late, and it may say nothing now that it knows of a member that it never heard.
     const { low: greatest } = this.words.of(toHex(from)) ?? said;
     const low = isNothing(said.low) ? said.low : greatest;

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe } from 'mocha';
 import { b64, codeOf, post, raw, send, startApi } from './harness.ts';
-import { until } from '../support.ts';
+import { GkvError } from '../../src/core/errors.ts';
+import { TestClock, until } from '../support.ts';
 
 const getHi = '{"key":"aGk="}';
 const head = (lines: readonly string[]): string => `${['POST /data/get HTTP/1.1', 'Host: localhost', ...lines].join('\r\n')}\r\n\r\n`;
@@ -168,6 +169,32 @@ describe('HTTP API on the wire', () => {
   it('probes are 503 unavailable when the instance is not well', async () => {
     await using api = await startApi({ health: { live: () => false, unready: () => 'it is asleep' } });
     for (const path of ['/livez', '/readyz']) assert.equal((await send(`${api.url}${path}`, 'GET')).status, 503);
+  });
+
+  it('what is meant to be 503 is warned of once while it lasts, without a stack; what fails each time, with it', async () => {
+    const clock = new TestClock();
+    let why = 'it joins: 1 writes came';
+    await using api = await startApi({ clock, health: { live: () => true, unready: () => why } });
+    const warned = async (): Promise<number> => {
+      const before = api.lines.length;
+      assert.equal((await send(`${api.url}/readyz`, 'GET')).status, 503);
+      return api.lines.slice(before).filter(({ level }) => level === 'warn').length;
+    };
+    assert.deepEqual([await warned(), await warned()], [1, 0]);
+    why = 'it joins: 20 writes came';
+    assert.equal(await warned(), 0, 'how far it is makes it nothing new');
+    why = 'it is asleep';
+    assert.deepEqual([await warned(), await warned()], [1, 0]);
+    clock.advance(60_000);
+    assert.equal(await warned(), 1);
+    assert.ok(api.lines.every(({ fields }) => !('err' in fields)));
+    api.store.failure = new GkvError('unavailable', 'the disk', { cause: new Error('EIO') });
+    const told = api.lines.length;
+    for (let i = 0; i < 2; i += 1) assert.equal((await post(`${api.url}/data/get`, getHi)).status, 503);
+    assert.deepEqual(
+      api.lines.slice(told).map(({ level, fields }) => [level, 'err' in fields]),
+      Array(2).fill(['warn', true]),
+    );
   });
 
   it('readings that fail are left out of the metrics', async () => {
