@@ -39,7 +39,8 @@ export function authorityCommands(program: Command): void {
       print(toHex(publicKey));
       if (mesh === undefined) return;
       const { authority } = await MeshDirectory.open(mesh);
-      for (const grant of authority.grants()) if (equalBytes(grant.body.audience, publicKey)) print(grantLine(authority, grant));
+      for (const grant of authority.grants())
+        if (equalBytes(grant.body.audience, publicKey)) print(grantLine(authority, grant, Date.now()));
     });
 }
 
@@ -51,7 +52,7 @@ async function can(key: Key, options: CanOptions): Promise<void> {
   const answer = answers.find(({ kind }) => kind === 'allowed') ?? answers[0];
   if (answer === undefined) throw new GkvError('grant_unknown', 'this key holds no grant that is known');
   if (answer.kind === 'refused') throw refused(answer.refusal);
-  for (const grant of answer.chain) print(grantLine(authority, grant));
+  for (const grant of answer.chain) print(grantLine(authority, grant, Date.now()));
 }
 
 function grantsOf(directory: MeshDirectory, { grant, holder }: CanOptions): readonly Grant[] {

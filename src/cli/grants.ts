@@ -48,14 +48,14 @@ export function grantCommands(program: Command): void {
     .action(async (id: string, { mesh, record }: InMesh & { record?: boolean }) => {
       const directory = await MeshDirectory.open(mesh);
       const grant = directory.grantOf(id);
-      const lines = record === true ? chainTexts(directory, grant) : grantLines(directory.authority, grant);
+      const lines = record === true ? chainTexts(directory, grant) : grantLines(directory.authority, grant, Date.now());
       for (const line of lines) print(line);
     });
   withMesh(grants.command('list'))
     .description('all grants, and whether they stand')
     .action(async ({ mesh }: InMesh) => {
       const { authority, refused: others } = await MeshDirectory.open(mesh);
-      for (const grant of authority.grants()) print(grantLine(authority, grant));
+      for (const grant of authority.grants()) print(grantLine(authority, grant, Date.now()));
       for (const { any, refusal } of others) print(`${toHex(any.record.id)}  ${any.kind}  ${refusal.code}: ${refusal.message}`);
     });
   grants
@@ -109,7 +109,7 @@ async function verify(file: string, meshId: Uint8Array): Promise<void> {
     lines.map((line) => parseRecordText(line, meshId)),
   );
   if (first !== undefined) throw refused(first.refusal);
-  for (const grant of authority.grants()) print(grantLine(authority, grant));
+  for (const grant of authority.grants()) print(grantLine(authority, grant, Date.now()));
 }
 
 function readText(file: string): string {
