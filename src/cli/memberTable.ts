@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { physicalMsOf, stampFromHex } from '../core/stamp.ts';
 import { type JsonObject } from '../client/client.ts';
 import { GkvError } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
 import { oneLine } from './io.ts';
 
 /** One region. What is null is not known here: of ourselves, or because another instance of the cluster follows it. */
@@ -12,6 +13,7 @@ interface MemberLine {
   /** The instance that was asked belongs to it. */
   readonly self: boolean;
   readonly connected: boolean | null;
+  /** Null where it is not connected too: that of long ago says nothing. */
   readonly lagMs: number | null;
   /** Stamp in hex, up to which it has everything; null: nothing heard yet. */
   readonly low: string | null;
@@ -19,6 +21,8 @@ interface MemberLine {
   readonly scope: readonly string[] | null;
   /** It knows of the same members as the instance that was asked. */
   readonly atEpoch: boolean | null;
+  /** Its wall clock less that of the instance that was asked, in ms, at its last answer. */
+  readonly clockSkewMs: number | null;
   readonly lastError: string | null;
   readonly defects: number | null;
 }
@@ -40,6 +44,7 @@ const statusSchema = z.object({
           connected: z.boolean(),
           lagMs: z.number(),
           atEpoch: z.boolean(),
+          clockSkewMs: z.number(),
           low: z.string().nullable(),
           scope: z.array(z.string()).nullable(),
           lastError: z.string().nullable(),
@@ -66,15 +71,16 @@ export function describeMembers(peersAnswer: JsonObject, statusAnswer: JsonObjec
   const status = statusSchema.safeParse(statusAnswer);
   if (!peers.success || !status.success) throw new GkvError('unavailable', 'the answer is of another version of gkvmesh');
   const { clusterId: own, mesh } = status.data;
-  const unknown = { connected: null, lagMs: null, lastError: null, defects: null };
+  const unknown = { connected: null, lagMs: null, clockSkewMs: null, lastError: null, defects: null };
   const members = peers.data.peers.map((record): MemberLine => {
     const self = record.clusterId === own;
     if (self) return { ...record, ...unknown, self, low: told(mesh?.low), scope: mesh?.scope ?? null, atEpoch: true };
     const seen = mesh?.peers.find(({ clusterId }) => clusterId === record.clusterId);
     if (seen?.followed !== true)
       return { ...record, ...unknown, self, low: told(seen?.low), scope: seen?.scope ?? null, atEpoch: seen?.atEpoch ?? null };
-    const { connected, lagMs, low, scope, atEpoch, lastError, defects } = seen;
-    return { ...record, self, connected, lagMs, low: told(low), scope, atEpoch, lastError, defects };
+    const { connected, low, scope, atEpoch, clockSkewMs, lastError, defects } = seen;
+    const lagMs = connected ? seen.lagMs : null;
+    return { ...record, self, connected, lagMs, low: told(low), scope, atEpoch, clockSkewMs, lastError, defects };
   });
   return { epoch: mesh?.epoch ?? null, members, removed: mesh?.removed ?? [], joining: mesh?.joining ?? [] };
 }
@@ -98,14 +104,21 @@ export function memberTable({ epoch, members, removed, joining }: MembersSeen, n
   );
   const behind = members.filter(({ atEpoch }) => atEpoch !== true).map(({ clusterId }) => clusterId);
   const reached = behind.length === 0 ? 'reached by all' : `not reached by ${behind.join(', ')}`;
-  const parts = members.flatMap((member) => partLine(member));
   return [
     ...table,
-    ...parts,
+    ...members.flatMap(clockLine),
+    ...members.flatMap(partLine),
     ...(epoch === null ? [] : [`epoch ${epoch}: ${reached}`]),
     ...joining.map(joiningLine),
     ...removed.map(removedLine),
   ];
+}
+
+/** Of a region whose clock is so far off that writes wait for it. */
+function clockLine({ clusterId, clockSkewMs }: MemberLine): string[] {
+  if (clockSkewMs === null || Math.abs(clockSkewMs) <= limits.futureMsMax) return [];
+  const off = `${(Math.abs(clockSkewMs) / 1_000).toFixed(1)} s ${clockSkewMs > 0 ? 'ahead of' : 'behind'}`;
+  return [`${clusterId} has a clock ${off} that of the region that was asked: set right the one that is wrong`];
 }
 
 /** Of a region that holds some keys alone. */

@@ -2,6 +2,7 @@ import { protocolError } from '../aae/frame.ts';
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
 import { type Frontier } from '../core/frontier.ts';
+import { limits } from '../core/limits.ts';
 import { physicalMsOf, type Stamp } from '../core/stamp.ts';
 import { positionZero, type FeedCursor } from '../replica/cursor.ts';
 import { type Reach } from '../replica/ended.ts';
@@ -42,10 +43,14 @@ export interface TakenPage {
 
 /** Between two questions to an upstream that answers nothing, and too early. */
 const pauseMsMax = 1_000;
+/** Between two lines of the log about the clock of a peer, whatever that says. */
+const clockToldMsMin = 60_000;
 
 interface AskedPage extends UpstreamPage {
   /** When it was to be answered, had there been nothing. */
   readonly dueMs: number;
+  /** When it came, by the wall clock. */
+  readonly cameMs: number;
 }
 
 const nowhere: FeedCursor = { incarnation: 0, position: positionZero };
@@ -61,6 +66,8 @@ export class Follower {
   #epoch: Uint8Array = epochNone;
   /** When it was last asked again at once for that. */
   #hurriedMs = -Infinity;
+  /** As was told last, and when. */
+  #clock = { isApart: false, toldMs: -Infinity };
 
   constructor(peerId: Uint8Array, upstream: Pick<Upstream, 'page'>, health: PeerHealth, deps: FollowerDeps) {
     this.#peerId = peerId;
@@ -93,6 +100,7 @@ export class Follower {
     let patienceMs = 0;
     while (!signal.aborted) {
       const page: AskedPage = await (next ?? this.#ask(from ?? nowhere, patienceMs, signal));
+      this.#noteClock(page);
       const reached = await this.#deps.hear(this.#peerId, page.statement, page.end);
       noteAnswer(this.#health, page, this.#deps.clock.now());
       // Where there is more, it comes while this page is taken in; at least the end does.
@@ -138,7 +146,23 @@ export class Follower {
     const { replica, state, clock } = this.#deps;
     const dueMs = clock.monotonic() + waitMs;
     const [frontier, statement] = await Promise.all([replica.frontier(), state()]);
-    return { ...(await this.#upstream.page({ waitMs, cursor, frontier, statement }, signal)), dueMs };
+    const page = await this.#upstream.page({ waitMs, cursor, frontier, statement }, signal);
+    return { ...page, dueMs, cameMs: clock.now() };
+  }
+
+  /** Told where it changes: writes of the one that is ahead wait elsewhere until their time has come, and nothing else shows that. */
+  #noteClock({ statement, cameMs }: AskedPage): void {
+    const { clock, log } = this.#deps;
+    const skewMs = statement.wallMs - cameMs;
+    this.#health.skewMs = skewMs;
+    const isApart = Math.abs(skewMs) > limits.futureMsMax;
+    const nowMs = clock.monotonic();
+    if (isApart === this.#clock.isApart || nowMs - this.#clock.toldMs < clockToldMsMin) return;
+    this.#clock = { isApart, toldMs: nowMs };
+    const message = isApart
+      ? 'the clocks of a peer and of this region are far apart: set right the one that is wrong'
+      : 'the clocks of a peer and of this region agree again';
+    log.warn({ peer: toHex(this.#peerId), skewMs }, message);
   }
 
   #tellDenied(denied: number): void {
@@ -156,7 +180,6 @@ export class Follower {
 function noteAnswer(health: PeerHealth, page: UpstreamPage, nowMs: number): void {
   health.connected = true;
   health.contactMs = nowMs;
-  health.skewMs = page.statement.wallMs - nowMs;
   health.scope = page.scopes?.peer;
   health.pages += 1;
   health.writes += page.writes.length;

@@ -62,7 +62,7 @@ describe('keys and values of the command line', () => {
     assert.deepEqual(JSON.parse(harmless(JSON.stringify({ name: orders }))), { name: orders });
     const clusterId = '6f1c1f2e-58d5-4d0e-9d7b-0f6f3a1e2b3c';
     const record = { clusterId, address: 'eu:1\nx', regionName: `eu\n${orders}` };
-    const none = { connected: null, lagMs: null, low: null, scope: null, atEpoch: null, defects: null };
+    const none = { connected: null, lagMs: null, low: null, scope: null, atEpoch: null, clockSkewMs: null, defects: null };
     const members = [{ ...record, ...none, self: false, lastError: `so\n${orders}` }];
     const lines = memberTable({ epoch: null, members, removed: [], joining: [record] }, 0);
     assert.equal(lines.length, 3);

@@ -182,7 +182,8 @@ describe('M6: following', () => {
     }) as Instance['replica']; // the one method that differs
     const { health, slept, lines } = await follow({ ...instance, replica }, link, 8);
     assert.deepEqual(slept, [50, 100, 200, 400, 800, 1_600, 3_200, 5_000]);
-    assert.deepEqual([health.failures, health.lastError?.code, lines.length], [8, 'unavailable', 1]);
+    assert.deepEqual([health.failures, health.lastError?.code], [8, 'unavailable']);
+    assert.equal(lines.filter(({ message }) => /tried again/.test(message)).length, 1);
   });
 
   it('I9: an upstream that says at once that there is nothing is not pressed', async () => {
@@ -195,6 +196,24 @@ describe('M6: following', () => {
     );
     assert.ok(requests() <= 11);
     assert.equal(health.failures, 0);
+  });
+
+  it('a clock that is more than 5 s off is warned of once, and again once it is right, at most once a minute', async () => {
+    const instance = await openInstance();
+    const skewsMs = [0, 5_000, -5_000, 5_001, ...Array<number>(58).fill(7_000), 0, 7_000, 0, 0, -5_001];
+    const link = lyingUpstream((_, request) => ({
+      ...{ end: frontierOf({}), statement: { ...saysNothing, wallMs: instance.clock.now() + (skewsMs[request - 1] ?? -6_000) } },
+    })).link; // a page a second
+    const { health, lines } = await follow(instance, link, 200, 10_000);
+    assert.deepEqual(
+      lines.map(({ level, fields, message }) => [level, (fields as { skewMs: number }).skewMs, /agree again/.test(message)]),
+      [
+        ['warn', 5_001, false],
+        ['warn', 0, true],
+        ['warn', -6_000, false],
+      ],
+    );
+    assert.equal(health.skewMs, -6_000);
   });
 
   it('the next page is under way while one is taken in, and no more than that', async () => {
