@@ -79,11 +79,16 @@ export class MeshDirectory {
 /** What a server takes from a mesh directory. Errors: as of `MeshDirectory.open`, and `bad_config` where a key is open to others. */
 export function startOf(dir: string): GrantedStart {
   const meshId = readMeshId(dir);
+  const files = new RecordFiles(join(dir, names.records), meshId);
+  return { meshId, meshKey: meshKeyIn(dir), signer: readKeyFile(join(dir, names.clusterKey)), news: () => files.news() };
+}
+
+/** The mesh key of a mesh directory. Error: `bad_config` where there is none, or it is open to others. */
+export function meshKeyIn(dir: string): Uint8Array {
   const key = readSecret(join(dir, names.meshKey)).trim();
   if (!/^[0-9a-f]{64}$/.test(key))
     throw new GkvError('bad_config', `${join(dir, names.meshKey)} must hold 64 lower-case hex digits (32 bytes)`);
-  const files = new RecordFiles(join(dir, names.records), meshId);
-  return { meshId, meshKey: Buffer.from(key, 'hex'), signer: readKeyFile(join(dir, names.clusterKey)), news: () => files.news() };
+  return Buffer.from(key, 'hex');
 }
 
 /** The error with which a command ends. */

@@ -1,7 +1,8 @@
 import { type Command } from 'commander';
-import { loadConfig, type RawConfig, type ServerConfig } from '../server/config.ts';
+import { loadOfflineConfig, type RawConfig } from '../server/config.ts';
 import { fileChunks } from './backupFile.ts';
 import { print, Progress } from './io.ts';
+import { meshKeyIn } from './meshDirectory.ts';
 
 /** Adds what works on a store that nobody serves: renew and restore. */
 export function offlineCommands(program: Command): void {
@@ -11,7 +12,7 @@ export function offlineCommands(program: Command): void {
     )
     .action(async (flags: RawConfig) => {
       const { renew } = await import('../server/offline.ts'); // the other commands do without the store
-      const { clusterId, incarnation } = await renew(configOf(flags).store);
+      const { clusterId, incarnation } = await renew(loadOfflineConfig(flags, process.env).store);
       print(`cluster ${clusterId} is renewed: incarnation ${incarnation}`);
     });
   restoreCommand(program);
@@ -20,13 +21,16 @@ export function offlineCommands(program: Command): void {
 function restoreCommand(program: Command): void {
   withStore(program.command('restore <file>'))
     .description('fill an empty store from a backup; one that was cut short is begun again with the same file')
-    .option('--mesh-key <file>', 'the mesh key of the cluster that the backup is of, if it has its own')
+    .option('--mesh <dir>', 'of a granted mesh: a mesh directory of it, for the mesh key')
+    .option('--mesh-key <file>', 'the mesh key of the cluster that the backup is of, if it has its own and no directory')
     .option('--as-new-cluster', 'under a new cluster id, for a store that is not to take the place of the one backed up')
     .action(async (file: string, { asNewCluster, ...flags }: RawConfig) => {
       const { restore } = await import('../server/offline.ts');
+      const { store, mesh, meshKey } = loadOfflineConfig(flags, process.env);
       const progress = new Progress('writes checked, then restored:');
       const { clusterId, incarnation, writes } = await restore({
-        config: configOf(flags),
+        store,
+        meshKeyOf: (kind) => meshKey ?? (kind === 'granted' && mesh !== undefined ? meshKeyIn(mesh) : undefined),
         read: () => fileChunks(file),
         as: asNewCluster === true ? 'new cluster' : 'same cluster',
         onProgress: (done) => {
@@ -44,9 +48,4 @@ function withStore(command: Command): Command {
     .option('--fdb <clusterfile>', 'a cluster file: the data lies in this FoundationDB')
     .option('--fdb-prefix <hex>', 'what its keys begin with')
     .option('--config <file>', 'options in YAML, by their names');
-}
-
-/** Of the flags of a server, as `serve` takes them from flags, environment and file. */
-function configOf(flags: RawConfig): ServerConfig {
-  return loadConfig({ ...flags, open: true, mesh: undefined }, process.env); // what kind of mesh it is the store knows
 }

@@ -61,6 +61,8 @@ export interface ServerConfig {
 /** Options as they come from flags, environment or file: all text or boolean, by the file's names. */
 export type RawConfig = Readonly<Record<string, unknown>>;
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 const flag = z.union(
   [z.boolean(), z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')],
   'true or false',
@@ -149,7 +151,28 @@ export function flagOf(name: string): string {
  * Flags over environment over file. `flags` holds what was given on the command line alone, and perhaps `config`, the file's path. Error:
  * `bad_config`, with the option and where it came from.
  */
-export function loadConfig(flags: RawConfig, environment: Readonly<Record<string, string | undefined>>): ServerConfig {
+export function loadConfig(flags: RawConfig, environment: Environment): ServerConfig {
+  const { merged, sources } = gathered(flags, environment);
+  return checked(merged, sources);
+}
+
+/** As `loadConfig`, for what works on a store that nobody serves: the store knows what kind of mesh it is of, so none need be named, and a mesh key may stand beside a directory. */
+export function loadOfflineConfig(flags: RawConfig, environment: Environment): Pick<ServerConfig, 'store' | 'mesh' | 'meshKey'> {
+  const { merged, sources } = gathered(flags, environment);
+  const { mesh, ...others } = merged;
+  const named = schema.pick({ mesh: true }).safeParse({ mesh });
+  if (!named.success) throw wrong(named.error.issues, merged, sources);
+  const { store, meshKey } = checked({ ...others, open: true }, sources);
+  return { store, meshKey, mesh: named.data.mesh };
+}
+
+interface Gathered {
+  readonly merged: Record<string, unknown>;
+  /** Where each came from. */
+  readonly sources: ReadonlyMap<string, string>;
+}
+
+function gathered(flags: RawConfig, environment: Environment): Gathered {
   const { config: fileFlag, ...given } = flags;
   const path = typeof fileFlag === 'string' ? fileFlag : environment['GKVMESH_CONFIG'];
   const file = path === undefined ? {} : readFile(path);
@@ -170,7 +193,7 @@ export function loadConfig(flags: RawConfig, environment: Readonly<Record<string
     merged[name] = value;
     sources.set(name, flagOf(name));
   }
-  return checked(merged, sources);
+  return { merged, sources };
 }
 
 function readFile(path: string): Record<string, unknown> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'mocha';
 import { request } from 'undici';
 import { command } from '../region.ts';
-import { Scene } from './server.ts';
+import { Scene, serveArgs } from './server.ts';
 
 describe('gkvmesh backup and restore', function () {
   this.timeout(120_000);
@@ -40,6 +40,34 @@ describe('gkvmesh backup and restore', function () {
     assert.match((await scene.run(['restore', cut, '--data', data])).stderr, /bad_config: the store is not empty/);
     const back = await scene.server(data);
     assert.equal((await back.tree()).sum, sum);
+  });
+
+  it('B5: T18: of a granted mesh it takes the mesh key from a directory of it, and says so where it has none', async () => {
+    const [mesh, other] = [join(scene.dir(), 'mesh'), join(scene.dir(), 'mesh')];
+    await scene.succeeds(['init', mesh]);
+    await scene.succeeds(['init', other]);
+    const data = scene.dir();
+    const server = await scene.wrapped(process.execPath, [command, ...serveArgs(data, ['--mesh', mesh])], data);
+    await server.fill('k', 10, 'v');
+    const file = join(scene.dir(), 'backup');
+    await scene.succeeds(['backup', file, '--url', server.api]);
+    await server.stop();
+    const restore = async (more: readonly string[], env = {}): Promise<string> => {
+      const args = ['restore', file, '--data', join(scene.dir(), 'data'), ...more];
+      const { stdout, stderr } = await scene.run(args, { env: { ...process.env, ...env } });
+      return stdout.toString() || stderr;
+    };
+    assert.match(await restore([]), /bad_config: the backup is of granted mesh .*, and no mesh key was given: give --mesh DIR/);
+    assert.match(await restore(['--mesh', other]), /bad_config: .* is not its: give --mesh DIR/);
+    const config = join(scene.dir(), 'config.yaml');
+    writeFileSync(config, `mesh: ${mesh}\n`);
+    for (const done of [
+      await restore(['--mesh', mesh]),
+      await restore([], { GKVMESH_MESH: mesh }),
+      await restore(['--config', config]),
+      await restore(['--mesh-key', join(mesh, 'mesh-key')], { GKVMESH_MESH: other }),
+    ])
+      assert.equal(done, `cluster ${server.clusterId} is restored: incarnation 2, 10 writes\n`);
   });
 
   it('B5: what cannot begin leaves no file, and a file that is no backup stays as it is', async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import { hasCode } from '../../src/core/errors.ts';
-import { configNames, flagOf, isLoopback, isWildcard, loadConfig } from '../../src/server/config.ts';
+import { configNames, flagOf, isLoopback, isWildcard, loadConfig, loadOfflineConfig } from '../../src/server/config.ts';
 
 describe('configuration', () => {
   let dir: string;
@@ -52,6 +52,19 @@ describe('configuration', () => {
     assert.throws(() => loadConfig({ mesh: 'dir', open: true }, {}), refused(/^--open: .*--mesh/));
     assert.throws(() => loadConfig({ mesh: 'dir' }, { GKVMESH_MESH_ID: '00'.repeat(32) }), refused(/^GKVMESH_MESH_ID: .*--mesh/));
     assert.throws(() => loadConfig({ mesh: 'dir', meshKey: 'key' }, {}), refused(/^--mesh-key: .*--mesh/));
+  });
+
+  it('G36: T18: what works on a store that nobody serves takes a mesh directory from where a server does, beside a key, and needs none', () => {
+    const config = file('mesh: file\n');
+    const meshOf = (flags: Parameters<typeof loadConfig>[0], environment = {}): string | undefined =>
+      loadOfflineConfig(flags, environment).mesh;
+    const named = [meshOf({ config, mesh: 'flag' }), meshOf({ config }, { GKVMESH_MESH: 'env' }), meshOf({ config }), meshOf({})];
+    assert.deepEqual(named, ['flag', 'env', 'file', undefined]);
+    const key = join(dir, 'key');
+    writeFileSync(key, 'ab'.repeat(32));
+    const { mesh, meshKey } = loadOfflineConfig({ meshKey: key }, { GKVMESH_MESH: 'env' });
+    assert.deepEqual([mesh, meshKey], ['env', Buffer.from('ab'.repeat(32), 'hex')]);
+    assert.throws(() => meshOf({ config: file('mesh: 7\n') }), refused(/config\.yaml: mesh: 7 is not a mesh directory/));
   });
 
   it('each option has a flag', () => {
