@@ -12,6 +12,7 @@ import { isFinal, type Refusal } from '../grant/known.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { knownChain, mayReplicate, replicateFault, replicatingLeaf, scopeOfChain } from '../grant/replicate.ts';
 import { type Credentials, type Party } from './handshake.ts';
+import { ownAdvice } from './joinAdvice.ts';
 import { type MemberKeys } from './memberKeys.ts';
 import { type OwnCluster } from './ports.ts';
 import { type SessionTerms } from './session.ts';
@@ -139,7 +140,7 @@ export class Prover {
   }
 
   #ours(why: Refusal): GkvError {
-    return mayNot(`by its own word, ${named(this.deps.own.clusterId)}`, why);
+    return mayNot(`by its own word, ${named(this.deps.own.clusterId)}`, why, ownAdvice(why.code));
   }
 }
 
@@ -153,12 +154,13 @@ function named(clusterId: Uint8Array): string {
   return `cluster ${uuidText(clusterId)}`;
 }
 
-function mayNot(who: string, { code, message, link, grantId, endedBy }: Refusal): GkvError {
+function mayNot(who: string, { code, message, link, grantId, endedBy }: Refusal, advice?: string): GkvError {
   const details = {
     link: link ?? null,
     grant: grantId === undefined ? null : toHex(grantId),
     endedBy: endedBy === undefined ? null : toHex(endedBy),
   };
   const where = grantId === undefined ? '' : ` (grant ${toHex(grantId)})`;
-  return new GkvError(code, `${who} may not replicate: ${message}${where}`, { details });
+  const what = advice === undefined ? '' : `; ${advice}`;
+  return new GkvError(code, `${who} may not replicate: ${message}${where}${what}`, { details });
 }

@@ -100,6 +100,22 @@ describe('M33: proofs between peers', () => {
     assert.deepEqual(wire.asked, []);
   });
 
+  it('whose own grant has ended, or was revoked, is told where the records of a new one belong, and goes on with those', async () => {
+    const short = mesh.grant('a', { ...replicate, expiresMs: 1_700_000_100_000 });
+    const other = mesh.grant('a', { ...replicate, notBeforeMs: 2 });
+    const { a, b, wire } = await pair([mesh.root, short, grants.b], [mesh.root, short, grants.b]);
+    const toldOf = (code: ErrorCode) => (error: unknown) =>
+      is(code)(error) && /; .*records of a new one.* own mesh directory/.test(error.message);
+    await wire.ask('begins a session');
+    a.clock.ms += 100_000;
+    await assert.rejects(wire.ask('of that session'), toldOf('grant_time'));
+    await assert.rejects(new Wire(a, b).ask('of a new one'), toldOf('grant_time'));
+    await a.learn(other);
+    await wire.ask('again');
+    await a.learn(mesh.revocationByRoot(other));
+    await assert.rejects(wire.ask('revoked'), toldOf('grant_revoked'));
+  });
+
   it('who does not have the key that it shows proves nothing', async () => {
     class Thief extends Prover {
       override sign(message: Uint8Array): Uint8Array {
