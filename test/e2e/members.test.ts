@@ -20,6 +20,7 @@ const memberList = z.strictObject({
       low: z.string().nullable(),
       scope: z.array(z.string()).nullable(),
       atEpoch: z.boolean().nullable(),
+      clockSkewMs: z.number().nullable(),
       lastError: z.string().nullable(),
       defects: z.number().nullable(),
     }),
