@@ -41,6 +41,13 @@ function reached({ base, slots }: ClusterFrontier, slot: number): Stamp {
   return slots.get(slot) ?? base;
 }
 
+/** True where one covers of a cluster what the other does not. */
+export function isBehind(ours: ClusterFrontier | undefined, theirs: ClusterFrontier | undefined): boolean {
+  if (ours === undefined || theirs === undefined) return theirs !== undefined;
+  const slots = [...new Set([...ours.slots.keys(), ...theirs.slots.keys()])];
+  return compareStamps(theirs.base, ours.base) > 0 || slots.some((slot) => compareStamps(reached(theirs, slot), reached(ours, slot)) > 0);
+}
+
 /** What is covered by either. Commutative, associative, idempotent. */
 export function joinFrontiers(a: Frontier, b: Frontier): Frontier {
   const joined = new Map(a);

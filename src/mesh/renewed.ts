@@ -24,13 +24,18 @@ export class Renewal {
     this.#store = store;
   }
 
-  /** True where a floor, told by another, is above all that this store had when it was renewed. */
-  async isOlderThan(floor: Stamp): Promise<boolean> {
+  /**
+   * True where a floor, told by another, is above all that this store had when it was renewed. `hasLost`: whether that one has of our earlier incarnations what we
+   * have not; undefined where it does not tell.
+   */
+  async isOlderThan(floor: Stamp, hasLost: () => Promise<boolean | undefined>): Promise<boolean> {
     if (this.#isOver || compareStamps(floor, stampZero) === 0) return false;
     const [row, own] = await this.#store.read((snapshot) => Promise.all([snapshot.get(renewedAtKey), readFloor(snapshot)]));
     if (row !== undefined) {
-      // Our own floor tells others nothing that we lack: it is theirs that they got from us.
-      if (compareStamps(floor, own) > 0 && isTooOld(parseStamp(row), floor)) return true;
+      // A floor that is no greater than ours may be theirs by us, whom nobody met before: then they lack nothing. Else we moved ours alone, as this copy knows of nobody.
+      const isTheirs = compareStamps(floor, own) > 0 || (await hasLost());
+      if (isTheirs === undefined) return false; // until somebody tells
+      if (isTheirs && isTooOld(parseStamp(row), floor)) return true;
       await this.#store.transact((tx) => {
         tx.clear(renewedAtKey);
         return Promise.resolve();

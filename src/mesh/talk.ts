@@ -1,5 +1,5 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
-import { frontierZero } from '../core/frontier.ts';
+import { frontierZero, isBehind, type Frontier } from '../core/frontier.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { compareStamps, stampZero, type Stamp } from '../core/stamp.ts';
@@ -16,7 +16,7 @@ import { Renewal } from './renewed.ts';
 import { type Roster } from './roster.ts';
 import { Standing } from './standing.ts';
 import { type Statement } from './statement.ts';
-import { closedBy, reachAt, Words } from './words.ts';
+import { closedBy, earlierPartsOf, reachAt, Words } from './words.ts';
 
 export interface TalkDeps {
   readonly store: Store;
@@ -83,14 +83,14 @@ export class Talk {
    * What a peer says itself, and with it what it `has`, where it tells that. Resolves with what is reached by who takes in all that is beside it; undefined where that is of another epoch. Errors:
    * `rollback_detected` and `must_bootstrap` of the peer; `unavailable` where it is we who may not go on.
    */
-  async hear(from: Uint8Array, statement: Statement, has = frontierZero): Promise<Reach | undefined> {
+  async hear(from: Uint8Array, statement: Statement, has?: Frontier): Promise<Reach | undefined> {
     const { times, clock } = this.#deps;
     if (this.#roster.isRemoved(toHex(from))) throw peerEnded(uuidText(from));
     const said = await this.standing.hear(from, statement);
     const { epoch } = this.#roster;
     this.words.hear(statement, (name) => this.#roster.isNamed(name), epoch);
     if (isPlausibleFloor(statement.floor, times.dayMs, clock.now())) {
-      if (await this.#renewal.isOlderThan(statement.floor)) this.#recency.fail();
+      if (await this.#renewal.isOlderThan(statement.floor, () => this.#hasLost(has))) this.#recency.fail();
       this.#recency.note(statement.floor);
     }
     const others = this.#roster.otherNames();
@@ -102,10 +102,17 @@ export class Talk {
     const low = isNothing(said.low) ? said.low : greatest;
     // What a member makes itself is no less than its low, in any of its slots, and known before it ever had one.
     const isOther = this.#roster.otherNames()?.includes(toHex(from)) === true; // a record may name an address of ours
-    const [present = stampZero] = isOther && isNothing(greatest) ? closedBy(said, has) : [];
+    const [present = stampZero] = isOther && isNothing(greatest) ? closedBy(said, has ?? frontierZero) : [];
     if (isTooOld(low, this.floor) || isTooOld(present, this.floor)) throw tooOld(`cluster ${uuidText(from)}`);
     if (!equalBytes(statement.reach.epoch, epoch)) return undefined;
     return { epoch, members: statement.reach.members.filter((clusterId) => this.#roster.isNamed(toHex(clusterId))) };
+  }
+
+  /** Whether of what we made before our store was renewed somebody has more than we. */
+  async #hasLost(has: Frontier | undefined): Promise<boolean | undefined> {
+    if (has === undefined) return undefined;
+    const ours = await this.#deps.replica.frontier();
+    return earlierPartsOf(this.#deps.own).some((part) => isBehind(ours.get(part), has.get(part)));
   }
 
   /** `low` is zero while this cluster is being filled, members are not known, or nothing was heard of one of them. */

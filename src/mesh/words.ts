@@ -91,6 +91,15 @@ function isNewer(word: MemberWord, before: MemberWord): boolean {
   return compareStamps(word.low, before.low) > 0;
 }
 
+/** A store that was renewed more often than this while it met nobody is not looked at further back. */
+const earlierMax = 100;
+
+/** The latest incarnations of a cluster before its present one. */
+export function earlierPartsOf({ clusterId, incarnation }: OwnCluster): ClusterPart[] {
+  const earlier = Array.from({ length: Math.min(earlierMax, incarnation - 1) }, (_, i) => incarnation - 1 - i);
+  return earlier.map((each) => partOf({ clusterId, incarnation: each }));
+}
+
 /** Whose slots are those of a cluster. */
 export function partOf({ clusterId, incarnation }: OwnCluster): ClusterPart {
   return clusterPartOf(makeStamp(0, 0, instanceOf(clusterId, incarnation, 0)));

@@ -7,7 +7,9 @@ import { compareStamps, makeStamp, parseInstance, stampZero } from '../../src/co
 import { isAboveFloor } from '../../src/mesh/floor.ts';
 import { realClock } from '../../src/server/real.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
-import { TestClock, until } from '../support.ts';
+import { openMemoryStore } from '../../src/store/memory/store.ts';
+import { raiseFloor } from '../../src/replica/floor.ts';
+import { seededRandom, TestClock, until } from '../support.ts';
 import { areLevel, Region, renew, startMesh } from './region.ts';
 import { Network } from './world.ts';
 
@@ -226,6 +228,26 @@ describe('a store that is restored or cloned', function () {
     await collectThere(two, clock);
     await stop(one);
     await bringsNothingBack(copy, two, clock);
+  });
+
+  it('I3: M25: nor does it bring anything back where its own floor went on while it knew of nobody', async () => {
+    const clock = new TestClock();
+    const one = await startOn(new MemoryDatabase(), 1, clock);
+    await one.know(one);
+    await one.set('gone', '1');
+    const copy = new MemoryDatabase(one.database);
+    const two = await startOn(new MemoryDatabase(), 2, clock);
+    for (const each of [one, two]) await each.know(one, two);
+    await one.remove('gone');
+    await until(() => areLevel([one, two]));
+    await collectThere(two, clock);
+    await stop(one);
+    await renew(copy);
+    await using store = openMemoryStore(copy, { clock, random: seededRandom(1) });
+    await store.transact(async (tx) => raiseFloor(tx, await two.replica.floor()));
+    const old = await startOn(copy, 1, clock);
+    await until(() => hasCode(old.mesh.fault(), 'must_bootstrap'));
+    assert.equal(await two.read('gone'), undefined);
   });
 
   it('M25: a region that was renewed while it was alone, for however long, takes in another that joins', async () => {
