@@ -214,8 +214,8 @@ describe('a store that is restored or cloned', function () {
     await bringsNothingBack(copy, two, clock);
   });
 
-  it('I3: M25: so is one from before there was anybody else', async () => {
-    const clock = new TestClock();
+  /** A copy of a store from before there was anybody else, and who came since, and has collected what was deleted there. */
+  async function copyOfAlone(clock: TestClock): Promise<{ copy: MemoryDatabase; two: Region }> {
     const one = await startOn(new MemoryDatabase(), 1, clock);
     await one.know(one);
     await one.set('gone', '1');
@@ -227,21 +227,18 @@ describe('a store that is restored or cloned', function () {
     await until(() => areLevel([one, two]));
     await collectThere(two, clock);
     await stop(one);
+    return { copy, two };
+  }
+
+  it('I3: M25: so is one from before there was anybody else', async () => {
+    const clock = new TestClock();
+    const { copy, two } = await copyOfAlone(clock);
     await bringsNothingBack(copy, two, clock);
   });
 
   it('I3: M25: nor does it bring anything back where its own floor went on while it knew of nobody', async () => {
     const clock = new TestClock();
-    const one = await startOn(new MemoryDatabase(), 1, clock);
-    await one.know(one);
-    await one.set('gone', '1');
-    const copy = new MemoryDatabase(one.database);
-    const two = await startOn(new MemoryDatabase(), 2, clock);
-    for (const each of [one, two]) await each.know(one, two);
-    await one.remove('gone');
-    await until(() => areLevel([one, two]));
-    await collectThere(two, clock);
-    await stop(one);
+    const { copy, two } = await copyOfAlone(clock);
     await renew(copy);
     await using store = openMemoryStore(copy, { clock, random: seededRandom(1) });
     await store.transact(async (tx) => raiseFloor(tx, await two.replica.floor()));
