@@ -93,7 +93,7 @@ export class Signer {
     const above = replaced === undefined || replaced === null ? undefined : versionOf(replaced);
     const { now, key } = this.#options;
     const instance = clientInstance(key.publicKey);
-    const nowMs = now();
+    const nowMs = Math.floor(now()); // of a fraction stamps take no note
     if (!(nowMs >= 0 && nowMs < physicalMsMax)) throw new GkvError('malformed', `now: ${nowMs} is no time in ms since the epoch`);
     const next = nowMs > physicalMsOf(this.#last) ? makeStamp(nowMs, 0, instance) : successorStamp(this.#last, instance);
     this.#last = above === undefined || compareStamps(next, above) > 0 ? next : successorStamp(above, instance);

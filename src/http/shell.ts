@@ -148,7 +148,7 @@ function answerError(ctx: Context, { log, repeats }: Telling, error: unknown, re
 
 /** An answer that we give where nothing has failed: not ready, no member any more, too much to do. */
 function isMeant(error: unknown): error is GkvError {
-  return hasCode(error, 'unavailable') && error.cause === undefined;
+  return hasCode(error, 'unavailable') && error.cause === undefined && error.details['outcome'] === undefined;
 }
 
 function refuseUnknown(routes: readonly Route[]): Middleware {

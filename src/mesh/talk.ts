@@ -1,5 +1,5 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
-import { frontierZero, isBehind, type Frontier } from '../core/frontier.ts';
+import { frontierZero, type Frontier } from '../core/frontier.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { compareStamps, stampZero, type Stamp } from '../core/stamp.ts';
@@ -16,7 +16,7 @@ import { Renewal } from './renewed.ts';
 import { type Roster } from './roster.ts';
 import { Standing } from './standing.ts';
 import { type Statement } from './statement.ts';
-import { closedBy, earlierPartsOf, reachAt, Words } from './words.ts';
+import { closedBy, reachAt, Words } from './words.ts';
 
 export interface TalkDeps {
   readonly store: Store;
@@ -51,7 +51,7 @@ export class Talk {
     this.words = new Words(deps.own);
     this.standing = new Standing({ ...deps, isMember: (name) => roster.isNamed(name) });
     this.#recency = new Recency(deps.log);
-    this.#renewal = new Renewal(deps.store);
+    this.#renewal = new Renewal(deps.store, deps.own);
   }
 
   /** The greatest floor that we have or were told of. */
@@ -90,7 +90,7 @@ export class Talk {
     const { epoch } = this.#roster;
     this.words.hear(statement, (name) => this.#roster.isNamed(name), epoch);
     if (isPlausibleFloor(statement.floor, times.dayMs, clock.now())) {
-      if (await this.#renewal.isOlderThan(statement.floor, () => this.#hasLost(has))) this.#recency.fail();
+      if (await this.#renewal.isOlderThan(statement.floor, has, () => this.#deps.replica.frontier())) this.#recency.fail();
       this.#recency.note(statement.floor);
     }
     const others = this.#roster.otherNames();
@@ -106,13 +106,6 @@ export class Talk {
     if (isTooOld(low, this.floor) || isTooOld(present, this.floor)) throw tooOld(`cluster ${uuidText(from)}`);
     if (!equalBytes(statement.reach.epoch, epoch)) return undefined;
     return { epoch, members: statement.reach.members.filter((clusterId) => this.#roster.isNamed(toHex(clusterId))) };
-  }
-
-  /** Whether of what we made before our store was renewed somebody has more than we. */
-  async #hasLost(has: Frontier | undefined): Promise<boolean | undefined> {
-    if (has === undefined) return undefined;
-    const ours = await this.#deps.replica.frontier();
-    return earlierPartsOf(this.#deps.own).some((part) => isBehind(ours.get(part), has.get(part)));
   }
 
   /** `low` is zero while this cluster is being filled, members are not known, or nothing was heard of one of them. */

@@ -1,7 +1,6 @@
 import { hasCode } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
-
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store } from '../store/store.ts';
 import { type Guard } from './guard.ts';

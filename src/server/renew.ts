@@ -21,7 +21,7 @@ export async function renewStore(store: Store, clock: Clock): Promise<ClusterIde
     const renewed = { ...stored.identity, incarnation: stored.identity.incarnation + 1 };
     setIdentity(tx, renewed, stored.keyDigest);
     await fenceAll(tx);
-    await noteRenewal(tx, latestOf(await readFrontier(tx, partOf(stored.identity))));
+    await noteRenewal(tx, latestOf(await readFrontier(tx, partOf(stored.identity))), stored.identity);
     return renewed;
   });
 }

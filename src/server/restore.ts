@@ -68,7 +68,7 @@ export async function restoreStore(
   const own = clusterPartOf(makeStamp(0, 0, instanceOf(identity.clusterId, identity.incarnation, 0)));
   await store.transact(async (tx) => {
     await joinFrontier(tx, trailer.frontier, own);
-    await noteRenewal(tx, latestOf(trailer.frontier));
+    await noteRenewal(tx, latestOf(trailer.frontier), { clusterId, incarnation });
     await raiseFloor(tx, trailer.floor);
     setIdentity(tx, identity, header.keyDigest);
     tx.clear(restoringKey);

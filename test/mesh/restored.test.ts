@@ -9,6 +9,12 @@ import { realClock } from '../../src/server/real.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { openMemoryStore } from '../../src/store/memory/store.ts';
 import { raiseFloor } from '../../src/replica/floor.ts';
+import { joinFrontier, readFrontier } from '../../src/replica/frontier.ts';
+import { fenceAll } from '../../src/replica/unserved.ts';
+import { removedOp } from '../../src/mesh/removal.ts';
+import { noteRenewal } from '../../src/mesh/renewed.ts';
+import { partOf } from '../../src/mesh/words.ts';
+import { readIdentity, setIdentity } from '../../src/server/identity.ts';
 import { seededRandom, TestClock, until } from '../support.ts';
 import { areLevel, Region, renew, startMesh } from './region.ts';
 import { Network } from './world.ts';
@@ -243,6 +249,53 @@ describe('a store that is restored or cloned', function () {
     await using store = openMemoryStore(copy, { clock, random: seededRandom(1) });
     await store.transact(async (tx) => raiseFloor(tx, await two.replica.floor()));
     const old = await startOn(copy, 1, clock);
+    await until(() => hasCode(old.mesh.fault(), 'must_bootstrap'));
+    assert.equal(await two.read('gone'), undefined);
+  });
+
+  it('I3: M25: nor where somebody joined it first, who has nothing but what it has', async () => {
+    const clock = new TestClock();
+    const { copy, two } = await copyOfAlone(clock);
+    await renew(copy);
+    await stop(two);
+    const old = await startOn(copy, 1, clock);
+    await until(async () => compareStamps(await old.replica.floor(), stampZero) > 0);
+    const three = await startOn(new MemoryDatabase(), 3, clock);
+    await three.replica.raiseFloor(await old.replica.floor());
+    for (const each of [old, three]) await each.know(old, three);
+    await until(() => areLevel([old, three]));
+    await stop(old);
+    const started = await startOn(copy, 1, clock);
+    const back = await startOn(two.database, 2, clock);
+    for (const each of [started, three, back]) await each.know(started, three, back);
+    await until(() => hasCode(started.mesh.fault(), 'must_bootstrap'));
+    assert.equal(await back.read('gone'), undefined);
+  });
+
+  it('I3: M25: nor as a cluster of another id, once the one that it is a copy of was removed', async () => {
+    const clock = new TestClock();
+    const { copy, two } = await copyOfAlone(clock);
+    const other = { clusterId: new Uint8Array(16).fill(3), incarnation: 1 };
+    {
+      await using store = openMemoryStore(copy, { clock, random: seededRandom(1) });
+      const floor = await two.replica.floor();
+      await store.transact(async (tx) => {
+        const read = await readIdentity(tx);
+        assert(read !== undefined);
+        const before = await readFrontier(tx, partOf(read.identity));
+        setIdentity(tx, { ...read.identity, ...other }, read.keyDigest);
+        await fenceAll(tx);
+        await joinFrontier(tx, before, partOf(other));
+        await noteRenewal(tx, latestOf(before), read.identity);
+        await raiseFloor(tx, floor);
+      });
+    }
+    await two.replica.write([
+      removedOp({ clusterId: new Uint8Array(16).fill(1), incarnation: 1, removal: '01'.repeat(16), settled: false }, { kind: 'any' }),
+    ]);
+    await until(async () => (await two.mesh.view()).removed.length === 1);
+    const old = await startOn(copy, 3, clock);
+    await two.know(two, old);
     await until(() => hasCode(old.mesh.fault(), 'must_bootstrap'));
     assert.equal(await two.read('gone'), undefined);
   });

@@ -66,8 +66,9 @@ export async function openFdbStore(options: FdbStoreOptions): Promise<FdbStore> 
   return new OpenFdbStore(driver, database, options);
 }
 
-function unanswered(): GkvError {
-  return new GkvError('unavailable', 'FoundationDB does not answer; try again later');
+/** `cause`: what it answered instead. */
+function unanswered(cause?: unknown): GkvError {
+  return new GkvError('unavailable', 'FoundationDB does not answer; try again later', cause === undefined ? {} : { cause });
 }
 
 class OpenFdbStore implements FdbStore {
@@ -134,8 +135,10 @@ class OpenFdbStore implements FdbStore {
       const native = this.#database.rawCreateTransaction();
       const spans = [this.#layout.rows(range), this.#layout.partsIn(range)];
       const begun = holding(native, Promise.all(spans.map(({ start, end }) => native.getEstimatedRangeSizeBytes(start, end))));
+      let failure: unknown;
+      begun.catch((error: unknown) => (failure = error));
       const sizes = await inTime(begun, this.#clock, sizeMsMax);
-      if (sizes === undefined) throw unanswered();
+      if (sizes === undefined) throw unanswered(failure);
       return sizes.reduce((total, bytes) => total + bytes, 0);
     });
   }
