@@ -56,7 +56,7 @@ export const plants: Readonly<Record<string, Planted>> = {
   unfencedJobs: { plant: unfencedJobs, breaks: ['I8'], seed: 15, run: { regions: 1, instances: 4, also: ['pause'] } },
   sumNotAdjusted: { plant: sumNotAdjusted, breaks: ['I5'], seed: 1 },
   boundNotMerged: { plant: boundNotMerged, breaks: ['I5'], seed: 1 },
-  snapshotSplit: { plant: snapshotSplit, breaks: ['I5'], seed: 67 },
+  snapshotSplit: { plant: snapshotSplit, breaks: ['I5'], seed: 13 },
   feedRowStays: { plant: feedRowStays, breaks: ['R11'], seed: 1 },
   clockFollowsAll: { plant: clockFollowsAll, breaks: ['I11'], seed: 2 },
   deletesPassedOver: { plant: deletesPassedOver, breaks: ['I7'], seed: 1 },
@@ -82,7 +82,7 @@ export const plants: Readonly<Record<string, Planted>> = {
     run: { regions: 2, instances: 3, also: ['clockJump', 'crash'], without: ['diskLost', 'diskJoined', 'clockDay', 'storeAway'] },
   },
   // Whoever such a floor leaves behind finds that out, and takes no part any more: it never comes level (I2).
-  floorOfOwnLow: { plant: floorOfOwnLow, breaks: ['I2', 'I3', 'I7', 'M25'], seed: 1 },
+  floorOfOwnLow: { plant: floorOfOwnLow, breaks: ['I2', 'I3', 'I7', 'M25'], seed: 5 },
   floorByClock: { plant: floorByClock, breaks: ['I2', 'I3', 'I7', 'M25'], seed: 1 },
   takenBelowFloor: {
     plant: takenBelowFloor,
