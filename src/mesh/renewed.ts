@@ -22,9 +22,12 @@ interface Mark {
   readonly hasMet: boolean;
 }
 
-/** `latest`: the greatest of all that the store has, which was that of `before`. What was noted earlier stays: nobody was met since. */
+/** `latest`: the greatest of all that the store has, which was that of `before`. What was noted earlier stays, unless somebody was met since. */
 export async function noteRenewal(tx: Transaction, latest: Stamp, before: OwnCluster): Promise<void> {
-  if ((await tx.get(renewedAtKey)) === undefined) tx.set(renewedAtKey, encodeMark({ at: latest, before, hasMet: false }));
+  const row = await tx.get(renewedAtKey);
+  const earlier = row === undefined ? undefined : decodeMark(row);
+  if (earlier === undefined || earlier.hasMet)
+    tx.set(renewedAtKey, encodeMark({ at: latest, before: earlier?.before ?? before, hasMet: false }));
 }
 
 /**
