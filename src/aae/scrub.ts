@@ -132,10 +132,11 @@ async function scrubSlice(
     return { keys: 0, branches: 0, repaired: 0, damaged: [], next: floor === undefined ? new Uint8Array(0) : keyWithin(floor.key, 1) };
   }
   const end = looked?.end ?? null;
-  const { expected, next, keys } = await expectSlice(tx, level, { start, end }, digests);
-  // The key that bounded there was collected since: what lies behind it was not looked at.
-  if (end !== null && (next === null || !equalBytes(next, end))) return { keys: 0, branches: 0, repaired: 0, damaged: [], next: start };
+  const { expected, next, keys, allReadable } = await expectSlice(tx, level, { start, end }, digests);
   const damaged = looked?.damaged ?? [];
+  // The key that bounded there was collected since: what lies behind it was not looked at. Or a head was damaged since.
+  const isOther = (end !== null && (next === null || !equalBytes(next, end))) || (!allReadable && damaged.length === 0);
+  if (isOther) return { keys: 0, branches: 0, repaired: 0, damaged: [], next: start };
   // Sums must not be made to agree with heads that are not what was written.
   const repaired = damaged.length > 0 ? 0 : await repair(tx, level, { start, end: next }, expected);
   return { keys, branches: expected.size, repaired, damaged, next };
@@ -152,6 +153,8 @@ interface Expectation {
   readonly expected: ReadonlyMap<string, Sum>;
   readonly next: Uint8Array | null;
   readonly keys: number;
+  /** False where a head was met that is no entry: the sums are without it. */
+  readonly allReadable: boolean;
 }
 
 /** Adds up what lies below the level, from `start` to the first bound at or behind `end`; null: behind sliceRows rows. */
@@ -161,35 +164,41 @@ async function expectSlice(tx: Transaction, level: number, { start, end }: KeyRa
   expected.set(Buffer.from(start).toString('latin1'), sum);
   let rows = 0;
   let keys = 0;
+  let allReadable = true;
   for (let from: Uint8Array | null = start; from !== null;) {
     const page: Below[] = await below(tx, level, { start: from, end: null }, digests);
     for (const { key, sum: part } of page) {
       const bounds = isBound(key, start, level, digests);
-      if (bounds && (end === null ? rows >= sliceRows : compareBytes(key, end) >= 0)) return { expected, next: key, keys };
+      if (bounds && (end === null ? rows >= sliceRows : compareBytes(key, end) >= 0)) return { expected, next: key, keys, allReadable };
       if (bounds) {
         sum = zeroSum();
         expected.set(Buffer.from(key).toString('latin1'), sum);
       }
-      addInto(sum, part);
+      if (part === undefined) allReadable = false;
+      else addInto(sum, part);
       rows += 1;
       if (level === 1) keys += 1;
     }
     const last: Below | undefined = page[page.length - 1];
     from = page.length < sliceRows || last === undefined ? null : successorKey(last.key);
   }
-  return { expected, next: null, keys };
+  return { expected, next: null, keys, allReadable };
 }
 
 interface Below {
   readonly key: Uint8Array;
-  readonly sum: Sum;
+  /** Undefined for a head that is no entry. */
+  readonly sum: Sum | undefined;
 }
 
 /** One page of what a level is made of: entries below level 1, branches below the others. */
 async function below(tx: Transaction, level: number, range: KeyRange, digests: MeshDigests): Promise<Below[]> {
   if (level === 1) {
     const rows = await tx.range(tableKeys(tables.head, range), { limit: sliceRows });
-    return rows.map((row) => ({ key: keyWithin(row.key), sum: entrySum(readable(row.value), digests) }));
+    return rows.map((row) => {
+      const entry = readable(row.value);
+      return { key: keyWithin(row.key), sum: entry === undefined ? undefined : entrySum(entry, digests) };
+    });
   }
   const page = await tx.range(tableKeys(tables.sum, range, Uint8Array.of(level - 1)), { limit: sliceRows });
   return page.map((row) => ({ key: keyWithin(row.key, 1), sum: row.value as Sum }));

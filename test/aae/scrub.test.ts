@@ -14,6 +14,7 @@ import { keyWithin, levelKey, tableKeys, tables } from '../../src/store/keyspace
 import { allKeys } from '../../src/core/key.ts';
 import { type Store, type Transaction } from '../../src/store/store.ts';
 import { observing } from '../store/observing.ts';
+import { forwarded } from '../store/wrap.ts';
 import { FakeClock } from '../support.ts';
 import { assertTree } from './oracle.ts';
 import { failsOnPurpose, key, openInstance, remove, set, type Instance } from './world.ts';
@@ -44,17 +45,13 @@ async function someBound({ store }: Instance, level: number): Promise<Uint8Array
 /** The store as the scrubber sees it; `hook` runs after each slice that looked at something, and is told the bound where it ended. */
 function afterEachSlice(store: Store, hook: (end: Uint8Array) => Promise<void>): Store {
   return {
+    ...forwarded(store),
     transact: async (work, options) => {
       const result = await store.transact(work, options);
       const { branches, next } = result as { branches: number; next: Uint8Array | null }; // a slice: the scrubber does nothing else
       if (branches > 0 && next !== null) await hook(next);
       return result;
     },
-    read: (work) => store.read(work),
-    watch: (key, signal) => store.watch(key, signal),
-    approximateBytes: (range) => store.approximateBytes(range),
-    diskBytes: () => store.diskBytes(),
-    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 }
 
@@ -176,8 +173,8 @@ describe('scrub', () => {
     const instance = await openInstance({ clock });
     const value = 'v'.repeat(100_000);
     for (let i = 0; i < 100; i += 10) await instance.replica.write(Array.from({ length: 10 }, (_, n) => set(`k${i + n}`, value)));
-    const slow = observing(instance.store, (kind) => {
-      if (kind === 'get') clock.ms += 100;
+    const slow = observing(instance.store, (name) => {
+      if (name === 'get') clock.ms += 100;
     });
     const { keys, repaired, damaged } = await scrub(slow, instance.digests, silentLog, never);
     assert.deepEqual([keys, repaired, damaged], [100, 0, []]);
@@ -189,7 +186,7 @@ describe('scrub', () => {
     let collected = 0;
     let looks = 0;
     const store: Store = {
-      ...observing(instance.store, () => undefined),
+      ...forwarded(instance.store),
       read: async (work) => {
         const result = await instance.store.read(work);
         const { next, isEnd } = result as { next?: Uint8Array | null; isEnd?: boolean }; // of a look; the scrubber reads little else
@@ -205,6 +202,31 @@ describe('scrub', () => {
     assert.deepEqual([keys, repaired, damaged], [999 - collected, 0, []]);
     assert.equal(collected, 3);
     await assertTree(instance.store, instance.digests);
+  });
+
+  it('A16: a head that is damaged between the look at a slice and the slice is reported, and the sums are left as they were', async () => {
+    const instance = await openInstance({ fan: 2 });
+    await instance.replica.write(Array.from({ length: 999 }, (_, i) => set(`k${i}`, 'value')));
+    let isDamaged = false;
+    const store: Store = {
+      ...forwarded(instance.store),
+      read: async (work) => {
+        const result = await instance.store.read(work);
+        if (isDamaged || (result as { isEnd?: boolean }).isEnd !== true) return result; // of a look; the scrubber reads little else
+        isDamaged = true;
+        await instance.store.transact((tx) => {
+          tx.set(headKey(key('k0')), Buffer.from('no entry'));
+          return Promise.resolve();
+        });
+        return result;
+      },
+    };
+    const sums = (): Promise<unknown> =>
+      instance.store.read((snapshot) => snapshot.range(tableKeys(tables.sum, allKeys), { limit: 10_000 }));
+    const before = await sums();
+    const { repaired, damaged } = await scrub(store, instance.digests, silentLog, never);
+    assert.deepEqual([repaired, damaged], [0, [key('k0')]]);
+    assert.deepEqual(await sums(), before);
   });
 
   it('A15: ends early when the signal aborts', async () => {

@@ -8,12 +8,13 @@ import { silentLog } from '../../src/core/ports.ts';
 import { valueKey } from '../../src/replica/change.ts';
 import { type WriteOp } from '../../src/replica/proposal.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
+import { tables } from '../../src/store/keyspace.ts';
 import { openMemoryStore } from '../../src/store/memory/store.ts';
 import { storeLimits } from '../../src/store/store.ts';
+import { observing } from '../store/observing.ts';
 import { exchange, key, linkTo, openInstance, remove, set, type Instance } from '../aae/world.ts';
 import { FakeClock, seededRandom } from '../support.ts';
 import { received } from './received.ts';
-import { recordingStore } from './recording.ts';
 import { expectedRows, rowsOf } from './rows.ts';
 
 const never = new AbortController().signal;
@@ -43,10 +44,20 @@ interface Recorded extends Instance {
   readonly takeLog: () => string[];
 }
 
+const tableNames: ReadonlyMap<number | undefined, string> = new Map([
+  [tables.head, 'head'],
+  [tables.value, 'value'],
+  [tables.leafValue, 'leafValue'],
+]);
+
+/** Notes what is done to rows of heads and values: "get head", "set value". Ranges are not noted. */
 async function openRecorded(): Promise<Recorded> {
   const log: string[] = [];
   const clock = new FakeClock();
-  const store = recordingStore(openMemoryStore(new MemoryDatabase(), { clock, random: seededRandom(1) }), log);
+  const store = observing(openMemoryStore(new MemoryDatabase(), { clock, random: seededRandom(1) }), (name, row) => {
+    const table = tableNames.get(row?.[0]);
+    if (table !== undefined) log.push(`${name === 'setVersionstampedValue' ? 'set' : name} ${table}`);
+  });
   const instance = await openInstance({ store, clock });
   return { ...instance, takeLog: () => log.splice(0) };
 }

@@ -3,7 +3,7 @@ import { toHex } from '../../../src/core/bytes.ts';
 import { type ReadResult } from '../../../src/replica/read.ts';
 import { type Front } from '../cluster/instance.ts';
 import { type Plant } from './plant.ts';
-import { forwarded } from './wrap.ts';
+import { forwarded } from '../../store/wrap.ts';
 
 /** A commit for which there is no room is taken for one. */
 export const fullDiskTaken: Plant = {

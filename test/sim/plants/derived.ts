@@ -1,7 +1,7 @@
 import { type EntryChange } from '../../../src/replica/follower.ts';
 import { tables } from '../../../src/store/keyspace.ts';
 import { type Plant } from './plant.ts';
-import { forwardedTransaction, withTransactions } from './wrap.ts';
+import { forwardedTransaction, withTransactions } from '../../store/wrap.ts';
 
 /** The tree hears of other changes than are made. */
 function tellingTree(change: (changes: readonly EntryChange[]) => readonly EntryChange[]): Plant {

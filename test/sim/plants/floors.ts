@@ -4,7 +4,7 @@ import { instanceOf } from '../../../src/crypto/mesh.ts';
 import { tables } from '../../../src/store/keyspace.ts';
 import { meshReplica } from './feed.ts';
 import { type Plant } from './plant.ts';
-import { forwardedTransaction, withTransactions } from './wrap.ts';
+import { forwardedTransaction, withTransactions } from '../../store/wrap.ts';
 
 /** The floor is what this cluster has, whatever the others have. */
 export const floorOfOwnLow = meshReplica((replica, { own, times }) => ({

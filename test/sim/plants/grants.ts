@@ -7,7 +7,7 @@ import { isGone } from '../../../src/replica/floor.ts';
 import { tables } from '../../../src/store/keyspace.ts';
 import { withMethods } from '../cluster/replaced.ts';
 import { type Plant } from './plant.ts';
-import { forwardedTransaction, withTransactions } from './wrap.ts';
+import { forwardedTransaction, withTransactions } from '../../store/wrap.ts';
 
 /** What waits is judged once new records have come, and nothing is swept. */
 export const sweepLeftOut: Plant = {

@@ -3,7 +3,7 @@ import { decodeLease } from '../../../src/replica/leaseRecord.ts';
 import { decodeSlot, encodeSlot, type SlotRecord } from '../../../src/replica/slot.ts';
 import { tables } from '../../../src/store/keyspace.ts';
 import { type Plant } from './plant.ts';
-import { forwardedTransaction, withTransactions } from './wrap.ts';
+import { forwardedTransaction, withTransactions } from '../../store/wrap.ts';
 
 /** What an instance reads of slots' records is made something else. */
 function readingSlots(change: (record: SlotRecord) => SlotRecord): Plant {

@@ -1,4 +1,4 @@
-import { type Store, type Transaction } from '../../../src/store/store.ts';
+import { type Store, type Transaction } from '../../src/store/store.ts';
 
 /** The store with something else in the place of its transactions. */
 export function withTransactions(store: Store, wrap: (tx: Transaction) => Transaction): Store {
