@@ -36,12 +36,11 @@ export async function adopt(client: Client, signer: Signer, target: Grant, onPro
 /** What to sign of each page of keys. */
 async function* pagesOf(client: Client, prefix: Uint8Array, target: Grant): AsyncGenerator<readonly StatementOp[]> {
   for (let start: Uint8Array | undefined = prefix; start !== undefined;) {
-    const page = await client.list({ start, limit: pageKeys });
-    const within = page.entries.filter(({ key }) => key.subarray(0, prefix.length).equals(prefix));
-    const matching = within.filter(({ key }) => target.body.patterns.some((pattern) => pattern.matches(parseKey(key))));
+    const page = await client.list({ prefix, start, limit: pageKeys });
+    const matching = page.entries.filter(({ key }) => target.body.patterns.some((pattern) => pattern.matches(parseKey(key))));
     const ops = await Promise.all(matching.map((entry) => opOf(client, entry, toHex(target.id))));
     yield ops.flatMap((op) => op ?? []);
-    start = page.next === null || within.length < page.entries.length ? undefined : page.next;
+    start = page.next ?? undefined;
   }
 }
 

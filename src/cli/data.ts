@@ -1,6 +1,5 @@
 import { Option, type Command } from 'commander';
-import { afterPrefix } from '../core/key.ts';
-import { type Client, type ListPattern, type SetAnswer } from '../client/client.ts';
+import { type Client, type SetAnswer } from '../client/client.ts';
 import { type Signer, type StatementOp } from '../client/signer.ts';
 import { GkvError } from '../core/errors.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
@@ -64,6 +63,9 @@ function told({ version, applied }: SetAnswer): void {
   process.exitCode = exitCodes.failed;
 }
 
+/** Asked for at a time. */
+const pageKeys = 1_000;
+
 interface ListOptions extends Common {
   readonly prefix?: string;
   readonly match: readonly string[];
@@ -86,7 +88,8 @@ function listCommand(program: Command): void {
         removes: text.startsWith('!'),
         pattern: keyBytes(text.replace(/^!/, ''), options),
       }));
-      for await (const { key, value, version } of everything(client, prefix, options.keysOnly === true, patterns)) {
+      const query = { ...(prefix && { prefix }), patterns, keysOnly: options.keysOnly === true, limit: pageKeys };
+      for await (const { key, value, version } of client.entries(query)) {
         if (options.json === true) await printed(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64'), version }));
         else await printed(options.keysOnly === true ? shown(key, options) : `${shown(key, options)}\t${shown(value, options)}`);
       }
@@ -102,23 +105,4 @@ function matching(): Option {
   )
     .default([] as readonly string[], 'all keys')
     .argParser(more);
-}
-
-/** All entries, page by page. */
-export async function* everything(
-  client: Client,
-  prefix: Buffer | undefined,
-  keysOnly: boolean,
-  patterns: readonly ListPattern[] = [],
-): AsyncGenerator<{ key: Buffer; value: Buffer; version: string }> {
-  let start: Buffer | undefined;
-  const end = prefix === undefined ? undefined : afterPrefix(prefix);
-  for (;;) {
-    const range =
-      start === undefined ? (prefix === undefined ? {} : { prefix }) : { start, ...(end === undefined || end === null ? {} : { end }) };
-    const page = await client.list({ ...range, limit: 1_000, keysOnly, patterns });
-    yield* page.entries;
-    if (page.next === null) return;
-    start = page.next;
-  }
 }

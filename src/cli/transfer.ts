@@ -4,11 +4,12 @@ import { z } from 'zod';
 import { type BatchOp, type Client } from '../client/client.ts';
 import { GkvError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import { everything } from './data.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
 import { printed, Progress } from './io.ts';
 import { linesIn } from './lines.ts';
 
+/** Asked for at a time. */
+const pageKeys = 1_000;
 /** One request takes at most so many lines and characters; so many requests are under way at once. */
 const batch = { opsMax: 500, charsMax: 1_500_000, inFlightMax: 4 } as const;
 /** The greatest key and value in base64, and room for what stands around them. */
@@ -35,11 +36,8 @@ export function transferCommands(program: Command): void {
       await using client = clientOf(options);
       const progress = new Progress('exported');
       let count = 0;
-      for await (const { key, value } of everything(
-        client,
-        options.prefix === undefined ? undefined : Buffer.from(options.prefix),
-        false,
-      )) {
+      const prefix = options.prefix === undefined ? {} : { prefix: Buffer.from(options.prefix) };
+      for await (const { key, value } of client.entries({ ...prefix, limit: pageKeys })) {
         await printed(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64') }));
         count += 1;
         progress.update(count);

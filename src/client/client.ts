@@ -44,6 +44,7 @@ export interface SetOptions extends DeleteOptions {
 }
 
 export interface ListQuery {
+  /** All of it, or what of it lies from `start` to before `end`. */
   readonly prefix?: Uint8Array;
   readonly start?: Uint8Array;
   readonly end?: Uint8Array;
@@ -62,6 +63,7 @@ export interface ListPattern {
 
 export interface ListPage {
   readonly entries: readonly { readonly key: Buffer; readonly value: Buffer; readonly version: string }[];
+  /** The next page's `start`, or in reverse its `end`; null: there is none. */
   readonly next: Buffer | null;
 }
 
@@ -147,14 +149,24 @@ export class Client implements AsyncDisposable {
     };
   }
 
+  /** All that a query asks for, page by page; `limit`: of each page. Keys that are written meanwhile are told or not. Errors: as of `list`. */
+  async *entries(query: ListQuery, options: ReadOptions = {}): AsyncGenerator<ListPage['entries'][number]> {
+    for (let rest = query; ;) {
+      const { entries, next } = await this.list(rest, options);
+      yield* entries;
+      if (next === null) return;
+      rest = { ...rest, [rest.reverse === true ? 'end' : 'start']: next };
+    }
+  }
+
   /** All or none; at most 1,000, of different keys. Keys and values in base64, as they stand in files. */
   async batch(ops: readonly BatchOp[], { signal }: RequestOptions = {}): Promise<readonly SetAnswer[]> {
     return (await this.#post('/data/batch', { ops }, batchSchema, signal)).results;
   }
 
   /** Resolves with the report; tells of its progress. */
-  async pull(body: JsonObject, onProgress: (report: JsonObject) => void): Promise<JsonObject> {
-    const request = { ...posted('/control/aae/pull', body), accept: 'application/x-ndjson', withinMs: pullMsMax };
+  async pull(body: JsonObject, onProgress: (report: JsonObject) => void, { signal }: RequestOptions = {}): Promise<JsonObject> {
+    const request = { ...posted('/control/aae/pull', body), accept: 'application/x-ndjson', withinMs: pullMsMax, signal };
     // The answer is read to its end: a reader that leaves before breaks the connection under it.
     let last: z.output<typeof lineSchema> = {};
     let lastLine = '';
@@ -169,21 +181,21 @@ export class Client implements AsyncDisposable {
   }
 
   /** Resolves with the answer as it comes; what is not read is not sent. */
-  async stream(path: string, body: JsonObject): Promise<AsyncIterable<Uint8Array>> {
-    return this.#channel.stream({ ...posted(path, body), withinMs: pullMsMax });
+  async stream(path: string, body: JsonObject, { signal }: RequestOptions = {}): Promise<AsyncIterable<Uint8Array>> {
+    return this.#channel.stream({ ...posted(path, body), withinMs: pullMsMax, signal });
   }
 
   /** Any POST whose answer is an object. */
-  async post(path: string, body: JsonObject): Promise<JsonObject> {
-    return this.#post(path, body, jsonObject);
+  async post(path: string, body: JsonObject, { signal }: RequestOptions = {}): Promise<JsonObject> {
+    return this.#post(path, body, jsonObject, signal);
   }
 
-  async json(path: string): Promise<JsonObject> {
-    return this.#channel.json(asked(path), jsonObject);
+  async json(path: string, { signal }: RequestOptions = {}): Promise<JsonObject> {
+    return this.#channel.json({ ...asked(path), signal }, jsonObject);
   }
 
-  async text(path: string): Promise<string> {
-    return this.#channel.text(asked(path));
+  async text(path: string, { signal }: RequestOptions = {}): Promise<string> {
+    return this.#channel.text({ ...asked(path), signal });
   }
 
   /** Requests under way are broken off, with `unavailable`. */

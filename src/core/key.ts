@@ -33,7 +33,7 @@ export function prefixRange(prefix: Uint8Array): KeyRange {
 }
 
 /** The least byte string that is greater than all that begin with `prefix`; null where there is none. */
-export function afterPrefix(prefix: Uint8Array): Uint8Array | null {
+function afterPrefix(prefix: Uint8Array): Uint8Array | null {
   let length = prefix.length;
   while (length > 0 && prefix[length - 1] === 0xff) length -= 1;
   if (length === 0) return null;

@@ -126,18 +126,25 @@ export function decodeStamp(text: string, field: string): Stamp {
   }
 }
 
-/** Half-open; an empty start is the first key, an empty end past the last. Errors: `malformed`, `too_large`. */
+/** Half-open; an empty start is the first key, an empty end past the last. Of a prefix, what lies between the two. Errors: `malformed`, `too_large`. */
 export function toRange(fields: { start?: string | undefined; end?: string | undefined; prefix?: string | undefined }): KeyRange {
-  if (fields.prefix !== undefined) {
-    if (fields.start === undefined && fields.end === undefined)
-      return prefixRange(decodeBound(fields.prefix, 'prefix', limits.keyBytesMax));
-    throw new GkvError('malformed', 'prefix: takes the place of start and end; give either', { details: { field: 'prefix' } });
-  }
+  const range = boundsOf(fields);
+  return fields.prefix === undefined ? range : common(prefixRange(decodeBound(fields.prefix, 'prefix', limits.keyBytesMax)), range);
+}
+
+function boundsOf(fields: { start?: string | undefined; end?: string | undefined }): KeyRange {
   const start = decodeBound(fields.start ?? '', 'start', limits.keyBytesMax + 1);
   const end = decodeBound(fields.end ?? '', 'end', limits.keyBytesMax + 1);
   if (end.length === 0) return { start, end: null };
   if (Buffer.compare(end, start) < 0) throw new GkvError('malformed', 'end: is before start', { details: { field: 'end' } });
   return { start, end };
+}
+
+/** An empty range where they have nothing in common. */
+function common(range: KeyRange, other: KeyRange): KeyRange {
+  const start = Buffer.compare(range.start, other.start) >= 0 ? range.start : other.start;
+  const end = range.end === null || (other.end !== null && Buffer.compare(other.end, range.end) < 0) ? other.end : range.end;
+  return end !== null && Buffer.compare(end, start) <= 0 ? { start: range.start, end: range.start } : { start, end };
 }
 
 function decodeBound(text: string, field: string, bytesMax: number): Buffer {

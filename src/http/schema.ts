@@ -14,7 +14,11 @@ const ifVersion = stamp
   .meta({ description: 'write only if this is the current version; null: only if there is none' });
 const ttlMs = z.int().min(1).max(limits.ttlMsMax).optional().meta({ description: 'the write expires after so many ms' });
 const bound = base64(`bound of keys, up to ${limits.keyBytesMax + 1} bytes; empty is the very first or the very last`);
-const range = { start: bound.optional(), end: bound.optional(), prefix: base64('prefix of keys, instead of start and end').optional() };
+const range = {
+  start: bound.optional(),
+  end: bound.optional(),
+  prefix: base64('prefix of keys; with start or end, what of it lies there').optional(),
+};
 
 const atLeast = stamp.optional().meta({ description: 'wait until what was accepted under this stamp, in whatever region, is here' });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createServer as createHttp } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { Client } from '../../src/client/client.ts';
+import { Client, type RequestOptions } from '../../src/client/client.ts';
 import { startApi } from '../http/harness.ts';
 
 const a = Buffer.from('a');
@@ -71,14 +71,15 @@ describe('client of a server that breaks off', () => {
         await assert.rejects(ask(client), { name: 'GkvError', code: 'unavailable', details }, `${what}: ${name}`);
   }
 
+  async function read(client: Client, options?: RequestOptions): Promise<void> {
+    for await (const piece of await client.stream('/control/backup', {}, options)) assert.ok(piece.length > 0);
+  }
+
   it('every failure is unavailable, and tells of a write that its outcome is unknown', async () => {
     for (const [what, answer] of Object.entries(breaks)) {
       await using client = new Client(await answering(answer));
       await fails(client, what);
-      const all = async (): Promise<void> => {
-        for await (const piece of await client.stream('/control/backup', {})) assert.ok(piece.length > 0);
-      };
-      await assert.rejects(all(), { name: 'GkvError', code: 'unavailable', details: {} }, what);
+      await assert.rejects(read(client), { name: 'GkvError', code: 'unavailable', details: {} }, what);
     }
   });
 
@@ -96,6 +97,21 @@ describe('client of a server that breaks off', () => {
       const pull = client.pull({ peer: 'a:1' }, () => undefined);
       await assert.rejects(pull, { name: 'GkvError', code: 'unavailable', details: unknown }, line);
     }
+  });
+
+  it('a signal ends what is under way', async () => {
+    const url = await answering((socket) => socket.write(half));
+    await using client = new Client(url);
+    const signal = AbortSignal.timeout(50);
+    for (const [ask, details] of [
+      [client.json('/x', { signal }), {}],
+      [client.text('/x', { signal }), {}],
+      [client.post('/x', {}, { signal }), unknown],
+      [client.pull({}, () => undefined, { signal }), unknown],
+      [client.entries({}, { signal }).next(), {}],
+      [read(client, { signal }), {}],
+    ] as const)
+      await assert.rejects(ask, { name: 'GkvError', code: 'unavailable', details, message: /signal/ });
   });
 
   it('who disposes of it ends what is under way, within the answer and before it', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { describe, it } from 'mocha';
-import { Client, type BatchOp } from '../../src/index.ts';
+import { Client, type BatchOp, type ListQuery } from '../../src/index.ts';
 import { GkvError } from '../../src/core/errors.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { openInstance } from '../aae/world.ts';
@@ -24,6 +24,23 @@ describe('client', () => {
     await client.delete(Buffer.from('a'));
     assert.equal((await client.get(Buffer.from('a'))).exists, false);
     assert.equal(await client.text('/readyz'), '{"ready":true}');
+  });
+
+  it('L2: entries are all that a query asks for, page by page, in both directions', async () => {
+    await using api = await startApi();
+    await using client = new Client(api.url);
+    const names = ['a', 'b/1', 'b/2', 'b/3', 'b/4', 'b0'];
+    await client.batch(names.map((name) => ({ op: 'set', key: Buffer.from(name).toString('base64'), value: '' })));
+    const told = async (query: ListQuery): Promise<string[]> => {
+      const seen: string[] = [];
+      for await (const { key } of client.entries({ ...query, limit: 2 })) seen.push(String(key));
+      return seen;
+    };
+    const prefix = Buffer.from('b/');
+    assert.deepEqual(await told({}), names);
+    assert.deepEqual(await told({ prefix }), names.slice(1, 5));
+    assert.deepEqual(await told({ prefix, reverse: true }), names.slice(1, 5).toReversed());
+    assert.deepEqual(await told({ prefix, start: Buffer.from('b/2'), end: Buffer.from('b/4') }), ['b/2', 'b/3']);
   });
 
   it('writes on a condition and for a time, and tells what each write of a batch became', async () => {

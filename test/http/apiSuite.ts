@@ -127,6 +127,18 @@ export function apiSuite(base: () => string): void {
     assert.deepEqual((listed['entries'] as object[])[0], { key: b64('l2/a'), value: b64('1'), version: json['version'] });
   });
 
+  it('L2: a prefix with start or end lists what of it lies there, and none of it beyond', async () => {
+    for (const name of ['l2n/a', 'l2n/b', 'l2n/c', 'l2n0']) await set(name, 'v');
+    const listed = async (bounds: object): Promise<string[]> =>
+      keysOf((await post(url('/data/list'), { prefix: b64('l2n/'), ...bounds })).json);
+    assert.deepEqual(await listed({ start: b64('l2n/b') }), ['l2n/b', 'l2n/c']);
+    assert.deepEqual(await listed({ start: b64('a'), end: b64('z') }), ['l2n/a', 'l2n/b', 'l2n/c']);
+    assert.deepEqual(await listed({ start: '', end: '' }), ['l2n/a', 'l2n/b', 'l2n/c']);
+    assert.deepEqual(await listed({ end: b64('l2n/b'), reverse: true }), ['l2n/a']);
+    for (const nothing of [{ start: b64('l2n0') }, { end: b64('l2n/') }, { end: b64('l') }, { start: b64('l2n/bb'), end: b64('l2n/bc') }])
+      assert.deepEqual(await listed(nothing), []);
+  });
+
   it('K22: patterns in order: of those that match a key the last decides, on each page and in both directions', async () => {
     const names = ['/k22/a/1', '/k22/a/2', '/k22/b/1', '/k22/b/2', '/k22/c'];
     for (const name of names) await set(name, 'v');
