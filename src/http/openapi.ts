@@ -11,6 +11,8 @@ interface Operation {
   /** Undefined: of the media type, or plain text. */
   readonly answer: z.ZodType | undefined;
   readonly media?: string;
+  /** Who asks need not show a token. */
+  readonly free?: true;
 }
 
 const flag = (name: string): z.ZodType => z.object({ [name]: z.literal(true) });
@@ -70,28 +72,30 @@ const operations: readonly Operation[] = [
   },
   { method: 'get', path: '/control/status', summary: 'What this instance is, holds and lacks', answer: schema.statusAnswer },
   { method: 'get', path: '/control/tree', summary: 'Sum and shape of the anti-entropy tree', answer: schema.treeAnswer },
-  { method: 'get', path: '/cluster_id', summary: 'UUID of this cluster, as text', answer: undefined },
-  { method: 'get', path: '/mesh_id', summary: 'Id of its mesh, 64 hex digits, as text', answer: undefined },
+  { method: 'get', path: '/cluster_id', summary: 'UUID of this cluster, as text', answer: undefined, free: true },
+  { method: 'get', path: '/mesh_id', summary: 'Id of its mesh, 64 hex digits, as text', answer: undefined, free: true },
   { method: 'get', path: '/peers', summary: 'Known peers', answer: schema.peersAnswer },
-  { method: 'get', path: '/livez', summary: 'Is the process alive', answer: flag('live') },
-  { method: 'get', path: '/readyz', summary: 'Is it ready: does it have all that it should serve', answer: flag('ready') },
+  { method: 'get', path: '/livez', summary: 'Is the process alive', answer: flag('live'), free: true },
+  { method: 'get', path: '/readyz', summary: 'Is it ready: does it have all that it should serve', answer: flag('ready'), free: true },
   { method: 'get', path: '/metrics', summary: 'Prometheus metrics, as text', answer: undefined },
-  { method: 'get', path: '/openapi.json', summary: 'This description', answer: z.looseObject({}) },
+  { method: 'get', path: '/openapi.json', summary: 'This description', answer: z.looseObject({}), free: true },
 ];
 
 /** OpenAPI 3.1, made from the schemas that requests are checked against. */
 export function openApi(release: string): object {
   const paths = Object.fromEntries(operations.map((operation) => [operation.path, { [operation.method]: describe(operation) }]));
-  return { openapi: '3.1.0', info: { title: 'gkvmesh', version: release }, paths };
+  const components = { securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'gkv_…, where the server has tokens' } } };
+  return { openapi: '3.1.0', info: { title: 'gkvmesh', version: release }, paths, components };
 }
 
-function describe({ summary, request, query = [], answer, media = 'text/plain' }: Operation): object {
+function describe({ summary, request, query = [], answer, media = 'text/plain', free }: Operation): object {
   const body = request === undefined ? {} : { requestBody: { required: true, content: json(request, 'input') } };
   const content = answer === undefined ? { [media]: { schema: { type: 'string' } } } : json(answer, 'output');
   const inQuery = query.map((name) => ({ name, in: 'query', required: true, schema: { type: 'string' } }));
   const parameters = inQuery.length === 0 ? {} : { parameters: inQuery };
   const failed = { description: 'Any error: a stable code, and a message', content: json(schema.errorAnswer, 'output') };
-  return { summary, ...parameters, ...body, responses: { 200: { description: 'Done', content }, default: failed } };
+  const security = free === true ? [] : [{ token: [] }, {}];
+  return { summary, ...parameters, ...body, security, responses: { 200: { description: 'Done', content }, default: failed } };
 }
 
 function json(shape: z.ZodType, io: 'input' | 'output'): object {

@@ -121,6 +121,17 @@ describe('HTTP API with bearer tokens', () => {
     assert.equal(await asks(all, '/control/backup', {}), '403 right_denied');
   });
 
+  it('T31: the description tells of each path whether it needs a token', async () => {
+    const { paths } = JSON.parse((await send(`${api.url}/openapi.json`, 'GET')).text) as {
+      paths: Record<string, Record<string, { security: readonly object[] }>>;
+    };
+    for (const [path, operations] of Object.entries(paths))
+      for (const [method, { security }] of Object.entries(operations)) {
+        const { status } = await send(`${api.url}${path}`, method.toUpperCase(), method === 'post' ? '{}' : undefined);
+        assert.equal(status === 401, security.length > 0, path);
+      }
+  });
+
   it('T40, Li12: what a client has signed needs no token, but none that is wrong; all else does, and nothing of it is read in an open mesh', async () => {
     const region = await openRegion();
     await using granted = await startApi({ store: region.replica, access: new TokenAccess(() => new TokenTable(tokens)) });
