@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
-import { type Members, type PeerRecord } from '../../src/mesh/peers.ts';
+import { withEnded, type Members, type PeerRecord } from '../../src/mesh/peers.ts';
+import { toHex } from '../../src/core/bytes.ts';
 import { Roster } from '../../src/mesh/roster.ts';
 
 const none: Members = { records: [], joining: [], unreadable: [], removed: [] };
@@ -40,5 +41,23 @@ describe('M10: the members, read by two at a time', () => {
     reads[1]?.({ ...none, records: [record(1)], joining: [record(2)] });
     await late;
     assert.deepEqual([roster.records().length, roster.joining().length], [1, 1]);
+  });
+});
+
+describe('M28: who is known to have ended', () => {
+  const ended = { clusterId: record(2).clusterId, incarnation: 1, removal: '00'.repeat(8), settled: true };
+  const there: Members = { ...none, records: [record(1)], joining: [record(3)], unreadable: [toHex(record(4).clusterId)] };
+
+  it('is no member, whatever is written of it since: as a member, as one that joins, or what cannot be read', () => {
+    for (const again of [
+      { ...there, records: [record(1), record(2)] },
+      { ...there, joining: [record(2), record(3)] },
+      { ...there, unreadable: [toHex(record(2).clusterId), ...there.unreadable] },
+    ])
+      assert.deepEqual(withEnded(again, [ended]), { ...there, removed: [ended] });
+  });
+
+  it('is not told of where nothing is written of it', () => {
+    assert.deepEqual(withEnded(there, [ended]), there);
   });
 });

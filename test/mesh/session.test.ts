@@ -120,6 +120,15 @@ describe('M34: what goes under a session', () => {
       }
       wire.change = {};
       assert.equal(await wire.ask('ab'), 'ba');
+      b.fault = new GkvError(code, 'says the peer');
+      const recoded = new Wire(a, {
+        ...b,
+        answer: (service, frame) =>
+          b.answer(service, frame).catch((error: unknown) => {
+            throw error instanceof GkvError ? new GkvError(other, error.message, { details: error.details }) : error;
+          }),
+      });
+      await assert.rejects(recoded.ask('x'), is('peer_protocol'), 'the same request’s, of another code');
     }
   });
 

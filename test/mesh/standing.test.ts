@@ -171,5 +171,24 @@ describe('standing of a peer', () => {
   it('M24: a statement without a word of its sender is refused', async () => {
     const standing = new Standing({ store: openStore(new MemoryDatabase()), clock: new TestClock(), log: silentLog, isMember: () => true });
     await assert.rejects(standing.hear(other, statement(good)), (error) => hasCode(error, 'peer_protocol'));
+    await assert.rejects(standing.hear(peer, statement(origin(100, []))), (error) => hasCode(error, 'peer_protocol'));
+  });
+
+  it('M20: of who is no member nothing is kept, and nothing is held against it when it becomes one', async () => {
+    let isMember = false;
+    const deps = { store: openStore(new MemoryDatabase()), clock: new TestClock(), log: silentLog };
+    const standing = new Standing({ ...deps, isMember: () => isMember });
+    await standing.hear(peer, statement(good));
+    isMember = true;
+    await standing.hear(peer, statement(origin(300, [[8, 0]])));
+  });
+
+  it('M26: what one that is no member any more has said against us is forgotten', async () => {
+    const standing = new Standing({ store: openStore(new MemoryDatabase()), clock: new TestClock(), log: silentLog, isMember: () => true });
+    const link = standing.watched(peer, { ask: () => Promise.reject(new GkvError('must_bootstrap', 'says the peer')) });
+    await assert.rejects(link.ask(new Uint8Array(0), AbortSignal.timeout(1_000)), (error) => hasCode(error, 'must_bootstrap'));
+    assert.ok(standing.refusal() !== undefined);
+    standing.keep(() => false);
+    assert.equal(standing.refusal(), undefined);
   });
 });
