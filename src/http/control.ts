@@ -5,6 +5,7 @@ import { asBuffer, toHex } from '../core/bytes.ts';
 import { encodePosition, type Head } from '../core/entry.ts';
 import { clusterPartOf, slotOf } from '../core/frontier.ts';
 import { stampToHex } from '../core/stamp.ts';
+import { beginWait } from '../core/wait.ts';
 import { type BodyReader } from './body.ts';
 import { clientGone } from './clientGone.ts';
 import { backupRequest, pullRequest } from './schema.ts';
@@ -34,10 +35,13 @@ export function controlRoutes(deps: ControlDeps): Route[] {
   const pull = async (ctx: Context): Promise<void> => {
     const fields = parseBody(pullRequest, await deps.bodies.read(ctx.req, ctx.res));
     const { host, port } = decodeAddress(fields.peer, 'peer');
-    const signal = AbortSignal.any([deps.signal, clientGone(ctx)]);
-    const request = { host, port, range: toRange(fields), direction: fields.direction, signal };
-    if (ctx.req.headers.accept?.includes(ndjson) === true) await pullWithProgress(ctx, deps.puller, request);
-    else answerJson(ctx, JSON.stringify(await deps.puller.pull({ ...request, onProgress: () => undefined })));
+    const range = toRange(fields);
+    const wait = beginWait(deps.signal, clientGone(ctx));
+    const request = { host, port, range, direction: fields.direction, signal: wait.signal };
+    const pull = (onProgress: PullRequest['onProgress']): Promise<PullReport> =>
+      deps.puller.pull({ ...request, onProgress }).finally(wait.end);
+    if (ctx.req.headers.accept?.includes(ndjson) === true) await withProgress(ctx, pull);
+    else answerJson(ctx, JSON.stringify(await pull(() => undefined)));
   };
   const tree = async (ctx: Context): Promise<void> => {
     answerJson(ctx, JSON.stringify(await deps.tree.root()));
@@ -108,7 +112,7 @@ function refusalJson({ key, atMs, ...refused }: ReturnType<RefusalsView['latest'
  * Lines {"progress":REPORT}…, and at last {"report":REPORT} or {"error":ERROR}. What fails before the first progress is
  * answered with its own status.
  */
-async function pullWithProgress(ctx: Context, puller: Puller, request: Omit<PullRequest, 'onProgress'>): Promise<void> {
+async function withProgress(ctx: Context, pull: (onProgress: PullRequest['onProgress']) => Promise<PullReport>): Promise<void> {
   const lines = new PassThrough();
   let begin = (): void => undefined;
   const begun = new Promise<void>((resolve) => {
@@ -118,7 +122,7 @@ async function pullWithProgress(ctx: Context, puller: Puller, request: Omit<Pull
     if (lines.writableLength < unreadBytesMax) lines.write(`${JSON.stringify({ progress: report })}\n`);
     begin();
   };
-  const pulling = puller.pull({ ...request, onProgress });
+  const pulling = pull(onProgress);
   await Promise.race([begun, pulling]);
   ctx.set('Content-Type', `${ndjson}; charset=utf-8`);
   ctx.body = lines;

@@ -9,6 +9,7 @@ import { Scene } from '../e2e/server.ts';
 const dir = join(import.meta.dirname, '../../docker');
 const service = z.looseObject({
   image: z.string(),
+  command: z.array(z.string()).optional(),
   environment: z.record(z.string(), z.string()).default({}),
   ports: z.array(z.string()).default([]),
   volumes: z.array(z.string()).default([]),
@@ -32,11 +33,15 @@ describe('docker/', () => {
     assert.equal(new Set(ports).size, instances.length, 'each on a port of its own');
   });
 
-  for (const [name, { environment, volumes, networks }] of instances) {
+  const dockerfile = readFileSync(join(dir, 'Dockerfile'), 'utf8');
+  const imageCommand = z.array(z.string()).parse(JSON.parse(/^CMD (\[.*\])$/m.exec(dockerfile)?.[1] ?? 'null'));
+
+  for (const [name, { command = imageCommand, environment, volumes, networks }] of instances) {
     const address = networks.mesh.ipv4_address;
     it(`passes settings to ${name} that check-config takes`, async () => {
       const clean = Object.fromEntries(Object.entries(process.env).filter(([variable]) => !variable.startsWith('GKVMESH_')));
-      const { code, stdout, stderr } = await scene.run(['check-config'], { env: { ...clean, ...environment } });
+      assert.equal(command[0], 'serve');
+      const { code, stdout, stderr } = await scene.run(['check-config', ...command.slice(1)], { env: { ...clean, ...environment } });
       assert.equal(code, 0, stderr);
       const config = z.looseObject({ store: z.looseObject({ kind: z.string() }) }).parse(JSON.parse(stdout.toString()));
       assert.equal(config.store.kind, 'fdb');
@@ -49,10 +54,8 @@ describe('docker/', () => {
   }
 
   it('its image starts with flags that check-config takes, as another user than root, and checks its health', async () => {
-    const dockerfile = readFileSync(join(dir, 'Dockerfile'), 'utf8');
-    const command = z.array(z.string()).parse(JSON.parse(/^CMD (\[.*\])$/m.exec(dockerfile)?.[1] ?? 'null'));
-    assert.equal(command[0], 'serve');
-    const { code, stderr } = await scene.run(['check-config', ...command.slice(1)]);
+    assert.equal(imageCommand[0], 'serve');
+    const { code, stderr } = await scene.run(['check-config', ...imageCommand.slice(1)]);
     assert.equal(code, 0, stderr);
     assert.match(dockerfile, /^USER node$/m);
     assert.match(dockerfile, /^HEALTHCHECK .*\n.*\/readyz/m);

@@ -1,5 +1,6 @@
 import { GkvError } from '../../core/errors.ts';
 import { type Clock, type Log, type Random, silentLog } from '../../core/ports.ts';
+import { beginWait } from '../../core/wait.ts';
 import { checkKeyLength, checkRange } from '../limits.ts';
 import { Lifetime } from '../lifetime.ts';
 import { type Bytes, type Range, type Snapshot, type Store, storeLimits, type TransactOptions, type Transaction } from '../store.ts';
@@ -124,7 +125,12 @@ class OpenFdbStore implements FdbStore {
   async watch(key: Bytes, signal: AbortSignal): Promise<void> {
     this.#lifetime.check();
     checkKeyLength(key.length);
-    await this.#watches.watch(key, AbortSignal.any([signal, this.#closing.signal]));
+    const wait = beginWait(signal, this.#closing.signal);
+    try {
+      await this.#watches.watch(key, wait.signal);
+    } finally {
+      wait.end();
+    }
     if (!signal.aborted && this.#closing.signal.aborted) this.#lifetime.check();
   }
 
