@@ -44,6 +44,11 @@ export class Authority implements Known {
     return copy;
   }
 
+  /** What a copy has refused for good is refused here too. */
+  rememberRefused(copy: Authority): void {
+    for (const [name, why] of copy.#refused) if (!this.#refused.has(name)) this.#remember(name, why);
+  }
+
   grant(id: Uint8Array): Grant | undefined {
     return this.#grants.get(toHex(id));
   }
@@ -132,10 +137,14 @@ export class Authority implements Known {
 
   #refuse({ id }: Grant, why: Refusal): Refusal {
     if (!forGood.includes(why.code)) return why;
-    this.#refused.set(toHex(id), why);
+    this.#remember(toHex(id), why);
+    return why;
+  }
+
+  #remember(name: string, why: Refusal): void {
+    this.#refused.set(name, why);
     const [oldest] = this.#refused.keys();
     if (this.#refused.size > grantLimits.refusedRememberedMax && oldest !== undefined) this.#refused.delete(oldest);
-    return why;
   }
 
   #count(): void {

@@ -147,6 +147,7 @@ export class Ledger {
       fresh.push(after);
       places.take(authority, any);
     }
+    if (trial !== undefined) this.#authority.rememberRefused(trial.authority);
     return { refusals, fresh };
   }
 

@@ -11,7 +11,8 @@ import { type Store } from '../../src/store/store.ts';
 import { feedTailKey } from '../../src/replica/feed.ts';
 import { FakeClock, seededRandom } from '../support.ts';
 import { type Signatures } from '../../src/crypto/ed25519.ts';
-import { anyOf, Mesh, person, signatures } from './world.ts';
+import { rightsOf } from '../../src/grant/rights.ts';
+import { anyOf, Mesh, patternsOf, person, signatures } from './world.ts';
 
 const mesh = new Mesh();
 const held = mesh.grant('a');
@@ -50,6 +51,24 @@ describe('T17: the ledger of a store', () => {
     assert.deepEqual([again.number, again.lastEnding], [4, 4]);
     const answer = standing(again.known, given.id);
     assert.equal(answer.kind === 'refused' ? answer.refusal.code : answer.kind, 'grant_revoked');
+  });
+
+  it('T9: remembers what is refused for good, so what rests on that is refused with its code, in whatever takes and order they come', async () => {
+    const top = mesh.grant('a', { patterns: patternsOf('/a/**') });
+    const wide = mesh.given(top, 'a', 'b', { patterns: patternsOf('**'), depth: 3, rights: rightsOf(['write', 'delegate']) });
+    const below = mesh.given(wide, 'b', 'c', { patterns: patternsOf('/x') });
+    const records = [mesh.root, top, wide, below].map(anyOf);
+    const refused = ['taken', 'taken', 'grant_wider', 'grant_wider'];
+    assert.deepEqual(await codesOf(await openLedger(openStore()), ...records), refused);
+    const ledger = await openLedger(openStore());
+    const codes: string[] = [];
+    for (const record of records) codes.push(...(await codesOf(ledger, record)));
+    assert.deepEqual([codes, ledger.known.refused(wide.id)?.code], [refused, 'grant_wider']);
+    const inAnyOrder = await (await openLedger(openStore())).takeAll(records.toReversed());
+    assert.deepEqual(
+      inAnyOrder.map(({ refusal }) => refusal.code),
+      ['grant_wider', 'grant_wider'],
+    );
   });
 
   it('opens though its signatures take longer to check than a transaction may', async () => {
