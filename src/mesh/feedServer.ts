@@ -1,5 +1,5 @@
 import { decodeRequest, encodeAnswer, frameBytesMax, type Request } from '../aae/frame.ts';
-import { equalBytes } from '../core/bytes.ts';
+import { equalBytes, toHex } from '../core/bytes.ts';
 import { clusterPartOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
 import { type Clock } from '../core/ports.ts';
@@ -56,12 +56,29 @@ interface Place {
 const relayMs = 100;
 /** Readers that wait for changes at a time; one more is answered at once. */
 const waitingMax = 256;
+/** Who asked so lately follows us, and will ask again. */
+const followsMs = 3_000;
+/** Who leaves waits no longer for its readers. */
+const handOverMsMax = 1_500;
+const handOverPollMs = 10;
 
-/** The answering side of feeds: keeps nothing of its readers between two requests. */
+/** What is known of a reader between two of its questions. */
+interface Reader {
+  readonly seenMs: number;
+  /** It was given all that there was, since we hand over. */
+  readonly hasAll: boolean;
+}
+
+/** The answering side of feeds: keeps of its readers, between two requests, only when they came. */
 export class FeedServer {
   readonly #deps: FeedServerDeps;
   readonly #own: ClusterPart;
   #waiting = 0;
+  /** Members, by cluster id in hex. */
+  readonly #readers = new Map<string, Reader>();
+  /** Aborts, and is another one from then on, where those that wait are to be answered. */
+  #handsOver = new AbortController();
+  #isLeaving = false;
 
   constructor(deps: FeedServerDeps) {
     this.#deps = deps;
@@ -83,12 +100,38 @@ export class FeedServer {
       scope: scopes && commonScope(scopes),
       withHidersTo: this.#deps.isMember(reader) ? undefined : limits.feedGroupBytesMax,
     };
-    const { page, reach } = await this.#page({ after, covered: frontier, options, pullsFromAll: this.#deps.pullsFromAll(reader) }, waitMs);
+    this.#saw(reader, false);
+    const { page, reach, wasLeaving } = await this.#page(
+      { after, covered: frontier, options, pullsFromAll: this.#deps.pullsFromAll(reader) },
+      waitMs,
+    );
     const said = { page, statement: await state(reach) };
     const answer = this.#encode(said, request);
     // Beside the greatest value there is no room for a large frontier: it comes with the next page.
     const isTooLong = answer.length > frameBytesMax && page.writes.length > 0;
+    this.#saw(reader, wasLeaving && page.end !== undefined && !isTooLong);
     return isTooLong ? this.#encode({ ...said, page: { ...page, end: undefined } }, request) : answer;
+  }
+
+  /** Nothing is written here any more: resolves once the members that follow us were answered with all that there is, or after a while. */
+  async handOver(): Promise<void> {
+    const { clock } = this.#deps;
+    const startedMs = clock.monotonic();
+    this.#isLeaving = true;
+    this.#handsOver.abort();
+    this.#handsOver = new AbortController();
+    const lacks = ({ seenMs, hasAll }: Reader): boolean => !hasAll && startedMs - seenMs < followsMs;
+    while ([...this.#readers.values()].some(lacks) && clock.monotonic() - startedMs < handOverMsMax) await clock.sleep(handOverPollMs);
+  }
+
+  #saw(reader: Uint8Array, hasAll: boolean): void {
+    if (!this.#deps.isMember(reader)) return;
+    const name = toHex(reader);
+    const before = this.#readers.get(name);
+    this.#readers.delete(name);
+    this.#readers.set(name, { seenMs: this.#deps.clock.monotonic(), hasAll: hasAll || before?.hasAll === true });
+    const [oldest] = this.#readers.keys();
+    if (this.#readers.size > limits.membersMax && oldest !== undefined) this.#readers.delete(oldest);
   }
 
   #encode({ page, statement }: { readonly page: FeedPage; readonly statement: Statement }, request: Request): Uint8Array {
@@ -104,16 +147,21 @@ export class FeedServer {
   }
 
   /** Waits where there is nothing that the reader lacks, until who the members are changes; and a moment where we made nothing of it. */
-  async #page({ after, covered, options, pullsFromAll }: Place, waitMs: number): Promise<{ page: FeedPage; reach: Reach }> {
+  async #page(
+    { after, covered, options, pullsFromAll }: Place,
+    waitMs: number,
+  ): Promise<{ page: FeedPage; reach: Reach; wasLeaving: boolean }> {
     const { feed, clock, signal, reach: reachNow } = this.#deps;
     const endMs = clock.monotonic() + waitMs;
     const epochEnds = this.#deps.epochEnds();
+    const handsOver = this.#handsOver.signal;
     let heldToMs: number | undefined;
     for (let [position, looked] = [after, after]; ;) {
-      const wait = beginWait(signal, epochEnds);
+      const wait = beginWait(signal, epochEnds, handsOver);
       const changed = feed.feedChange(wait.signal); // from before the page is read, so that nothing is missed
       changed.catch(() => undefined);
       try {
+        const [isLast, wasLeaving] = [handsOver.aborted, this.#isLeaving]; // from before the page is read
         const isOver = epochEnds.aborted; // from before the reach is read, so that the reader hears of the next one
         const reach = await reachNow();
         const page = await feed.feedPage(looked, covered, options);
@@ -122,10 +170,11 @@ export class FeedServer {
         else heldToMs ??= clock.monotonic() + relayMs;
         const leftMs = Math.min(endMs, heldToMs ?? Infinity) - clock.monotonic();
         const mayWait = isEmpty || (pullsFromAll && !page.writes.some((write) => this.#isOwn(write)));
-        if (!mayWait || page.end === undefined || leftMs <= 0 || isOver || signal.aborted || this.#waiting >= waitingMax)
+        if (!mayWait || page.end === undefined || leftMs <= 0 || isOver || signal.aborted || isLast || this.#waiting >= waitingMax)
           return {
             page: heldToMs === undefined || looked === position ? page : await feed.feedPage(position, covered, options),
             reach,
+            wasLeaving,
           };
         looked = page.position;
         this.#waiting += 1;

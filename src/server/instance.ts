@@ -31,7 +31,9 @@ export interface Instance {
   readonly donor: HostPort | undefined;
   /** Aborting it makes the instance not ready and ends pulls. */
   readonly stopping: AbortController;
-  /** Aborting it answers the peers that wait for changes; after the last write was acknowledged. */
+  /** After the last write was acknowledged: resolves once the peers that follow have it, or after a while. */
+  handOver(): Promise<void>;
+  /** Aborting it answers the peers that wait for changes. */
   readonly leaving: AbortController;
   /** Takes part in the mesh, once its mesh port listens there. Resolves when everything is here. Errors: those of `Joining.run`. */
   begin(meshAddress: HostPort, onProgress: (progress: JoinProgress) => void): Promise<void>;
@@ -95,10 +97,8 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     await joinAndFollow(joining, onProgress, () => void jobs.push(runJobs(mesh.memberJobs, jobDeps)));
   };
   return {
-    apps,
-    donor,
-    stopping,
-    leaving,
+    ...{ apps, donor, stopping, leaving },
+    handOver: () => mesh.feedServer.handOver(),
     begin: (meshAddress, onProgress) => {
       listensAt = meshAddress;
       beginning = begin(onProgress);

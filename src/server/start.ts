@@ -75,7 +75,8 @@ async function serveOn(
     [Symbol.asyncDispose]: async () => {
       instance.stopping.abort(new GkvError('unavailable', 'this instance is stopping'));
       await apiListener[Symbol.asyncDispose]();
-      instance.leaving.abort(); // peers were served until now: what was acknowledged last is in their answers
+      await instance.handOver(); // peers are served meanwhile: what was acknowledged last is in their answers
+      instance.leaving.abort();
       await meshListener[Symbol.asyncDispose]();
       await instance.close();
       await opened.store[Symbol.asyncDispose]();

@@ -209,6 +209,50 @@ describe('M5: waiting', () => {
     assert.deepEqual((await served.ask(await atEnd(served))).names, []);
   });
 
+  it('G29: who leaves stays until each member that asks lately was given all that there is', async () => {
+    const served = await serve(3);
+    const waiting = served.ask(await atEnd(served));
+    await turns();
+    await served.instance.replica.write([set('last', 'v')]);
+    assert.deepEqual((await waiting).names, ['last']); // and it asks again, but not yet
+    await served.instance.replica.write([set('very last', 'v')]);
+    let isOver = false;
+    const leaving = served.server.handOver().then(() => (isOver = true));
+    await served.clock.advance(500);
+    assert.equal(isOver, false);
+    const asked = await atEnd(served); // reads all of it
+    await served.clock.advance(20);
+    await leaving;
+    const next = served.ask(asked);
+    await turns();
+    served.stop.abort(); // until then it waits
+    assert.deepEqual((await next).names, []);
+  });
+
+  it('G29: who leaves answers those that wait, and goes after 1.5 s where one does not come again; who came 3 s ago holds nobody up', async () => {
+    const served = await serve(1);
+    const waiting = served.ask(await atEnd(served));
+    await turns();
+    const leaving = served.server.handOver();
+    assert.deepEqual((await waiting).names, []);
+    await served.clock.advance(20);
+    await leaving;
+    for (const [quietMs, afterMs] of [
+      [1_000, 1_500],
+      [3_100, 0],
+    ] as const) {
+      const other = await serve(1);
+      await other.ask();
+      await other.clock.advance(quietMs);
+      const startedMs = other.clock.monotonic();
+      let endedMs: number | undefined;
+      const left = other.server.handOver().then(() => (endedMs = other.clock.monotonic()));
+      for (let ms = 0; ms < 2_000; ms += 10) await other.clock.advance(10);
+      await left;
+      assert.ok(endedMs !== undefined && endedMs - startedMs >= afterMs && endedMs - startedMs < afterMs + 50, String(quietMs));
+    }
+  });
+
   it('S2: goes on over what the reader has already', async () => {
     const served = await serve(1);
     const asked = await atEnd(served);

@@ -67,16 +67,47 @@ describe('G29: a graceful stop', () => {
       () => true,
     );
 
-  it('what was acknowledged last, while it stopped, reaches the peers', async () => {
+  /** Two members that are level. */
+  async function two(): Promise<{ leaves: RunningServer; stays: RunningServer }> {
     const [leaves, stays] = await Promise.all([serve('leaves'), serve('stays')]);
+    const member = (of: RunningServer): object => ({
+      key: b64(`@system/peers/${of.clusterId}`),
+      value: b64(JSON.stringify({ address: of.meshAddress })),
+    });
+    for (const on of [leaves, stays]) for (const of of [leaves, stays]) await post(`${on.apiUrl}/data/set`, member(of));
+    await post(`${leaves.apiUrl}/data/set`, { key: b64('first'), value: '' });
+    await until(() => has(stays, 'first'));
+    return { leaves, stays };
+  }
+
+  it('under load: all that was acknowledged reaches the peers, and it is not there any more to be asked', async () => {
+    const { leaves, stays } = await two();
     try {
-      const member = (of: RunningServer): object => ({
-        key: b64(`@system/peers/${of.clusterId}`),
-        value: b64(JSON.stringify({ address: of.meshAddress })),
+      const acknowledged: string[] = [];
+      const write = async (writer: number): Promise<void> => {
+        for (let i = 0; ; i += 1) {
+          const key = `${writer}/${i}`;
+          const answer = await post(`${leaves.apiUrl}/data/set`, { key: b64(key), value: '' }).catch(() => undefined);
+          if (answer?.status !== 200) return;
+          acknowledged.push(key);
+        }
+      };
+      const writers = Array.from({ length: 16 }, (_, i) => write(i));
+      await until(() => Promise.resolve(acknowledged.length > 200));
+      await leaves[Symbol.asyncDispose]();
+      await Promise.all(writers);
+      await until(async () => {
+        const there = await Promise.all(acknowledged.map((key) => has(stays, key)));
+        return there.every(Boolean);
       });
-      for (const on of [leaves, stays]) for (const of of [leaves, stays]) await post(`${on.apiUrl}/data/set`, member(of));
-      await post(`${leaves.apiUrl}/data/set`, { key: b64('first'), value: '' });
-      await until(() => has(stays, 'first'));
+    } finally {
+      await Promise.allSettled([leaves[Symbol.asyncDispose](), stays[Symbol.asyncDispose]()]);
+    }
+  });
+
+  it('what was acknowledged last, while it stopped, reaches the peers', async () => {
+    const { leaves, stays } = await two();
+    try {
       const finish = await begun(leaves, 'last');
       const stopped = leaves[Symbol.asyncDispose]();
       await until(() => isClosed(leaves));
