@@ -88,7 +88,7 @@ export class Talk {
     if (this.#roster.isRemoved(toHex(from))) throw peerEnded(uuidText(from));
     const said = await this.standing.hear(from, statement);
     const { epoch } = this.#roster;
-    this.words.hear(statement, (name) => this.#roster.isNamed(name), epoch);
+    this.words.hear(from, statement, (name) => this.#roster.isNamed(name), clock.monotonic(), epoch);
     if (isPlausibleFloor(statement.floor, times.dayMs, clock.now())) {
       if (await this.#renewal.isOlderThan(statement.floor, has, () => this.#deps.replica.frontier())) this.#recency.fail();
       this.#recency.note(statement.floor);

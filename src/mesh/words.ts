@@ -7,24 +7,44 @@ import { epochNone } from './epoch.ts';
 import { type OwnCluster } from './ports.ts';
 import { type MemberWord, type Statement } from './statement.ts';
 
+/** So long a member's own word stands against what others say of it. */
+const ownWordMs = 60_000;
+
+interface Heard {
+  readonly word: MemberWord;
+  /** When the member itself said so; undefined: others did. */
+  readonly ownMs: number | undefined;
+}
+
 /**
- * What members said of themselves, directly or through others: the greatest that was heard. Kept in memory; it is heard again. Of clusters
- * that are no members nothing is kept or told, so that nobody can fill it with names.
+ * What members said of themselves, or others of them who were not heard for a minute: the greatest that was heard. Kept in memory; it is heard again. Of
+ * clusters that are no members nothing is kept or told, so that nobody can fill it with names.
  */
 export class Words {
   readonly #own: OwnCluster;
-  readonly #heard = new Map<string, MemberWord>();
+  readonly #heard = new Map<string, Heard>();
 
   constructor(own: OwnCluster) {
     this.#own = own;
   }
 
-  /** `isMember` is asked of a cluster id in hex. `epoch`: ours. */
-  hear({ members }: Statement, isMember: (clusterId: string) => boolean, epoch: Uint8Array = epochNone): void {
+  /** What one says of itself and of others. `isMember` is asked of a cluster id in hex; `nowMs`: by the monotonic clock; `epoch`: ours. */
+  hear(
+    from: Uint8Array,
+    { members }: Statement,
+    isMember: (clusterId: string) => boolean,
+    nowMs: number,
+    epoch: Uint8Array = epochNone,
+  ): void {
     for (const word of members) {
       const name = toHex(word.clusterId);
       if (name === toHex(this.#own.clusterId) || !isMember(name)) continue;
-      this.#heard.set(name, merged(this.#heard.get(name), word, epoch));
+      const before = this.#heard.get(name);
+      const isOwn = equalBytes(word.clusterId, from);
+      if (!isOwn && before?.ownMs !== undefined && nowMs - before.ownMs < ownWordMs) continue;
+      // Nothing of what others said of it outlasts its own word.
+      const earlier = isOwn && before?.ownMs === undefined ? undefined : before?.word;
+      this.#heard.set(name, { word: merged(earlier, word, epoch), ownMs: isOwn ? nowMs : undefined });
     }
   }
 
@@ -35,20 +55,20 @@ export class Words {
 
   /** By the cluster id in hex. Undefined where nothing was heard of it yet. */
   of(clusterId: string): MemberWord | undefined {
-    return this.#heard.get(clusterId);
+    return this.#heard.get(clusterId)?.word;
   }
 
   /** Ours and what was heard. */
   all(own: Pick<MemberWord, 'low' | 'epoch' | 'isLevel'>): MemberWord[] {
     const { clusterId, incarnation } = this.#own;
-    return [{ clusterId, incarnation, ...own }, ...this.#heard.values()].slice(0, limits.membersMax);
+    return [{ clusterId, incarnation, ...own }, ...[...this.#heard.values()].map(({ word }) => word)].slice(0, limits.membersMax);
   }
 
   /** Up to where we have everything of these members, cluster ids in hex, and of those that were `removed`; undefined while something of one of them was never heard. */
   lowOf(frontier: Frontier, members: Iterable<string>, removed: readonly OwnCluster[] = []): Stamp | undefined {
     const parts = [this.#own, ...removed].map(partOf);
     for (const member of members) {
-      const word = this.#heard.get(member);
+      const word = this.of(member);
       if (word === undefined) return undefined;
       parts.push(partOf(word));
     }
@@ -57,7 +77,7 @@ export class Words {
 
   /** As `lowOf`, of what we have anything of, of other members that were heard of: how old what we have is. Zero: we have nothing. */
   ageOf(frontier: Frontier, members: Iterable<string>): Stamp {
-    const heard = [...members].flatMap((member) => this.#heard.get(member) ?? []);
+    const heard = [...members].flatMap((member) => this.of(member) ?? []);
     const reached = heard.flatMap((each) => closedBy(each, frontier));
     const [least] = reached.sort(compareStamps);
     return least ?? stampZero;
