@@ -1,5 +1,5 @@
 import { equalBytes } from '../core/bytes.ts';
-import { type Frontier } from '../core/frontier.ts';
+import { type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { holdsOurs, type Scopes } from '../core/scope.ts';
 import { stampZero, type Stamp } from '../core/stamp.ts';
 import { type Reach } from '../replica/ended.ts';
@@ -15,7 +15,7 @@ export interface Claims {
 
 /**
  * What of a peer's claims holds for what we hold. A frontier is of the keys that its cluster holds: where these contain ours, all of it; else what the peer took in itself alone, since that lies in its
- * scope, and it sends us what of that lies in ours; and nothing, as long as some of it is older than the floor, which would make us look too old (M25).
+ * scope, and it sends us what of that lies in ours. What it took in itself is left out as long as some of it is older than the floor, which would make us look too old (M25).
  */
 export function claimsFor(
   claims: Claims,
@@ -23,15 +23,20 @@ export function claimsFor(
   peer: { readonly clusterId: Uint8Array; readonly incarnation: number },
   floor: Stamp = stampZero,
 ): Claims {
-  if (holdsOurs(scopes)) return claims;
   const { joins, reached } = claims;
   const part = partOf(peer);
   const [least = stampZero] = joins === undefined ? [] : closedBy(peer, joins);
-  const ofPeer = isTooOld(least, floor) ? undefined : joins?.get(part);
+  const isOld = isTooOld(least, floor);
+  if (holdsOurs(scopes)) return isOld && joins !== undefined ? { joins: without(joins, part), reached } : claims;
+  const ofPeer = isOld ? undefined : joins?.get(part);
   return {
     joins: joins && new Map(ofPeer === undefined ? [] : [[part, ofPeer]]),
     reached: reached && { ...reached, members: reached.members.filter((clusterId) => equalBytes(clusterId, peer.clusterId)) },
   };
+}
+
+function without(frontier: Frontier, part: ClusterPart): Frontier {
+  return new Map([...frontier].filter(([each]) => each !== part));
 }
 
 /**

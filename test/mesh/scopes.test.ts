@@ -169,6 +169,18 @@ describe('M38: what is joined of a peer that holds other keys', () => {
     assert.deepEqual(claimsFor({ joins, reached }, { own: everything, peer: prefixes('a/') }, renewed).joins, new Map());
   });
 
+  it('M25: of what a peer took in itself nothing is joined while some slot of its own is older than the floor, whatever it holds', () => {
+    const floor = stampOf(own, 0, 100_000);
+    const slotted = frontierOf({
+      [other]: { base: stampOf(other, 0, 5) },
+      [own]: { base: stampOf(own, 0, 200_000), slots: { 5: stampOf(own, 5, 1) } },
+    });
+    const rest = frontierOf({ [other]: { base: stampOf(other, 0, 5) } });
+    assert.deepEqual(claimsFor({ joins: slotted, reached }, undefined, peer, floor), { joins: rest, reached });
+    assert.deepEqual(claimsFor({ joins: slotted, reached }, undefined, peer), { joins: slotted, reached });
+    assert.deepEqual(claimsFor({ joins: rest, reached }, undefined, peer, floor), { joins: rest, reached }, 'others may be older');
+  });
+
   it('I3: who holds a part of what we hold is believed of itself, not of others, nor of the floor', () => {
     const word = (clusterId: Uint8Array): MemberWord => ({
       clusterId,
