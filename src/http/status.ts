@@ -1,7 +1,7 @@
 import { GkvError, type ErrorCode } from '../core/errors.ts';
 
-/** The HTTP status of every error code. */
-const statusOf: Readonly<Record<ErrorCode, number>> = {
+/** The HTTP status of every error code; README.md has those that a caller may meet. */
+export const statusOf: Readonly<Record<ErrorCode, number>> = {
   malformed: 400,
   unknown_field: 400,
   too_large: 413,
