@@ -8,7 +8,8 @@
  *   run stays and `transact` rejects with what it threw.
  * - `transact` resolves when the commit is durable: synced to disk.
  * - A commit whose outcome is unknown is retried like a conflict, so `work` may run once more after a run of it has
- *   been committed. Callers that are not idempotent keep a record of their own in the store.
+ *   been committed. Where it may still be under way it is not: `transact` rejects with `commit_unknown`, and the commit may
+ *   take place afterwards. Callers that are not idempotent keep a record of their own in the store.
  */
 export type Bytes = Uint8Array;
 
