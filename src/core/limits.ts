@@ -34,9 +34,7 @@ export const limits = {
   staleMsMax: 15_000,
   parkedWritesMax: 10_000,
   parkedBytesMax: 67_108_864,
-  /** Writes of different leaf grants that one key may hold before an alarm. */
-  candidatesMax: 32,
-  /** That it holds at all: the least of more give way. */
+  /** Writes of different leaf grants that one key holds: the least of more give way. */
   candidatesKeptMax: 128,
   /** Candidates of a key up to which the small value of one more lies in its entry; with more, in a row of its own. */
   inlineCandidatesMax: 3,
