@@ -12,7 +12,7 @@ interface Common extends InstanceOptions {
 
 const base64 = (): Option => new Option('--base64', 'keys and values are base64');
 
-/** Adds get, set, delete and list. A key or value that begins with @ names a file. */
+/** Adds get, set, delete and list. A value that begins with @ names a file. */
 export function dataCommands(program: Command): void {
   withInstance(program.command('get <key>'))
     .description('print a value; exit code 3 if the key is absent')
