@@ -1,15 +1,13 @@
 import { limits } from '../core/limits.ts';
 import { compareStamps, makeStamp, parseInstance, physicalMsOf, stampZero, type Stamp } from '../core/stamp.ts';
 
-/** Between a version and the stamp under which it was accepted lies less than this. */
-const horizonSlackMs = 15_000;
 /** The floor moves in steps of this part of a day, so that members collect the same at about the same time. */
 const stepsPerDay = 24;
 
 const noInstance = parseInstance(new Uint8Array(8));
 
 /**
- * horizon = least low − 15 s; floor = (horizon − 1 day) rounded down to the hour. `dayMs` is the mesh's day; tests shorten it. Undefined where
+ * horizon = least low − `staleMsMax`, since no more lies between a version and the stamp under which it was accepted; floor = (horizon − 1 day) rounded down to the hour. `dayMs` is the mesh's day; tests shorten it. Undefined where
  * that is before the beginning of time.
  */
 export function floorOf(lows: readonly Stamp[], dayMs: number): Stamp | undefined {
@@ -34,7 +32,7 @@ export function isAboveFloor(low: Stamp, floor: Stamp): boolean {
 }
 
 function horizonOf(low: Stamp): number {
-  return physicalMsOf(low) - horizonSlackMs;
+  return physicalMsOf(low) - limits.staleMsMax;
 }
 
 /** True where a cluster's claims are known to be older than the floor allows. One that claims nothing is new, and is not too old. */
