@@ -1,5 +1,5 @@
 import { errors } from 'undici';
-import { GkvError, hasCode, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
+import { GkvError, type ErrorCode, type ErrorDetails } from '../core/errors.ts';
 import { frameBytesMax, type FrameService } from '../aae/frame.ts';
 import { type PeerLink } from '../aae/checkedPeer.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
@@ -98,7 +98,7 @@ function text(value: unknown): string {
 }
 
 function asGkvError(origin: string, error: unknown, signal: AbortSignal, msMax: number): unknown {
-  if (error instanceof GkvError || (signal.aborted && !hasCode(error, 'peer_timeout'))) return error;
+  if (error instanceof GkvError || signal.aborted) return error;
   const timedOut = error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError;
   if (timedOut) return new GkvError('peer_timeout', `peer ${origin} did not answer within ${msMax} ms`, { cause: error });
   if (error instanceof errors.ResponseExceededMaxSizeError) {
