@@ -30,7 +30,7 @@ export interface BackupPage {
   readonly writes: Uint8Array;
 }
 
-/** Bytes of one list of records: a page of the ledger has less. */
+/** How many are in one list of records: a page of the ledger has fewer. */
 const recordsMax = 65_535;
 
 /** What holds of all pages together. */

@@ -10,7 +10,7 @@ export type RecordKind = (typeof recordKinds)[number];
 
 export const digestBytes = 32;
 const frameBytes = 1 + 4;
-/** A page of the feed has 512 KiB, or one write of the greatest size. */
+/** A page of the feed has 512 KiB, or one write of the greatest size, and with what hides that 1.75 MiB. */
 const payloadBytesMax = 2_097_152;
 
 /** One record as it stands in the file. */

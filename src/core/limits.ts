@@ -10,7 +10,7 @@ export const limits = {
   listLimitDefault: 100,
   /** Bytes of keys and values in one answer to a list; what is left is found by `next`. */
   listBytesMax: 8_388_608,
-  /** Heads that one list looks at; a range full of tombstones is answered in parts, by `next`. */
+  /** Looks of one list, at heads and for patterns (R5); a range full of tombstones is answered in parts, by `next`. */
   listHeadsMax: 20_000,
   /** Keys and values of one atomic write of many operations; below what a store takes in one transaction. */
   writeBytesMax: 8_388_608,

@@ -53,7 +53,6 @@ export const meshTimes: MeshTimes = {
   dayMs: 86_400_000,
 };
 
-/** Told what happens, for metrics. */
 export interface MeshDeps {
   readonly store: Store;
   readonly digests: MeshDigests;
@@ -63,6 +62,7 @@ export interface MeshDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Told what happens, for metrics. */
   readonly observer: FollowingObserver;
   readonly times: MeshTimes;
   /** Other processes serve from this store too. */
