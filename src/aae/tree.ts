@@ -31,10 +31,6 @@ export class Tree implements Follower {
     return new Tree(digests, new BoundsCache());
   }
 
-  get bounds(): BoundsCache {
-    return this.#bounds;
-  }
-
   async prepare(tx: Transaction, changes: readonly EntryChange[]): Promise<Apply> {
     const [state] = await Promise.all([readTreeState(tx), this.#bounds.sync(tx)]);
     const sumChanges = changes.map((change) => this.#sumChange(change));

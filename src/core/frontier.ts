@@ -49,15 +49,6 @@ export function isBehind(ours: ClusterFrontier | undefined, theirs: ClusterFront
 }
 
 /** What is covered by either. Commutative, associative, idempotent. */
-export function joinFrontiers(a: Frontier, b: Frontier): Frontier {
-  const joined = new Map(a);
-  for (const [part, theirs] of b) {
-    const ours = a.get(part);
-    joined.set(part, ours === undefined ? theirs : joinClusters(ours, theirs));
-  }
-  return joined;
-}
-
 export function joinClusters(a: ClusterFrontier, b: ClusterFrontier): ClusterFrontier {
   const slots = new Map<number, Stamp>();
   for (const slot of new Set([...a.slots.keys(), ...b.slots.keys()])) slots.set(slot, greater(reached(a, slot), reached(b, slot)));

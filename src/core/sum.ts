@@ -51,18 +51,6 @@ export function subtractFrom(target: Sum, delta: Sum): void {
   }
 }
 
-export function negate(sum: Sum): Sum {
-  const negative = zeroSum();
-  subtractFrom(negative, sum);
-  return negative;
-}
-
-export function copySum(sum: Sum): Sum {
-  const copy = Buffer.allocUnsafe(sumBytes);
-  copy.set(sum);
-  return parseSum(copy);
-}
-
 export function isZeroSum(sum: Sum): boolean {
   return sum.every((byte) => byte === 0);
 }

@@ -7,10 +7,6 @@ export class Lifetime {
   #closed: Promise<void> | undefined;
   #idle: (() => void) | undefined;
 
-  get isClosing(): boolean {
-    return this.#isClosing;
-  }
-
   /** Runs `operation`, or rejects with `store_closed`. */
   async during<T>(operation: () => Promise<T>): Promise<T> {
     this.enter();

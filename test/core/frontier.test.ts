@@ -7,7 +7,6 @@ import {
   clusterPartOf,
   covers,
   frontierZero,
-  joinFrontiers,
   latestOf,
   lowOf,
   readFrontier,
@@ -15,7 +14,7 @@ import {
   type Frontier,
 } from '../../src/core/frontier.ts';
 import { compareStamps, stampZero } from '../../src/core/stamp.ts';
-import { askedStamps, frontierOf, frontiers, parts, stampOf } from './frontiers.ts';
+import { askedStamps, frontierOf, frontiers, joinFrontiers, parts, stampOf } from './frontiers.ts';
 import { assertNothingElse, assertStrict, refuses } from './strict.ts';
 
 function encode(frontier: Frontier): Uint8Array {

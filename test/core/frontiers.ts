@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type ClusterFrontier, type Frontier } from '../../src/core/frontier.ts';
+import { joinClusters, type ClusterFrontier, type Frontier } from '../../src/core/frontier.ts';
 import { makeStamp, parseInstance, type Stamp } from '../../src/core/stamp.ts';
 
 /** A stamp of a slot of a cluster, by its part in hex. */
@@ -16,6 +16,16 @@ export function frontierOf(clusters: Record<string, { base: Stamp; slots?: Recor
       { base, slots: new Map(Object.entries(slots).map(([slot, stamp]) => [Number(slot), stamp])) },
     ]),
   );
+}
+
+/** What is covered by either. */
+export function joinFrontiers(a: Frontier, b: Frontier): Frontier {
+  const joined = new Map(a);
+  for (const [part, theirs] of b) {
+    const ours = a.get(part);
+    joined.set(part, ours === undefined ? theirs : joinClusters(ours, theirs));
+  }
+  return joined;
 }
 
 const few = fc.integer({ min: 0, max: 4 });

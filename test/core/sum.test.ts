@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { addInto, bytesOf, copySum, countOf, isZeroSum, negate, parseSum, subtractFrom, zeroSum, type Sum } from '../../src/core/sum.ts';
+import { addInto, bytesOf, countOf, isZeroSum, parseSum, subtractFrom, zeroSum, type Sum } from '../../src/core/sum.ts';
 import { parseWriteId } from '../../src/core/write.ts';
 import { stampZero } from '../../src/core/stamp.ts';
 import { MeshDigests, openMesh } from '../../src/crypto/mesh.ts';
@@ -12,9 +12,15 @@ const sums = fc.uint8Array({ minLength: 48, maxLength: 48 }).map((bytes) => pars
 const numberOf = (sum: Sum): bigint => BigInt(`0x${Buffer.from(sum).reverse().toString('hex')}`);
 
 function plus(a: Sum, b: Sum): Sum {
-  const total = copySum(a);
+  const total = parseSum(Buffer.from(a));
   addInto(total, b);
   return total;
+}
+
+function minus(a: Sum, b: Sum): Sum {
+  const difference = parseSum(Buffer.from(a));
+  subtractFrom(difference, b);
+  return difference;
 }
 
 describe('sum', () => {
@@ -22,9 +28,7 @@ describe('sum', () => {
     fc.assert(
       fc.property(sums, sums, (a, b) => {
         assert.equal(numberOf(plus(a, b)), (numberOf(a) + numberOf(b)) % modulus);
-        const difference = copySum(a);
-        subtractFrom(difference, b);
-        assert.equal(numberOf(difference), (modulus + numberOf(a) - numberOf(b)) % modulus);
+        assert.equal(numberOf(minus(a, b)), (modulus + numberOf(a) - numberOf(b)) % modulus);
       }),
     );
   });
@@ -35,7 +39,7 @@ describe('sum', () => {
         assert.deepEqual(shown(plus(a, b)), shown(plus(b, a)));
         assert.deepEqual(shown(plus(plus(a, b), c)), shown(plus(a, plus(b, c))));
         assert.deepEqual(shown(plus(a, zeroSum())), shown(a));
-        assert.ok(isZeroSum(plus(a, negate(a))));
+        assert.ok(isZeroSum(plus(a, minus(zeroSum(), a))));
       }),
     );
   });
