@@ -1,5 +1,5 @@
 import { compareBytes, emptyBytes, equalBytes, toHex } from '../core/bytes.ts';
-import { GkvError, hasCode } from '../core/errors.ts';
+import { GkvError } from '../core/errors.ts';
 import { inRange, type KeyRange } from '../core/key.ts';
 import { type Scopes } from '../core/scope.ts';
 import { type Stamp } from '../core/stamp.ts';
@@ -8,7 +8,7 @@ import { type ReceivedWrite } from '../replica/proposal.ts';
 import { decodeWrites } from '../replica/wire.ts';
 import { isOrdered } from './diff.ts';
 import { splitIds, type Fingerprints } from './fingerprint.ts';
-import { decodeAnswer, encodeRequest, frameBytesMax, protocolError } from './frame.ts';
+import { decodeAnswer, encodeRequest, frameBytesMax, fromPeer, protocolError } from './frame.ts';
 import { decodeReply, encodeAsk, type Ask, type Parts, type Reply } from './message.ts';
 
 /** Carries one frame to the peer and its answer back. Errors: `peer_unreachable`, `peer_timeout`, `peer_protocol`, `mesh_mismatch`. */
@@ -82,15 +82,6 @@ export class CheckedPeer {
 }
 
 /** What a peer sent that is not what it must be is the peer's fault, whatever is wrong with it. */
-function fromPeer<T>(decode: () => T): T {
-  try {
-    return decode();
-  } catch (error) {
-    if (hasCode(error, 'malformed', 'too_large')) throw protocolError(`the answer is wrong: ${error.message}`, error);
-    throw error;
-  }
-}
-
 function checkCounts(ask: Ask, reply: Reply): void {
   if (reply.looked > ask.spans.length || (reply.looked === 0 && ask.spans.length > 0)) {
     throw protocolError(`${reply.looked} spans looked at, of ${ask.spans.length}`);

@@ -1,6 +1,6 @@
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import { equalBytes, toHex } from '../core/bytes.ts';
-import { GkvError } from '../core/errors.ts';
+import { GkvError, hasCode } from '../core/errors.ts';
 import { isSameSecret } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 
@@ -159,4 +159,14 @@ function keyMismatch(): GkvError {
 /** The peer, or who claims to be it, broke the protocol. */
 export function protocolError(message: string, cause?: unknown): GkvError {
   return new GkvError('peer_protocol', message, { cause });
+}
+
+/** Decodes what a peer sent: what is wrong with its bytes is `peer_protocol`. */
+export function fromPeer<T>(decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (hasCode(error, 'malformed', 'too_large')) throw protocolError(`the answer is wrong: ${error.message}`, error);
+    throw error;
+  }
 }

@@ -1,4 +1,4 @@
-import { decodeAnswer, encodeRequest, nonceBytes, protocolError, type Answer } from '../aae/frame.ts';
+import { decodeAnswer, encodeRequest, fromPeer, nonceBytes, type Answer } from '../aae/frame.ts';
 import { type PeerLink } from '../aae/checkedPeer.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
@@ -97,13 +97,4 @@ async function askSession(link: PeerLink, ask: SessionAsk, { deps }: Prover, sig
   const header = { clusterId: own.clusterId, nonce: random.bytes(nonceBytes), floor: stampZero };
   const request = encodeRequest(header, encodeSessionAsk(ask), digests, 'session');
   return decodeAnswer(await link.ask(request, signal), request, digests, 'session');
-}
-
-function fromPeer<T>(decode: () => T): T {
-  try {
-    return decode();
-  } catch (error) {
-    if (hasCode(error, 'malformed')) throw protocolError(`the answer is wrong: ${error.message}`, error);
-    throw error;
-  }
 }

@@ -1,7 +1,7 @@
 import { type PeerLink } from '../aae/checkedPeer.ts';
-import { decodeAnswer, encodeRequest, nonceBytes, protocolError } from '../aae/frame.ts';
+import { decodeAnswer, encodeRequest, fromPeer, nonceBytes, protocolError } from '../aae/frame.ts';
 import { compareBytes, equalBytes, toHex } from '../core/bytes.ts';
-import { GkvError, hasCode } from '../core/errors.ts';
+import { GkvError } from '../core/errors.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
 import { type Random } from '../core/ports.ts';
@@ -100,15 +100,6 @@ export class Upstream {
       bytesIn: frame.length,
       bytesOut: request.length,
     };
-  }
-}
-
-function fromPeer<T>(decode: () => T): T {
-  try {
-    return decode();
-  } catch (error) {
-    if (hasCode(error, 'malformed', 'too_large')) throw protocolError(`the answer is wrong: ${error.message}`, error);
-    throw error;
   }
 }
 
