@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import { asBuffer } from '../../core/bytes.ts';
 import { type OpenSnapshot } from '../optimistic/snapshot.ts';
 import { type Bytes } from '../store.ts';
 import { LmdbBase } from './base.ts';
@@ -146,7 +147,7 @@ export class Environment {
       for (const { key, value } of writes) {
         // lmdb-js answers each with one and the same promise; the batch's own is the one that counts.
         if (value === undefined) void this.#rows.remove(key);
-        else void this.#rows.put(key, asBuffer(value));
+        else void this.#rows.put(key, asBuffer(value)); // it takes any Uint8Array; its types want the class that it returns
       }
       void this.#meta.put(versionKey, versionBytes);
     });
@@ -178,11 +179,6 @@ export class Environment {
 }
 
 const binary = { keyEncoding: 'binary', encoding: 'binary', cache: false } as const;
-
-/** lmdb-js takes any Uint8Array; its types want the class that it returns. */
-function asBuffer(bytes: Bytes): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-}
 
 /** lmdb-js rejects with an error that promises the real one. */
 async function causeOf(error: unknown): Promise<unknown> {
