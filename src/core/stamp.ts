@@ -21,6 +21,9 @@ export function parseInstance(bytes: Uint8Array): InstanceId {
   return bytes as InstanceId; // minted here alone
 }
 
+/** Of stamps that nobody gave: marks and bounds. */
+export const noInstance: InstanceId = parseInstance(new Uint8Array(instanceBytes));
+
 /** Takes 16 bytes over as a stamp: every value is one. */
 export function parseStamp(bytes: Uint8Array): Stamp {
   if (bytes.length !== stampBytes) throw new GkvError('malformed', `stamp has ${bytes.length} bytes, must have 16`);
@@ -35,7 +38,7 @@ export function makeStamp(physicalMs: number, logical: number, instance: Instanc
   return stamp as Uint8Array as Stamp;
 }
 
-export const stampZero: Stamp = makeStamp(0, 0, parseInstance(new Uint8Array(instanceBytes)));
+export const stampZero: Stamp = makeStamp(0, 0, noInstance);
 
 export function physicalMsOf(stamp: Stamp): number {
   return asBuffer(stamp).readUIntBE(0, 6);

@@ -1,10 +1,8 @@
 import { limits } from '../core/limits.ts';
-import { compareStamps, makeStamp, parseInstance, physicalMsOf, stampZero, type Stamp } from '../core/stamp.ts';
+import { compareStamps, makeStamp, noInstance, physicalMsOf, stampZero, type Stamp } from '../core/stamp.ts';
 
 /** The floor moves in steps of this part of a day, so that members collect the same at about the same time. */
 const stepsPerDay = 24;
-
-const noInstance = parseInstance(new Uint8Array(8));
 
 /**
  * horizon = least low − `staleMsMax`, since no more lies between a version and the stamp under which it was accepted; floor = (horizon − 1 day) rounded down to the hour. `dayMs` is the mesh's day; tests shorten it. Undefined where

@@ -1,13 +1,11 @@
 import { GkvError } from '../core/errors.ts';
-import { makeStamp, parseInstance, type Stamp } from '../core/stamp.ts';
+import { makeStamp, noInstance, type Stamp } from '../core/stamp.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
 import { type Store } from '../store/store.ts';
 import { isAboveFloor } from './floor.ts';
 
 /** meta "joining since" → u64: when this cluster began to be filled, in ms of the donor's wall clock. */
 export const joiningSinceKey = storeKey(tables.meta, Buffer.from('joining since'));
-
-const noInstance = parseInstance(new Uint8Array(8));
 
 /** Once and for all, until the row is cleared. `wallMs`: the donor's, as of the first page. */
 export async function joiningSince(store: Store, wallMs: number): Promise<Stamp> {

@@ -1,7 +1,7 @@
 import { equalBytes } from '../core/bytes.ts';
 import { cappedFrontier, type ClusterPart } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
-import { instanceBytes, makeStamp, parseInstance } from '../core/stamp.ts';
+import { makeStamp, noInstance } from '../core/stamp.ts';
 import { type Transaction } from '../store/store.ts';
 import { readCursor, setCursor, type FeedCursor } from './cursor.ts';
 import { noteReached } from './ended.ts';
@@ -39,8 +39,6 @@ export async function moveCursor(
   if (move.reached !== undefined) await noteReached(tx, move.reached);
   return true;
 }
-
-const noInstance = parseInstance(new Uint8Array(instanceBytes));
 
 function isSame(a: FeedCursor | undefined, b: FeedCursor | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;

@@ -1,7 +1,7 @@
 import { asBuffer, toHex } from '../core/bytes.ts';
 import { successorKey } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
-import { compareStamps, makeStamp, parseInstance, stampBytes, type Stamp } from '../core/stamp.ts';
+import { compareStamps, makeStamp, noInstance, stampBytes, type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { keyWithin, storeKey, tableRange, tables } from '../store/keyspace.ts';
 import { storeLimits, type Snapshot, type Transaction } from '../store/store.ts';
@@ -123,8 +123,6 @@ export async function addWaiting(
   await changes.apply(tx);
 }
 
-const nobody = parseInstance(new Uint8Array(8));
-
 /** The stamp that the clock must come near before the write is taken in. */
 function dueOf({ write, accepted }: ReceivedWrite): Stamp {
   return compareStamps(write.version, accepted) > 0 ? write.version : accepted;
@@ -139,7 +137,7 @@ export async function listParked(
   latestMs?: number,
 ): Promise<ParkedWrite[]> {
   const { start, end: last } = tableRange(tables.parked);
-  const end = latestMs === undefined ? last : storeKey(tables.parked, makeStamp(latestMs + 1, 0, nobody));
+  const end = latestMs === undefined ? last : storeKey(tables.parked, makeStamp(latestMs + 1, 0, noInstance));
   const rows = await snapshot.range({ start: after === undefined ? start : successorKey(after), end }, { limit });
   return rows.flatMap(({ key, value }) => {
     const peer = peerOf(key);
