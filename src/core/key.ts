@@ -49,6 +49,12 @@ export function successorKey(key: Uint8Array): Uint8Array {
   return next;
 }
 
+/** Whether what the one takes from start to end lies within the other, also where there is nothing in it. */
+export function rangeContains(outer: KeyRange, { start, end }: KeyRange): boolean {
+  if (Buffer.compare(start, outer.start) < 0) return false;
+  return outer.end === null || (end !== null && Buffer.compare(end, outer.end) <= 0);
+}
+
 export function inRange(key: Uint8Array, range: KeyRange): boolean {
   return Buffer.compare(key, range.start) >= 0 && (range.end === null || Buffer.compare(key, range.end) < 0);
 }

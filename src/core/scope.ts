@@ -1,6 +1,6 @@
 import { type ByteReader, compareBytes, equalBytes } from './bytes.ts';
 import { type ByteWriter } from './byteWriter.ts';
-import { allKeys, inRange, prefixRange, type Key, type KeyRange } from './key.ts';
+import { allKeys, inRange, prefixRange, rangeContains, type Key, type KeyRange } from './key.ts';
 
 declare const scopeBrand: unique symbol;
 
@@ -52,8 +52,7 @@ export function outside(scope: Scope): KeyRange[] {
 
 /** Whether the whole range is in the scope; an empty one is in any. */
 export function isWithin(range: KeyRange, scope: Scope): boolean {
-  if (isEmpty(range)) return true;
-  return scope.some(({ start, end }) => compareBytes(start, range.start) <= 0 && (end === null || isUpTo(range.end, end)));
+  return isEmpty(range) || scope.some((each) => rangeContains(each, range));
 }
 
 export function containsScope(outer: Scope, inner: Scope): boolean {
@@ -125,10 +124,6 @@ export function readScope(reader: ByteReader): Scope {
 
 function isEmpty({ start, end }: KeyRange): boolean {
   return end !== null && compareBytes(start, end) >= 0;
-}
-
-function isUpTo(end: Uint8Array | null, bound: Uint8Array): boolean {
-  return end !== null && compareBytes(end, bound) <= 0;
 }
 
 function earlier(a: Uint8Array | null, b: Uint8Array | null): Uint8Array | null {

@@ -1,6 +1,6 @@
 import { type IncomingHttpHeaders } from 'node:http';
 import { GkvError } from '../core/errors.ts';
-import { inRange, prefixRange, type Key, type KeyRange } from '../core/key.ts';
+import { inRange, prefixRange, rangeContains, type Key, type KeyRange } from '../core/key.ts';
 import { type Token, type TokenRight, type TokenTable } from '../grant/token.ts';
 
 /** Who calls, and what of it is allowed. Errors: `right_denied`, and for keys `key_denied`. */
@@ -57,7 +57,7 @@ class TokenCaller implements Caller {
   mayList(range: KeyRange): void {
     this.#mayDo('read');
     const readable = this.#token.patterns.flatMap(({ literalPrefix }) => (literalPrefix === undefined ? [] : [prefixRange(literalPrefix)]));
-    if (!readable.some((whole) => isWithin(range, whole))) throw this.#keyDenied('list', 'all keys of this range');
+    if (!readable.some((whole) => rangeContains(whole, range))) throw this.#keyDenied('list', 'all keys of this range');
   }
 
   mayControl(): void {
@@ -73,9 +73,4 @@ class TokenCaller implements Caller {
     const patterns = this.#token.patterns.map(({ bytes }) => Buffer.from(bytes).toString());
     return new GkvError('key_denied', `token ${this.#token.id} may not ${what} ${which}: its patterns are ${patterns.join(', ')}`);
   }
-}
-
-function isWithin(range: KeyRange, whole: KeyRange): boolean {
-  if (Buffer.compare(range.start, whole.start) < 0) return false;
-  return whole.end === null || (range.end !== null && Buffer.compare(range.end, whole.end) <= 0);
 }
