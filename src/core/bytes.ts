@@ -106,6 +106,13 @@ export class ByteReader {
   }
 }
 
+/** The 8 bytes that `writeU64` writes. */
+export function u64Bytes(value: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(8);
+  writeU64(bytes, value, 0);
+  return bytes;
+}
+
 /** Writes a u64 that is a safe integer. Returns the offset behind it. */
 export function writeU64(target: Buffer, value: number, offset: number): number {
   target.writeUInt32BE(Math.floor(value / 0x1_0000_0000), offset);

@@ -1,4 +1,4 @@
-import { asBuffer, equalBytes, writeU64 } from '../core/bytes.ts';
+import { asBuffer, equalBytes, u64Bytes } from '../core/bytes.ts';
 import { limits } from '../core/limits.ts';
 import { storeKey, tableRange, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Transaction } from '../store/store.ts';
@@ -32,9 +32,8 @@ export async function countLapsed(snapshot: Snapshot): Promise<number> {
 export async function setLapsed(tx: Transaction, peer: string, nowMs: number): Promise<boolean> {
   const before = await readLapse(tx, peer);
   if (before === undefined && (await countLapsed(tx)) >= limits.lapsedPeersMax) return false;
-  const mark = Buffer.allocUnsafe(8);
-  writeU64(mark, before === undefined ? nowMs : Math.max(nowMs, Number(asBuffer(before).readBigUInt64BE(0)) + 1), 0);
-  tx.set(lapsedKey(peer), mark);
+  const mark = before === undefined ? nowMs : Math.max(nowMs, Number(asBuffer(before).readBigUInt64BE(0)) + 1);
+  tx.set(lapsedKey(peer), u64Bytes(mark));
   return true;
 }
 

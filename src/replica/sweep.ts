@@ -1,4 +1,4 @@
-import { asBuffer, writeU64 } from '../core/bytes.ts';
+import { asBuffer, u64Bytes } from '../core/bytes.ts';
 import { decodeEntry } from '../core/entry.ts';
 import { parseKey, successorKey } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
@@ -54,7 +54,7 @@ export async function sweepEnded(store: Store, guard: Guard, followers: readonly
   );
   if (signal.aborted) return changed;
   await store.transact(async (tx) => {
-    if ((await readSwept(tx)) < lastEnding) tx.set(sweptKey, u64(lastEnding));
+    if ((await readSwept(tx)) < lastEnding) tx.set(sweptKey, u64Bytes(lastEnding));
   });
   return changed;
 }
@@ -91,10 +91,4 @@ async function sweepSlice(
 async function readSwept(snapshot: Snapshot): Promise<number> {
   const bytes = await snapshot.get(sweptKey);
   return bytes === undefined ? 0 : Number(asBuffer(bytes).readBigUInt64BE(0));
-}
-
-function u64(value: number): Uint8Array {
-  const bytes = Buffer.allocUnsafe(8);
-  writeU64(bytes, value, 0);
-  return bytes;
 }

@@ -1,4 +1,4 @@
-import { asBuffer, joined, writeU64 } from '../core/bytes.ts';
+import { asBuffer, joined, u64Bytes } from '../core/bytes.ts';
 import { successorKey } from '../core/key.ts';
 import { digestBytes } from '../core/write.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
@@ -22,8 +22,7 @@ export interface UnprovenWrite extends ParkedWrite {
  */
 export async function parkUnproven(tx: Transaction, writes: readonly FromPeer[], nowMs: number): Promise<void> {
   if (writes.length === 0) return;
-  const since = Buffer.allocUnsafe(sinceBytes);
-  writeU64(since, nowMs, 0);
+  const since = u64Bytes(nowMs);
   await addWaiting(
     tx,
     writes,
