@@ -2,7 +2,7 @@ import { encodePosition, type FeedPosition, type Head } from '../core/entry.ts';
 import { joined } from '../core/bytes.ts';
 import { type Key } from '../core/key.ts';
 import { sha256 } from '../crypto/digest.ts';
-import { storeKey, tables } from '../store/keyspace.ts';
+import { feedTailKey, storeKey, tables } from '../store/keyspace.ts';
 import { versionstampBytes } from '../store/store.ts';
 import { type EntryChange, type Follower } from './follower.ts';
 
@@ -30,9 +30,6 @@ export function feedFollower(partitions: 1 | 16): Follower {
       }),
   };
 }
-
-/** feedTail → the stamp of the last commit that wrote to the feed: who waits for changes watches it. */
-export const feedTailKey = storeKey(tables.feedTail);
 
 const none: readonly Head[] = [];
 

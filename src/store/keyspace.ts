@@ -72,6 +72,9 @@ export function storeKey(table: Table, ...parts: readonly Uint8Array[]): Uint8Ar
   return key;
 }
 
+/** feedTail → the stamp of the last commit that wrote to the feed, or to the ledger: who waits for changes watches it. */
+export const feedTailKey = storeKey(tables.feedTail);
+
 /** table ‖ level u8 ‖ key: bounds and sums of the tree. */
 export function levelKey(table: Table, level: number, key: Uint8Array): Uint8Array {
   const bytes = Buffer.allocUnsafe(2 + key.length);
