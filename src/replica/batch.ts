@@ -100,6 +100,9 @@ export function decideBatch(submissions: readonly Submission[], states: Map<stri
 /** What becomes of a received write before it is merged. */
 type Fate = 'early' | 'denied' | 'forged' | 'unproven' | 'merge';
 
+/** What becomes of a received write below the floor that is gone here. */
+type BelowFloor = 'repair' | 'refuse';
+
 type Received = Extract<Submission, { kind: 'received' }>;
 
 interface Unsigned {
@@ -134,9 +137,9 @@ class Batch {
       const more = submission.hasWaited === true ? 0 : waiting;
       if (more > 0 && this.parked.length + this.unproven.length + more > this.#deps.parkRoom) return parkingFull();
       if (more > 0 && more > this.#peerRoom(submission.peer)) return peerParkingFull(submission.peer);
-      const repairs = this.#repairs(submission, fates);
+      const belowFloorOf = this.#belowFloor(submission, fates);
       return submission.writes.map((received, i) =>
-        this.#takeReceived(received, fates[i] ?? 'denied', submission.peer, repairs(received.write.key)),
+        this.#takeReceived(received, fates[i] ?? 'denied', submission.peer, belowFloorOf(received.write.key)),
       );
     }
     const { guard } = this.#deps;
@@ -244,7 +247,7 @@ class Batch {
       if (stored !== undefined) continue;
       const refusal = guard.refusalOf(signed, proof);
       if (refusal !== undefined) return refusalError(refusal, index);
-      const below = this.#statusBelowFloor(state, headOf(write, signed.id, minted), false);
+      const below = this.#statusBelowFloor(state, headOf(write, signed.id, minted), 'refuse');
       if (below === 'below_floor') return belowFloor(write.version, index);
     }
     return judged.map(({ signed, stored, minted }) =>
@@ -283,16 +286,16 @@ class Batch {
    * Of which keys what is below the floor, and gone here, may come back. Of none of which something must wait: that may stand there in the place of a delete that was
    * collected here, over what would be seen here without it. Of who has lapsed nothing waits, and so it repairs nothing.
    */
-  #repairs({ peer, standing, asOf, writes }: Received, fates: readonly Fate[]): (key: Key) => boolean {
+  #belowFloor({ peer, standing, asOf, writes }: Received, fates: readonly Fate[]): (key: Key) => BelowFloor {
     const { floor, lapsed } = this.#deps;
-    if (standing === 'plain' || compareStamps(asOf, floor) < 0 || lapsed.has(peer)) return () => false;
+    if (standing === 'plain' || compareStamps(asOf, floor) < 0 || lapsed.has(peer)) return () => 'refuse';
     const waiting = new Set(
       writes.filter((_, i) => fates[i] === 'early' || fates[i] === 'unproven').map(({ write }) => toLatin1(write.key)),
     );
-    return waiting.size === 0 ? () => true : (key) => !waiting.has(toLatin1(key));
+    return (key) => (waiting.size > 0 && waiting.has(toLatin1(key)) ? 'refuse' : 'repair');
   }
 
-  #takeReceived(received: ReceivedWrite, fate: Fate, peer: string, repairs: boolean): BatchResult {
+  #takeReceived(received: ReceivedWrite, fate: Fate, peer: string, below: BelowFloor): BatchResult {
     const { write, id, accepted } = received;
     if (fate === 'forged') this.unkept.add(peer); // what it stands in place of did not come
     if (fate === 'early' || fate === 'unproven') {
@@ -304,17 +307,17 @@ class Batch {
     this.#deps.hlc.observe(accepted);
     const state = this.#state(write.key);
     const head = headOf(write, id, accepted);
-    const status = this.#statusBelowFloor(state, head, repairs) ?? this.#merge(state, write, head);
+    const status = this.#statusBelowFloor(state, head, below) ?? this.#merge(state, write, head);
     return { status, stamp: accepted };
   }
 
   /** Below the floor every member had it, so what is not here was taken away, and must not come back. Undefined: it may be merged. */
-  #statusBelowFloor({ entry }: EntryState, head: Head, repairs: boolean): 'dominated' | 'below_floor' | undefined {
+  #statusBelowFloor({ entry }: EntryState, head: Head, below: BelowFloor): 'dominated' | 'below_floor' | undefined {
     const { floor, guard } = this.#deps;
     if (compareStamps(head.version, floor) >= 0 || entry?.some(({ id }) => equalBytes(id, head.id)) === true) return undefined;
     if (isSettledAgainst(entry, head, floor, guard)) return 'dominated';
     if (entry?.some(({ leaf }) => equalBytes(leaf, head.leaf)) === true) return undefined;
-    return !repairs || isGone(head, floor) ? 'below_floor' : undefined;
+    return below === 'refuse' || isGone(head, floor) ? 'below_floor' : undefined;
   }
 
   /** Too far ahead of our wall clock to be taken in. */
