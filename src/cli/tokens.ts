@@ -25,7 +25,8 @@ export function tokenCommands(program: Command): void {
     .action((file: string, { rights, pattern = [], name }: CreateOptions) => {
       const before = contentOf(file);
       const { token, text } = makeToken({ name, rights: rightsOf(rights), patterns: patternsOf(pattern) }, { bytes: randomBytes });
-      write(file, [...(before ?? []), token], before === undefined);
+      if (before === undefined) create(file, [token]);
+      else replace(file, [...before, token]);
       print(text);
     });
   tokens
@@ -44,7 +45,7 @@ export function tokenCommands(program: Command): void {
       const after = before.filter((token) => token.id !== id);
       if (after.length === before.length)
         throw new GkvError('bad_config', `${file} has no token ${id}; gkvmesh token list shows what it has`);
-      write(file, after, false);
+      replace(file, after);
     });
 }
 
@@ -76,15 +77,16 @@ function contentOf(file: string): Token[] | undefined {
   return parseTokens(text);
 }
 
-/** Whole, or not at all. */
-function write(file: string, tokens: readonly Token[], isNew: boolean): void {
+/** A file that was not there. */
+function create(file: string, tokens: readonly Token[]): void {
   const text = tokens.map((token) => `${tokenLine(token)}\n`).join('');
   parseTokens(text);
-  if (isNew) {
-    writeNew(file, text, 0o600);
-    return;
-  }
+  writeNew(file, text, 0o600);
+}
+
+/** Whole, or not at all. */
+function replace(file: string, tokens: readonly Token[]): void {
   const draft = `${file}.${randomBytes(4).toString('hex')}`;
-  writeNew(draft, text, 0o600);
+  create(draft, tokens);
   renameSync(draft, file);
 }
