@@ -35,7 +35,7 @@ describe('bad input to a running server', () => {
 
   refusalSuite(() => server.api);
 
-  it('JSON nested 16,000 deep is refused, and 200,000 deep is not even read', async () => {
+  it('H7: JSON nested 16,000 deep is refused, and 200,000 deep is not even read', async () => {
     const nested = (deep: number): string => `${'['.repeat(deep)}${']'.repeat(deep)}`;
     assertRefused(await server.send('POST', '/data/set', nested(16_000)), 400, 'malformed');
     assertRefused(await server.send('POST', '/data/set', nested(200_000)), 413, 'too_large');
@@ -125,7 +125,7 @@ describe('bad input to a running server', () => {
     }
   });
 
-  it('headers beyond 16 KiB are answered 431, a request without Host is refused', async () => {
+  it('H7: headers beyond 16 KiB are answered 431, a request without Host is refused', async () => {
     const huge = `GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(70_000)}\r\n\r\n`;
     assert.match(await rawExchange(server.port, [huge], 'stay-open'), /^HTTP\/1\.1 431 /);
     assert.match(await rawExchange(server.port, ['GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n'], 'stay-open'), /^HTTP\/1\.1 40[03] /);

@@ -42,7 +42,7 @@ describe('HTTP API with bearer tokens', () => {
   const set = (token: string, key: string): Promise<string> => asks(token, '/data/set', { key: b64(key), value: b64('1') });
   const get = (token: string, key: string): Promise<string> => asks(token, '/data/get', { key: b64(key) });
 
-  it('T31, Li12: without a token, with another’s and with another scheme it is 401, and nothing is done', async () => {
+  it('T31, H10, Li12: without a token, with another’s and with another scheme it is 401, and nothing is done', async () => {
     const body = { key: b64('/cities/FR/Paris'), value: b64('1') };
     const none = 'gkv_0000000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
     for (const authorization of [undefined, `Bearer ${none}`, `Basic ${france}`, 'Bearer', `Bearer ${france} ${france}`, france]) {
@@ -108,7 +108,7 @@ describe('HTTP API with bearer tokens', () => {
     assert.equal(await asks(all, '/data/list', {}), '200');
   });
 
-  it('T31: what is not data needs the right to control; probes and the description of the API need nothing', async () => {
+  it('T31: H10: what is not data needs the right to control; probes and the description of the API need nothing', async () => {
     const paths = ['/control/status', '/control/tree', '/control/key?key=YQ', '/control/refused', '/metrics', '/peers'];
     const status = async (path: string, token?: string): Promise<number> =>
       (await send(`${api.url}${path}`, 'GET', undefined, token === undefined ? {} : { authorization: `Bearer ${token}` })).status;
@@ -132,7 +132,7 @@ describe('HTTP API with bearer tokens', () => {
       }
   });
 
-  it('T40, Li12: what a client has signed needs no token, but none that is wrong; all else does, and nothing of it is read in an open mesh', async () => {
+  it('T40, H10, Li12: what a client has signed needs no token, but none that is wrong; all else does, and nothing of it is read in an open mesh', async () => {
     const region = await openRegion();
     await using granted = await startApi({ store: region.replica, access: new TokenAccess(() => new TokenTable(tokens)) });
     const asksGranted = async (path: string, body: object, token?: string): Promise<string> => {

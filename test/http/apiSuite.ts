@@ -291,7 +291,7 @@ function surroundings(url: (path: string) => string): void {
     assert.equal((await send(url('/cluster_id'), 'GET')).text, text);
   });
 
-  it('G9: HEAD answers as GET does, without the body', async () => {
+  it('G9: H12: HEAD answers as GET does, without the body', async () => {
     const { status, text } = await send(url('/cluster_id'), 'HEAD');
     assert.deepEqual([status, text], [200, '']);
   });
@@ -349,7 +349,7 @@ function surroundings(url: (path: string) => string): void {
     for (const [, reference = ''] of text.matchAll(/"\$ref":"([^"]+)"/g)) assert.ok(leadsSomewhere(description, reference), reference);
   });
 
-  it('answers carry a request id: the one that was given, or one of ours', async () => {
+  it('H11: answers carry a request id: the one that was given, or one of ours', async () => {
     const mine = await send(url('/livez'), 'GET', undefined, { 'x-request-id': 'abc-1' });
     assert.equal(mine.headers['x-request-id'], 'abc-1');
     const forged = await send(url('/livez'), 'GET', undefined, { 'x-request-id': 'a b"c' });

@@ -37,13 +37,13 @@ describe('gate against web pages', () => {
     ['', false, false],
   ];
   for (const [host, onLoopback, beyond] of hosts) {
-    it(`Host ${JSON.stringify(host)}: loopback ${onLoopback ? 'takes' : 'denies'} it, beyond ${beyond ? 'takes' : 'denies'} it`, () => {
+    it(`H9: Host ${JSON.stringify(host)}: loopback ${onLoopback ? 'takes' : 'denies'} it, beyond ${beyond ? 'takes' : 'denies'} it`, () => {
       assert.equal(admits(loopback, { host }), onLoopback);
       assert.equal(admits(anyIp, { host }), beyond);
     });
   }
 
-  it('Origin must be this server itself', () => {
+  it('H9: Origin must be this server itself', () => {
     const host = 'localhost:6300';
     assert.equal(admits(loopback, { host, origin: 'http://localhost:6300' }), true);
     for (const origin of ['http://example.org', 'http://localhost:8080', 'http://127.0.0.1:6300', 'null', '', 'file://']) {
@@ -51,18 +51,18 @@ describe('gate against web pages', () => {
     }
   });
 
-  it('Sec-Fetch-Site must not be another site', () => {
+  it('H9: Sec-Fetch-Site must not be another site', () => {
     assert.equal(admits(loopback, { host: 'localhost', 'sec-fetch-site': 'none' }), true);
     assert.equal(admits(loopback, { host: 'localhost', 'sec-fetch-site': 'cross-site' }), false);
     assert.equal(admits(loopback, { host: 'localhost', 'sec-fetch-site': 'same-site' }), false);
   });
 
-  it('remembers no more hosts than it may', () => {
+  it('I9: H9: remembers no more hosts than it may', () => {
     const gate = new Gate(anyIp);
     for (let i = 0; i < 1_000; i += 1) gate.check({ host: `10.0.${i >> 8}.${i & 255}` });
   });
 
-  it('the API answers 403 origin_denied, on every path, and does nothing', async () => {
+  it('H9: the API answers 403 origin_denied, on every path, and does nothing', async () => {
     await using api = await startApi();
     for (const headers of [{ host: 'example.org' }, { origin: 'http://example.org' }, { 'sec-fetch-site': 'cross-site' }]) {
       const { status, json } = await post(`${api.url}/data/set`, { key: 'aGk=', value: '' }, headers);

@@ -79,7 +79,7 @@ describe('mesh port', () => {
     assert.deepEqual(told, ['/exchange mesh_mismatch', '/exchange ok', '/exchange internal', '/exchange too_large', 'other unknown_path']);
   });
 
-  it('may be called by any name beyond loopback, but still not by web pages', async () => {
+  it('H9: may be called by any name beyond loopback, but still not by web pages', async () => {
     await using mesh = await startMesh(echo, 'any-ip');
     assert.equal((await exchange(mesh, Buffer.from('x'), { ...octets, host: 'eu:6200' })).status, 200);
     assert.equal((await exchange(mesh, Buffer.from('x'), { ...octets, host: 'eu:6200', origin: 'http://eu:6200' })).status, 403);

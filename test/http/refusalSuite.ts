@@ -103,7 +103,7 @@ export function refusalSuite(base: () => string): void {
     });
   }
 
-  it('G7: an unknown path is 404 unknown_path, with or without a slash behind', async () => {
+  it('G7: H12: an unknown path is 404 unknown_path, with or without a slash behind', async () => {
     const paths = [
       '/',
       '/data',
@@ -122,7 +122,7 @@ export function refusalSuite(base: () => string): void {
     }
   });
 
-  it('G7: a wrong method is 405 wrong_method and names the right ones', async () => {
+  it('G7: H12: a wrong method is 405 wrong_method and names the right ones', async () => {
     const tries = [
       ...(['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const).map((method) => [method, '/data/set', 'POST'] as const),
       ['PUT', '/livez', 'GET, HEAD'],
@@ -135,7 +135,7 @@ export function refusalSuite(base: () => string): void {
     }
   });
 
-  it('G8: a body over 4 MiB is 413 too_large, and one of exactly 4 MiB is read', async () => {
+  it('G8: H7: a body over 4 MiB is 413 too_large, and one of exactly 4 MiB is read', async () => {
     const { status, json } = await post(url('/data/set'), `{"key":"${'A'.repeat(limits.bodyBytesMax)}"}`);
     assert.deepEqual([status, codeOf(json)], [413, 'too_large']);
     assert.equal((await post(url('/data/get'), JSON.stringify({ key }).padEnd(limits.bodyBytesMax))).status, 200);

@@ -16,14 +16,14 @@ function parted(text: string): { status: number; json: Record<string, unknown>; 
 }
 
 describe('HTTP API on the wire', () => {
-  it('G8: requests that come at once on one connection are answered in order', async () => {
+  it('G8: H1: requests that come at once on one connection are answered in order', async () => {
     await using api = await startApi();
     const one = head([`Content-Length: ${getHi.length}`]) + getHi;
     const text = await raw(api.address, `${one}${one}GET /cluster_id HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
     assert.equal(text.match(/HTTP\/1\.1 200 /g)?.length, 3);
   });
 
-  it('I9: large answers that nobody takes have a bound; what was taken makes room', async () => {
+  it('I9: H5: large answers that nobody takes have a bound; what was taken makes room', async () => {
     await using api = await startApi({ unsentBytesMax: 1_000_000 });
     await post(`${api.url}/data/set`, { key: 'aGk=', value: Buffer.alloc(450_000).toString('base64') });
     for (let n = 0; n < 3; n += 1) assert.equal((await post(`${api.url}/data/get`, getHi)).status, 200);
@@ -33,7 +33,7 @@ describe('HTTP API on the wire', () => {
     assert.equal((await post(`${api.url}/data/get`, { key: 'aG8=' })).status, 200);
   });
 
-  it('I9: who leaves before a large answer is made takes no room', async () => {
+  it('I9: H5: who leaves before a large answer is made takes no room', async () => {
     await using api = await startApi({ unsentBytesMax: 1_000_000 });
     await post(`${api.url}/data/set`, { key: 'aGk=', value: Buffer.alloc(450_000).toString('base64') });
     const { value } = (await post(`${api.url}/data/get`, getHi)).json;
@@ -59,7 +59,7 @@ describe('HTTP API on the wire', () => {
     assert.deepEqual([status, json['value'] === value], [200, true]);
   });
 
-  it('G8: Expect: 100-continue is told to go on', async () => {
+  it('G8: H7: Expect: 100-continue is told to go on', async () => {
     await using api = await startApi();
     const text = await raw(
       api.address,
@@ -68,13 +68,13 @@ describe('HTTP API on the wire', () => {
     assert.match(text, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
   });
 
-  it('G8: Expect: 100-continue with too long a body is told 413 at once', async () => {
+  it('G8: H7: Expect: 100-continue with too long a body is told 413 at once', async () => {
     await using api = await startApi();
     const text = await raw(api.address, head(['Content-Length: 4194305', 'Expect: 100-continue', 'Connection: close']));
     assert.deepEqual([parted(text).status, codeOf(parted(text).json)], [413, 'too_large']);
   });
 
-  it('G8: a chunked body over 4 MiB is 413', async () => {
+  it('G8: H7: a chunked body over 4 MiB is 413', async () => {
     await using api = await startApi();
     const chunk = `100000\r\n${'A'.repeat(1_048_576)}\r\n`;
     const text = await raw(
@@ -84,7 +84,7 @@ describe('HTTP API on the wire', () => {
     assert.deepEqual([parted(text).status, codeOf(parted(text).json)], [413, 'too_large']);
   });
 
-  it('a body that does not arrive is 408 slow_body, and its connection ends', async () => {
+  it('H7: a body that does not arrive is 408 slow_body, and its connection ends', async () => {
     await using api = await startApi({ bodyArrivalMsMax: 100 });
     const text = await raw(api.address, `${head(['Content-Length: 100'])}{"key"`);
     const { status, json, head: headers } = parted(text);
@@ -93,7 +93,7 @@ describe('HTTP API on the wire', () => {
     assert.equal((await post(`${api.url}/data/get`, getHi)).status, 200);
   });
 
-  it('headers that do not arrive are 408 slow_body', async () => {
+  it('H7: headers that do not arrive are 408 slow_body', async () => {
     await using api = await startApi({}, quick);
     const text = await raw(api.address, 'POST /data/get HTTP/1.1\r\nHost: local');
     assert.deepEqual([parted(text).status, codeOf(parted(text).json)], [408, 'slow_body']);
@@ -145,7 +145,7 @@ describe('HTTP API on the wire', () => {
     });
   }
 
-  it('G7: what fails in us is 500 without its insides; the log has them under the request id', async () => {
+  it('G7: H8: H11: what fails in us is 500 without its insides; the log has them under the request id', async () => {
     await using api = await startApi();
     api.store.failure = new Error('secret /path of ours');
     const { status, text, headers } = await send(`${api.url}/data/get`, 'POST', getHi);
@@ -209,7 +209,7 @@ describe('HTTP API on the wire', () => {
 });
 
 describe('HTTP server that stops', () => {
-  it('answers what is under way, then takes no more', async () => {
+  it('H6: answers what is under way, then takes no more', async () => {
     const api = await startApi();
     let open = (): void => undefined;
     api.store.gate = new Promise((resolve) => (open = resolve));
@@ -222,7 +222,7 @@ describe('HTTP server that stops', () => {
     await assert.rejects(post(`${api.url}/data/get`, getHi), /ECONNREFUSED/);
   });
 
-  it('waits neither for idle connections nor for silent ones', async () => {
+  it('H6: waits neither for idle connections nor for silent ones', async () => {
     const api = await startApi({}, { requestMsMax: 30_000, drainMsMax: 30_000 });
     const silent = raw(api.address, '');
     const idle = raw(api.address, `${head([`Content-Length: ${getHi.length}`])}${getHi}`);
@@ -232,7 +232,7 @@ describe('HTTP server that stops', () => {
     await Promise.allSettled([silent, idle]);
   });
 
-  it('cuts off what takes longer than it may', async () => {
+  it('H6: cuts off what takes longer than it may', async () => {
     const api = await startApi({}, { requestMsMax: 30_000, drainMsMax: 50 });
     api.store.gate = new Promise(() => undefined);
     const writing = post(`${api.url}/data/set`, { key: b64('k'), value: '' });

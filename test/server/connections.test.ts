@@ -22,7 +22,7 @@ function open({ port }: Listener): { socket: Socket; text: () => string; isClose
 const serve = (handler: RequestHandler): Promise<Listener> => listen(handler, { host: '127.0.0.1', port: 0 }, times);
 
 describe('connections', () => {
-  it('I9: one that says nothing is told so, and is gone soon after, though it never closes', async () => {
+  it('I9: H3: one that says nothing is told so, and is gone soon after, though it never closes', async () => {
     await using server = await serve(() => undefined);
     const { socket, text, isClosed } = open(server);
     await once(socket, 'end');
@@ -33,7 +33,7 @@ describe('connections', () => {
     });
   });
 
-  it('I9: one that was refused and goes on sending is gone soon after', async () => {
+  it('I9: H3: one that was refused and goes on sending is gone soon after', async () => {
     await using server = await serve((_, response) => void response.writeHead(401, { Connection: 'close' }).end('no'));
     const { socket, isClosed } = open(server);
     socket.write('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n');
@@ -43,7 +43,7 @@ describe('connections', () => {
     });
   });
 
-  it('I9: requests that come at once are handled one after the other, and not too many are kept', async () => {
+  it('I9: H1: requests that come at once are handled one after the other, and not too many are kept', async () => {
     const handled: ServerResponse[] = [];
     await using server = await serve((_, response) => void handled.push(response));
     const { socket, text } = open(server);
@@ -61,7 +61,7 @@ describe('connections', () => {
     socket.destroy();
   });
 
-  it('I9: an answer that nobody takes ends its connection; one that is slow to come does not', async () => {
+  it('I9: H4: an answer that nobody takes ends its connection; one that is slow to come does not', async () => {
     const closed: string[] = [];
     await using server = await serve(async ({ url }, response) => {
       response.once('close', () => closed.push(url ?? ''));
@@ -80,7 +80,7 @@ describe('connections', () => {
     unread.socket.destroy();
   });
 
-  it('I9: a reader that is slow and steady gets all of it', async () => {
+  it('I9: H4: a reader that is slow and steady gets all of it', async () => {
     const bytes = 30_000_000;
     await using server = await serve((_, response) => void response.end(Buffer.alloc(bytes)));
     const { socket, text } = open(server);
@@ -94,7 +94,7 @@ describe('connections', () => {
     socket.destroy();
   }).timeout(30_000);
 
-  it('what is wrong with the next request is not said within an answer', async () => {
+  it('H1: what is wrong with the next request is not said within an answer', async () => {
     let end = (): void => undefined;
     await using server = await serve((_, response) => {
       response.write('begun, ');
@@ -110,7 +110,7 @@ describe('connections', () => {
     socket.destroy();
   });
 
-  it('a server that stops begins nothing that was sent ahead', async () => {
+  it('H6: a server that stops begins nothing that was sent ahead', async () => {
     const handled: ServerResponse[] = [];
     const server = await serve((_, response) => void handled.push(response));
     const { socket } = open(server);
