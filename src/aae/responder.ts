@@ -11,8 +11,8 @@ import { byKey, type ReceivedWrite } from '../replica/proposal.ts';
 import { type BatchResult } from '../replica/slot.ts';
 import { decodeWrites } from '../replica/wire.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
-import { checkAsk } from './checkAsk.ts';
-import { compareParts, isOrdered } from './diff.ts';
+import { checkAsk, checkRanges } from './checkAsk.ts';
+import { compareParts } from './diff.ts';
 import { Fingerprints, joinIds, splitIds } from './fingerprint.ts';
 import { decodeRequest, encodeAnswer, frameBytesAim, protocolError } from './frame.ts';
 import { decodeAsk, encodeReply, type Ask, type Parts, type RangeIds } from './message.ts';
@@ -62,6 +62,7 @@ export class Responder {
     const asOf = parseStamp(request.header.floor);
     const brought = decodeWrites(ask.writes, digests);
     if (scopes !== undefined) checkAsk(ask, brought, commonScope(scopes));
+    checkRanges(ask);
     const taken = await takeIn(this.#deps.sink, brought, toHex(request.header.clusterId), asOf);
     const prints = new Fingerprints(digests, request.header.nonce);
     const view = (snapshot: Snapshot): RangeView => new RangeView(snapshot, digests, prints, asOf);
@@ -82,7 +83,6 @@ export class Responder {
     const breath = new Breath(clock);
     const fineness = finenessFor(ask.spans.length);
     for (const span of ask.spans) {
-      if (!isOrdered(span)) throw protocolError('a span whose edges do not rise');
       if (findings.looked > 0 && (findings.bytes > findingsBytesAim || clock.monotonic() - started > lookMsMax)) break;
       await breath.take();
       await store.read((snapshot) => lookAtSpan(view(snapshot), span, { prints, fineness }, findings));

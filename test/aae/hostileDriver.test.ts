@@ -1,4 +1,4 @@
-import { decodeReply, partsPerSpanMax } from '../../src/aae/message.ts';
+import { decodeReply, partsPerSpanMax, type Parts } from '../../src/aae/message.ts';
 import assert from 'node:assert/strict';
 import { encode } from 'cborg';
 import { hasCode, type ErrorCode } from '../../src/core/errors.ts';
@@ -121,7 +121,41 @@ describe('A10: a responder refuses a bad driver, and nothing changes', () => {
       { start: plain('a'), parts: [] },
       { start: plain('a'), parts: [part(null), part('z')] },
     ];
-    for (const span of bad) await refused(instance, askFrame({ spans: [span] }, instance.digests), 'peer_protocol');
+    const good = { start: plain('a'), parts: [part('m')] };
+    const writes = encodeWrites([received(instance.digests, 'new', now)]);
+    for (const span of bad) await refused(instance, askFrame({ spans: [good, span], writes }, instance.digests), 'peer_protocol');
+  });
+
+  it('a span, a want or a fetch that is not in the range of the exchange: peer_protocol', async () => {
+    const instance = await loaded();
+    const fingerprint = new Uint8Array(8);
+    const scope = { start: plain('k1'), end: plain('k3') };
+    const writes = encodeWrites([received(instance.digests, 'new', now)]);
+    const [before, behind, over] = [
+      { start: plain('k'), end: plain('k2') },
+      { start: plain('k2'), end: plain('k30') },
+      { start: plain('k2'), end: null },
+    ];
+    for (const range of [before, behind, over])
+      for (const ask of [
+        { spans: [{ start: range.start, parts: [{ end: range.end, fingerprint }] }] },
+        { wants: [{ range, ids: new Uint8Array(6) }] },
+        { fetch: range },
+      ])
+        await refused(instance, askFrame({ scope, writes, ...ask }, instance.digests), 'peer_protocol');
+  });
+
+  it('spans in any order, and such as overlap, are answered one by one; so is a write out of the range: it is a write', async () => {
+    const instance = await loaded();
+    const span = (start: string, end: string): Parts => ({
+      start: plain(start),
+      parts: [{ end: plain(end), fingerprint: new Uint8Array(8) }],
+    });
+    const writes = encodeWrites([received(instance.digests, 'new', now)]);
+    const scope = { start: plain('k1'), end: plain('k3') };
+    const frame = askFrame({ scope, spans: [span('k2', 'k3'), span('k1', 'k3'), span('k1', 'k2')], writes }, instance.digests);
+    const reply = decodeReply(decodeAnswer(await instance.responder.answer(frame), frame, instance.digests).body);
+    assert.deepEqual([reply.looked, reply.ids.length, reply.applied], [3, 3, 1]);
   });
 
   it('ranges that end before they start: malformed', async () => {

@@ -98,7 +98,7 @@ describe('A20: an exchange of two that hold parts', () => {
       await instance.responder.answer(askFrame({ scope: prefix('a/') }, instance.digests), scopes);
     }
     await instance.responder.answer(
-      askFrame({ scope: prefix('a/'), fetch: prefix('b/1'), writes: write('a/x') }, instance.digests),
+      askFrame({ scope: prefix('a/'), fetch: prefix('a/1'), writes: write('a/x') }, instance.digests),
       scopes,
     );
     assert.equal((await content(instance)).get('a/x'), 'theirs');
