@@ -1,6 +1,7 @@
 import { decode, encode, rfc8949EncodeOptions } from 'cborg';
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
+import { uuidText } from '../core/uuid.ts';
 import { isSameSecret } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 
@@ -90,6 +91,12 @@ export function askerOf(frame: Uint8Array): Uint8Array | undefined {
 /** Who answers with a frame, as `askerOf`. */
 export function answererOf(frame: Uint8Array): Uint8Array | undefined {
   return clusterIdAt(frame, 2);
+}
+
+/** Nobody asks us in our own name but we ourselves, over an address that leads back here, or who poses as us: nothing of that is heard. Error: `wrong_peer`. */
+export function assertAnother(asker: Uint8Array, own: Uint8Array): void {
+  if (!equalBytes(asker, own)) return;
+  throw new GkvError('wrong_peer', `asked in the name of ${uuidText(own)}, which is this cluster itself: another one must ask`);
 }
 
 /** Whether the bytes begin as a request of this mesh does. */

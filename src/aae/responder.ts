@@ -14,7 +14,7 @@ import { type Snapshot, type Store } from '../store/store.ts';
 import { checkAsk, checkRanges } from './checkAsk.ts';
 import { compareParts } from './diff.ts';
 import { Fingerprints, joinIds, splitIds } from './fingerprint.ts';
-import { decodeRequest, encodeAnswer, frameBytesAim, protocolError } from './frame.ts';
+import { assertAnother, decodeRequest, encodeAnswer, frameBytesAim, protocolError } from './frame.ts';
 import { decodeAsk, encodeReply, type Ask, type Parts, type RangeIds } from './message.ts';
 import { fillFromRange, WritesPage } from './outgoing.ts';
 import { finenessFor, RangeView, type Fineness } from './range.ts';
@@ -52,10 +52,11 @@ export class Responder {
     this.#deps = deps;
   }
 
-  /** Answers one frame. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, `scope_mismatch` for what is not of both `scopes`, and what the store reports. */
+  /** Answers one frame. Errors: `mesh_mismatch`, `peer_protocol`, `wrong_peer` in our own name, `malformed`, `too_large`, `scope_mismatch` for what is not of both `scopes`, and what the store reports. */
   async answer(frame: Uint8Array, scopes?: Scopes): Promise<Uint8Array> {
     const { digests, clusterId } = this.#deps;
     const request = decodeRequest(frame, digests);
+    assertAnother(request.header.clusterId, clusterId);
     const refusal = this.#deps.refusalOf?.(toHex(request.header.clusterId));
     if (refusal !== undefined) throw refusal;
     const ask = decodeAsk(request.body);

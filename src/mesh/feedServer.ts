@@ -1,4 +1,4 @@
-import { decodeRequest, encodeAnswer, frameBytesMax, type Request } from '../aae/frame.ts';
+import { assertAnother, decodeRequest, encodeAnswer, frameBytesMax, type Request } from '../aae/frame.ts';
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { clusterPartOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
@@ -85,10 +85,11 @@ export class FeedServer {
     this.#own = partOf(deps.own);
   }
 
-  /** Answers one frame; what not both may hold is left out. Errors: `mesh_mismatch`, `peer_protocol`, `malformed`, `too_large`, those of `hear`, and what the store reports. */
+  /** Answers one frame; what not both may hold is left out. Errors: `mesh_mismatch`, `peer_protocol`, `wrong_peer` in our own name, `malformed`, `too_large`, those of `hear`, and what the store reports. */
   async answer(frame: Uint8Array, scopes?: Scopes): Promise<Uint8Array> {
     const { digests, own, hear, state } = this.#deps;
     const request = decodeRequest(frame, digests, 'feed');
+    assertAnother(request.header.clusterId, own.clusterId);
     const { waitMs, cursor, frontier, statement, records } = decodeFeedAsk(request.body, digests.kind);
     await hear(request.header.clusterId, believedOf(statement, scopes, request.header.clusterId), frontier);
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);

@@ -24,13 +24,15 @@ type Shows = Awaited<ReturnType<Prover['credentials']>>;
 
 /**
  * The asking side of a session's beginning: asks who is there, proves our key to that process, and has its key proved. Two requests, and one for each grant of ours that has ended there. Errors: those of the
- * link; `mesh_mismatch`; `peer_protocol`; `session_unknown` where another process answers the second than the first; those of `Prover`.
+ * link; `mesh_mismatch`; `peer_protocol`; `wrong_peer` where we answer ourselves; `session_unknown` where another process answers the second than the first; those of `Prover`.
  */
 export async function openSession(link: PeerLink, prover: Prover, signal: AbortSignal): Promise<Session> {
   const { digests } = prover.deps;
   const first = await prover.credentials();
   const who = await askSession(link, { kind: 'who' }, prover, signal);
   const answerer = fromPeer(() => decodeWho(who.body, who.clusterId));
+  if (equalBytes(answerer.clusterId, prover.deps.own.clusterId))
+    throw new GkvError('wrong_peer', 'this cluster itself answers there: the address is one of ours, where another cluster should be');
   const { opening, agreement, beganMs, accepted } = await present(first, answerer, link, prover, signal);
   if (!equalBytes(accepted.clusterId, answerer.clusterId))
     throw new GkvError('session_unknown', 'another cluster answers than a moment ago');

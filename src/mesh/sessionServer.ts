@@ -1,4 +1,4 @@
-import { askerOf, decodeRequest, encodeAnswer } from '../aae/frame.ts';
+import { askerOf, assertAnother, decodeRequest, encodeAnswer } from '../aae/frame.ts';
 import { equalBytes } from '../core/bytes.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { scopesOf } from '../core/scope.ts';
@@ -38,7 +38,7 @@ export class SessionServer {
   }
 
   /**
-   * Answers one frame of `/session`. Errors: those of `decodeRequest`; `malformed`; `session_unknown` for an opening that was signed for another process;
+   * Answers one frame of `/session`. Errors: those of `decodeRequest`; `malformed`; `wrong_peer` for an opening in our own name; `session_unknown` for an opening that was signed for another process;
    * `peer_unproven` for one that was there before; `unavailable` where too many are judged; those of `Prover.verify` and `Prover.admit`.
    */
   async answer(frame: Uint8Array): Promise<Uint8Array> {
@@ -94,6 +94,7 @@ export class SessionServer {
     const { clusterId, incarnation, boot } = shown.part.answerer;
     if (!equalBytes(clusterId, own.clusterId) || incarnation !== own.incarnation || !equalBytes(boot, this.#boot))
       throw new GkvError('session_unknown', 'the session was to begin with another process than this one');
+    assertAnother(shown.part.asker.clusterId, own.clusterId);
     if (this.#judged >= judgedMax) throw new GkvError('unavailable', `${judgedMax} others begin sessions now: try again`);
     this.#judged += 1;
     try {

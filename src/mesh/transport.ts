@@ -63,7 +63,7 @@ export class Transport implements AsyncDisposable, Links {
 }
 
 /** What a peer says of us, and of what we have proved to it. */
-const toldCodes = ['mesh_mismatch', ...stopCodes, ...proofCodes] as const;
+const toldCodes = ['mesh_mismatch', 'wrong_peer', ...stopCodes, ...proofCodes] as const;
 
 /** What a peer's own error tells us: what it says of us is told on, all else is its trouble or its protocol. */
 function refusal(origin: string, status: number, bytes: Uint8Array): GkvError {

@@ -23,8 +23,8 @@ const outside: KeyRange = { start: Buffer.from('a'), end: Buffer.from('b') };
 const print = new Uint8Array(8).fill(1);
 const writesOf = (...names: string[]): Uint8Array => encodeWrites(names.map((name) => received(digests, name, now)));
 
-async function loaded(keys = 400): Promise<Instance> {
-  const instance = await openInstance();
+async function loaded(keys = 400, cluster = 1): Promise<Instance> {
+  const instance = await openInstance({ cluster });
   await instance.replica.write(Array.from({ length: keys }, (_, i) => set(`k${i}`, 'v')));
   return instance;
 }
@@ -47,7 +47,7 @@ describe('A12: a driver refuses a bad answer, and nothing changes', () => {
         ['peer_protocol'],
       );
     }
-    const good = await loaded();
+    const good = await loaded(400, 2);
     await fails(
       rawPeer(async (frame) => (await good.responder.answer(frame)).subarray(0, 40)),
       ['mesh_mismatch'],
@@ -75,7 +75,7 @@ describe('A12: a driver refuses a bad answer, and nothing changes', () => {
       rawPeer((frame) => encodeAnswer({ clusterId: peerId, body: empty }, decodeRequest(frame, digests), other)),
       ['mesh_mismatch'],
     );
-    const honest = await loaded();
+    const honest = await loaded(400, 2);
     let old: Uint8Array | undefined;
     const replaying = rawPeer(async (frame) => {
       old ??= await honest.responder.answer(frame);

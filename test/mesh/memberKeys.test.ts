@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import { decodeAnswer, encodeRequest } from '../../src/aae/frame.ts';
 import { hasCode, type ErrorCode, type GkvError } from '../../src/core/errors.ts';
+import { Agreement } from '../../src/crypto/agreement.ts';
+import { decodeWho, encodeSessionAsk, openingMessage, type SessionAsk } from '../../src/mesh/handshake.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { person } from '../grant/world.ts';
 import { everything, grants, mesh, side, Wire, type Side } from './proofs.ts';
@@ -56,5 +59,37 @@ describe('M36: the key of a member', () => {
     await assert.rejects(posed.ask('4'), is('peer_unproven'));
     await assert.rejects(posed.ask('5'), is('peer_unproven'));
     assert.deepEqual(b.let, ['1', '2', '3']);
+  });
+
+  it('is kept of nobody in our own name: such an opening is wrong_peer, whatever its key, and its key is not noted', async () => {
+    const b = await side(2, 'b', records);
+    const { own, digests } = b.deps;
+    const ask = async (asked: SessionAsk): Promise<{ clusterId: Uint8Array; body: Uint8Array }> => {
+      const header = { clusterId: own.clusterId, nonce: new Uint8Array(16), floor: new Uint8Array(16) };
+      const frame = encodeRequest(header, encodeSessionAsk(asked), digests, 'session');
+      return decodeAnswer(await b.answer('session', frame), frame, digests, 'session');
+    };
+    for (const [name, { id: leaf }] of [
+      ['c', other],
+      ['b', grants.b],
+    ] as const) {
+      const who = await ask({ kind: 'who' }); // so that we find out that we ask ourselves
+      const agreement = new Agreement(new Uint8Array(32).fill(7)).publicKey;
+      const part = {
+        asker: { ...own, agreement, key: person(name).publicKey, leaf },
+        answerer: decodeWho(who.body, who.clusterId),
+      };
+      const signature = person(name).sign(openingMessage(mesh.id, part));
+      await assert.rejects(ask({ kind: 'open', part, signature, records: [] }), is('wrong_peer'));
+    }
+    await b.deps.memberKeys.check({ clusterId: own.clusterId, key: person('a').publicKey }, () => true); // the first
+  });
+
+  it('who asks and finds itself there opens nothing: wrong_peer', async () => {
+    const { a } = await open();
+    const wire = new Wire(a, a);
+    await assert.rejects(wire.prove(), is('wrong_peer'));
+    await assert.rejects(wire.ask('x'), is('wrong_peer'));
+    assert.deepEqual([wire.asked, a.let], [['session', 'session'], []]);
   });
 });

@@ -1,16 +1,25 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import { encodeRequest } from '../../src/aae/frame.ts';
+import { encodeAsk } from '../../src/aae/message.ts';
 import { toHex } from '../../src/core/bytes.ts';
+import { frontierZero } from '../../src/core/frontier.ts';
+import { allKeys } from '../../src/core/key.ts';
 import { limits } from '../../src/core/limits.ts';
 import { compareStamps, stampZero } from '../../src/core/stamp.ts';
 import { uuidText } from '../../src/core/uuid.ts';
+import { encodeFeedAsk } from '../../src/mesh/feedMessage.ts';
 import { Peers } from '../../src/mesh/peers.ts';
 import { type Statement } from '../../src/mesh/statement.ts';
 import { Words } from '../../src/mesh/words.ts';
+import { positionZero } from '../../src/replica/cursor.ts';
+import { encodeWrites } from '../../src/replica/wire.ts';
+import { storeKey, tables } from '../../src/store/keyspace.ts';
 import { key, openInstance, remove, set } from '../aae/world.ts';
+import { received } from '../replica/received.ts';
 import { until } from '../support.ts';
 import { epochNone } from '../../src/mesh/epoch.ts';
-import { askFrame, saysNothing, stampAt } from './hostile.ts';
+import { askFrame, readerHeader, saysNothing, stampAt } from './hostile.ts';
 import { memberOp, Network, openCluster, openWorld, recordingLog, type Cluster } from './world.ts';
 
 const uuid = (n: number): string => uuidText(new Uint8Array(16).fill(n));
@@ -177,5 +186,33 @@ describe('M3: words', () => {
     await until(async () => (await b.mesh.view()).members.some(({ low }) => low !== undefined && compareStamps(low, stampZero) > 0));
     await a.replica.write([set(record(9), '{"address":"nobody:1"}')]);
     for (const { mesh } of [a, b]) await until(async () => compareStamps((await mesh.view()).low, stampZero) === 0);
+  });
+});
+
+describe('M36: a frame in our own name', () => {
+  it('is wrong_peer, nothing of it is taken in or noted, and our store is not said to be another', async () => {
+    await using a = await openCluster(new Network(), 1);
+    await a.replica.write([memberOp(a)]);
+    await a.mesh.readMembers();
+    const ofOurs = (service: 'feed' | 'exchange', body: Uint8Array): Uint8Array =>
+      encodeRequest({ ...readerHeader, clusterId: a.clusterId }, body, a.digests, service);
+    const write = encodeWrites([received(a.digests, 'theirs', stampAt(a.clock.now() - 1_000))]);
+    const empty = { closing: 'more', spans: [], wants: [], fetch: undefined } as const;
+    await assert.rejects(a.responder.answer(ofOurs('exchange', encodeAsk({ ...empty, scope: allKeys, writes: write }))), {
+      code: 'wrong_peer',
+    });
+    assert.equal((await a.replica.get(key('theirs'))).exists, false);
+    for (const incarnation of [9, 1]) {
+      const members = saysNothing.members.map((word) => ({ ...word, clusterId: a.clusterId, incarnation }));
+      const cursor = { incarnation: 1, position: positionZero };
+      const ask = { waitMs: 0, cursor, frontier: frontierZero, statement: { ...saysNothing, members } };
+      await assert.rejects(a.mesh.feedServer.answer(ofOurs('feed', encodeFeedAsk(ask))), { code: 'wrong_peer' });
+    }
+    assert.equal(await a.store.read((snapshot) => snapshot.get(storeKey(tables.member, a.clusterId))), undefined);
+    assert.deepEqual(
+      a.lines.filter(({ level }) => level === 'error'),
+      [],
+    );
+    await a.mesh.feedServer.answer(askFrame());
   });
 });

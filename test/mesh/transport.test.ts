@@ -52,6 +52,7 @@ describe('Transport', () => {
     await using transport = new Transport();
     for (const [status, code, ours] of [
       [409, 'mesh_mismatch', 'mesh_mismatch'],
+      [502, 'wrong_peer', 'wrong_peer'],
       [507, 'disk_full', 'peer_unreachable'],
       [503, 'unavailable', 'peer_unreachable'],
       [400, 'malformed', 'peer_protocol'],

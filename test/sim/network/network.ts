@@ -206,7 +206,7 @@ function refusal(error: unknown): [ErrorCode, string] {
 }
 
 /** What a peer says of us, and no other try changes. */
-const final = new Set<ErrorCode>(['mesh_mismatch', 'rollback_detected', 'must_bootstrap']);
+const final = new Set<ErrorCode>(['mesh_mismatch', 'wrong_peer', 'rollback_detected', 'must_bootstrap']);
 
 /** Codes that go out as 503 or 507. */
 const unavailable = new Set<ErrorCode>([
