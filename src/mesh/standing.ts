@@ -47,10 +47,12 @@ export class Standing {
     this.#deps = deps;
   }
 
-  /** A word of a peer itself. Errors: `rollback_detected`; `peer_protocol` where it does not speak of itself. */
+  /** A word of a peer itself. Errors: `rollback_detected`; `peer_protocol` where it does not speak of itself, or its store was never opened. */
   async hear(from: Uint8Array, { lineage, members }: Statement): Promise<MemberWord> {
     const own = members.find(({ clusterId }) => equalBytes(clusterId, from));
-    if (own === undefined || lineage.openings.length === 0) throw protocolError('a statement without a word of its sender');
+    if (own === undefined) throw protocolError('a statement without a word of its sender');
+    if (lineage.openings.length === 0)
+      throw protocolError('a statement without openings: each instance notes that it starts before it says anything');
     const said: Origin = { incarnation: own.incarnation, lineage };
     const name = toHex(from);
     const verdict = this.#deps.isMember(name) ? await this.#judge(name, from, said) : 'newer';

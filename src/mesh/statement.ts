@@ -1,4 +1,4 @@
-import { type ByteReader } from '../core/bytes.ts';
+import { type ByteReader, toHex } from '../core/bytes.ts';
 import { type ByteWriter } from '../core/byteWriter.ts';
 import { incarnationMax, limits } from '../core/limits.ts';
 import { parseStamp, physicalMsMax, stampBytes, type Stamp } from '../core/stamp.ts';
@@ -34,7 +34,7 @@ const clusterIdBytes = 16;
 
 /**
  * wall clock u64 ms | floor 16 | lineage | reach: epoch 8 | count u16 | cluster ids 16 | count u16 | members, each: cluster id 16 | incarnation u64 | low 16 |
- * epoch 8 | u8: 1 where it is level, else 0.
+ * epoch 8 | u8: 1 where it is level, else 0. Ids come in any order, and none twice.
  */
 export function writeStatement(out: ByteWriter, { wallMs, floor, lineage, reach, members }: Statement): void {
   out.u64(wallMs);
@@ -60,7 +60,17 @@ export function readStatement(reader: ByteReader): Statement {
   const floor = parseStamp(reader.bytes(stampBytes));
   const lineage = readLineage(reader);
   const reach = { epoch: reader.bytes(epochBytes), members: Array.from({ length: readCount(reader) }, () => reader.bytes(clusterIdBytes)) };
-  return { wallMs, floor, lineage, reach, members: Array.from({ length: readCount(reader) }, () => readWord(reader)) };
+  assertOnce(reader, reach.members);
+  const members = Array.from({ length: readCount(reader) }, () => readWord(reader));
+  assertOnce(
+    reader,
+    members.map(({ clusterId }) => clusterId),
+  );
+  return { wallMs, floor, lineage, reach, members };
+}
+
+function assertOnce(reader: ByteReader, clusterIds: readonly Uint8Array[]): void {
+  if (new Set(clusterIds.map(toHex)).size < clusterIds.length) throw reader.fail('a cluster that is named twice');
 }
 
 function readCount(reader: ByteReader): number {

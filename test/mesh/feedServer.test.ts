@@ -7,8 +7,16 @@ import { type Frontier } from '../../src/core/frontier.ts';
 import { limits } from '../../src/core/limits.ts';
 import { makeStamp, parseInstance, type Stamp } from '../../src/core/stamp.ts';
 import { MeshDigests } from '../../src/crypto/mesh.ts';
-import { decodeFeedAnswer, decodeFeedAsk, encodeFeedAsk, type FeedAnswer, type FeedAsk } from '../../src/mesh/feedMessage.ts';
+import {
+  decodeFeedAnswer,
+  decodeFeedAsk,
+  encodeFeedAnswer,
+  encodeFeedAsk,
+  type FeedAnswer,
+  type FeedAsk,
+} from '../../src/mesh/feedMessage.ts';
 import { FeedServer } from '../../src/mesh/feedServer.ts';
+import { type Statement } from '../../src/mesh/statement.ts';
 import { positionPastAll, positionZero } from '../../src/replica/cursor.ts';
 import { decodeWrites } from '../../src/replica/wire.ts';
 import { contentOf } from '../aae/hostile.ts';
@@ -81,6 +89,35 @@ describe('M5: a reader that does not keep to the protocol changes nothing', () =
     assertStrict(decodeFeedAsk, encodeFeedAsk({ waitMs: 0, cursor, frontier: ofClusters(2), statement: saysNothing }));
     assertNothingElse(decodeFeedAsk);
     assertNothingElse(decodeFeedAnswer);
+  });
+
+  it('M3: a cluster that a statement names twice, as reached or in words, is malformed, asked or answered', () => {
+    const cursor = { incarnation: 1, position: positionZero };
+    const [word] = saysNothing.members;
+    const { reach } = saysNothing;
+    const ids = [new Uint8Array(16).fill(9), new Uint8Array(16).fill(1)];
+    const words = ids.flatMap((clusterId) => (word === undefined ? [] : [{ ...word, clusterId }]));
+    const readAll = (statement: Statement): void => {
+      decodeFeedAsk(encodeFeedAsk({ waitMs: 0, cursor, frontier: ofClusters(0), statement }));
+      decodeFeedAnswer(encodeFeedAnswer({ cursor, end: undefined, statement, writes: new Uint8Array(0) }));
+    };
+    readAll({ ...saysNothing, reach: { ...reach, members: ids }, members: words }); // in any order
+    const twice: Statement[] = [
+      { ...saysNothing, reach: { ...reach, members: [...ids, ...ids.slice(0, 1)] } },
+      { ...saysNothing, members: [...words, ...words.slice(0, 1)] },
+    ];
+    for (const statement of twice) {
+      const ask = encodeFeedAsk({ waitMs: 0, cursor, frontier: ofClusters(0), statement });
+      const answer = encodeFeedAnswer({ cursor, end: undefined, statement, writes: new Uint8Array(0) });
+      assert.throws(
+        () => decodeFeedAsk(ask),
+        (error) => hasCode(error, 'malformed'),
+      );
+      assert.throws(
+        () => decodeFeedAnswer(answer),
+        (error) => hasCode(error, 'malformed'),
+      );
+    }
   });
 
   it('S12: K17: repeated and reordered questions get the same answers and change nothing: nothing is kept of a reader', async () => {

@@ -132,6 +132,15 @@ describe('standing of a peer', () => {
     assert.equal(standing.refusal(), undefined);
   });
 
+  it('M24: a statement without a word of its sender, and one without openings, are peer_protocol, and say which', async () => {
+    const standing = new Standing({ store: openStore(new MemoryDatabase()), clock: new TestClock(), log: silentLog, isMember: () => true });
+    for (const [from, said, why] of [
+      [other, good, /without a word of its sender/],
+      [peer, origin(0, []), /without openings/],
+    ] as const)
+      await assert.rejects(standing.hear(from, statement(said)), (error) => hasCode(error, 'peer_protocol') && why.test(error.message));
+  });
+
   it('M20: outlives our own restart, and other instances of ours know it', async () => {
     const database = new MemoryDatabase();
     await new Standing({ store: openStore(database), clock: new TestClock(), log: silentLog, isMember: () => true }).hear(
