@@ -93,7 +93,8 @@ function whyNot(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-const textShape = /^gkv_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/;
+/** The last letter of the secret stands for 4 bits, and the 2 that are spare are zero: a secret has one spelling. */
+const textShape = /^gkv_([0-9a-f]{16})_([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])$/;
 const absent = Buffer.alloc(secretBytes);
 
 /** The tokens of a server, found by their texts. */

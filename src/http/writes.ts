@@ -84,7 +84,8 @@ function toStatement(fields: Omit<SignedFields, 'op'>, path: string): SignedStat
   const body = decoded('write', decodeBody);
   const value = decodeValue(fields.value, `${path}value`);
   const signature = decoded('signature', (bytes) => {
-    shapeOf(bytes); // judged later; here it must be one
+    // Judged later; here it must be one.
+    if (shapeOf(bytes) === undefined) throw new GkvError('malformed', 'no signature block: every write of a granted mesh has one');
     return bytes;
   });
   return { body, value, signature };
