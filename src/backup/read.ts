@@ -1,6 +1,7 @@
-import { equalBytes } from '../core/bytes.ts';
+import { compareBytes, equalBytes } from '../core/bytes.ts';
 import { hasCode } from '../core/errors.ts';
-import { MeshDigests } from '../crypto/mesh.ts';
+import { MeshDigests, type MeshKind } from '../crypto/mesh.ts';
+import { positionZero } from '../replica/cursor.ts';
 import { type ReceivedWrite } from '../replica/proposal.ts';
 import { decodeWrites } from '../replica/wire.ts';
 import {
@@ -30,11 +31,13 @@ export interface BackupProgress {
   readonly position: Uint8Array | undefined;
 }
 
-/** Checks the order of records, and their counts against the trailer. Error: `corrupt`. */
+/** Checks the order of records and of what pages tell of the feed, and their counts against the trailer. Error: `corrupt`. */
 export class BackupOrder {
   progress: BackupProgress;
   isComplete = false;
   #isBegun: boolean;
+  /** Undefined where it goes on behind what was read before. */
+  #kind: MeshKind | undefined;
 
   /** `from`: behind those that were read before. */
   constructor(from?: BackupProgress) {
@@ -47,8 +50,11 @@ export class BackupOrder {
     this.#isBegun = true;
     const part = decoded(record);
     const { pages, writes, position } = this.progress;
+    if (part.kind === 'header') this.#kind = part.header.kind;
+    if (part.kind === 'records' && this.#kind === 'open') throw corrupt('records of authority, of an open mesh');
     if (part.kind === 'page') {
       const { count, position: behind } = part.page;
+      if (compareBytes(behind, position ?? positionZero) <= 0) throw corrupt('pages that are not in the order of the feed');
       this.progress = { pages: pages + 1, writes: writes + count, digest: record.digest, position: behind };
     } else {
       this.progress = { pages, writes, digest: record.digest, position };

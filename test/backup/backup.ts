@@ -1,6 +1,7 @@
 /** Clusters in memory to back up and to restore into. */
 import { backupOf, type BackupResume } from '../../src/backup/source.ts';
 import { verifyBackup, type VerifiedBackup } from '../../src/backup/read.ts';
+import { encodeRecord, firstDigest, magic, readRecords, type RawRecord } from '../../src/backup/record.ts';
 import { sha256 } from '../../src/crypto/digest.ts';
 import { isAboveFloor } from '../../src/mesh/floor.ts';
 import { makeStamp, parseInstance, type Stamp } from '../../src/core/stamp.ts';
@@ -35,6 +36,24 @@ export async function backup(region: Region): Promise<Buffer> {
 /** A file's bytes in chunks of odd sizes. */
 export async function* chunksOf(file: Uint8Array, size = 1_009): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < file.length; at += size) yield await Promise.resolve(file.subarray(at, at + size));
+}
+
+export async function recordsOf(file: Uint8Array): Promise<RawRecord[]> {
+  const found: RawRecord[] = [];
+  for await (const record of readRecords(chunksOf(file), { cut: 'refuse' })) found.push(record);
+  return found;
+}
+
+/** A file of these, whose digests fit. */
+export function fileOf(of: readonly Pick<RawRecord, 'kind' | 'payload'>[]): Buffer {
+  const pieces: Buffer[] = [magic];
+  let before = firstDigest;
+  for (const { kind, payload } of of) {
+    const { bytes, digest } = encodeRecord(kind, payload, before);
+    pieces.push(bytes);
+    before = digest;
+  }
+  return Buffer.concat(pieces);
 }
 
 export async function restore(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'mocha';
 import { readBackup } from '../../src/backup/read.ts';
-import { encodeRecord, firstDigest, magic, readRecords, type RawRecord } from '../../src/backup/record.ts';
+import { type RawRecord } from '../../src/backup/record.ts';
 import { hasCode } from '../../src/core/errors.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { key, set } from '../aae/world.ts';
@@ -9,7 +9,7 @@ import { anyOf, Mesh, patternsOf, person } from '../grant/world.ts';
 import { openStore, Region } from '../mesh/region.ts';
 import { Network } from '../mesh/world.ts';
 import { until } from '../support.ts';
-import { backup, chunksOf, restore } from './backup.ts';
+import { backup, chunksOf, fileOf, recordsOf, restore } from './backup.ts';
 
 const mesh = new Mesh();
 const held = mesh.grant('a', { notBeforeMs: 0, expiresMs: 2 ** 48 });
@@ -29,31 +29,13 @@ describe('backups of a granted mesh', () => {
     return started;
   }
 
-  async function parts(file: Uint8Array): Promise<RawRecord[]> {
-    const found: RawRecord[] = [];
-    for await (const record of readRecords(chunksOf(file), { cut: 'refuse' })) found.push(record);
-    return found;
-  }
-
-  /** A file of these, whose digests fit. */
-  function fileOf(records: readonly RawRecord[]): Buffer {
-    const pieces: Buffer[] = [magic];
-    let before = firstDigest;
-    for (const { kind, payload } of records) {
-      const { bytes, digest } = encodeRecord(kind, payload, before);
-      pieces.push(bytes);
-      before = digest;
-    }
-    return Buffer.concat(pieces);
-  }
-
   it('B8: hold the records that their writes rest on ahead of them, and a restored cluster knows and is the same', async () => {
     const one = await region('a');
     await one.replica.write([...Array.from({ length: 80 }, (_, i) => set(`k${i}`, 'v'.repeat(i * 5))), set('large', 'x'.repeat(5_000))]);
     await one.remove('k1');
     const file = await backup(one);
     const sum = await one.sum();
-    assert.deepEqual(new Set((await parts(file)).map(({ kind }) => kind)), new Set(['header', 'records', 'page', 'trailer']));
+    assert.deepEqual(new Set((await recordsOf(file)).map(({ kind }) => kind)), new Set(['header', 'records', 'page', 'trailer']));
     const database = new MemoryDatabase();
     const store = openStore(database);
     const identity = await restore(file, store);
@@ -70,7 +52,7 @@ describe('backups of a granted mesh', () => {
   it('B8: I4: without their records, or with them behind the writes, a restore is corrupt, and begins no cluster', async () => {
     const one = await region('a');
     await one.set('k', 'v');
-    const all = await parts(await backup(one));
+    const all = await recordsOf(await backup(one));
     const ofKind = (...kinds: RawRecord['kind'][]): RawRecord[] => all.filter(({ kind }) => kinds.includes(kind));
     for (const wrong of [
       ofKind('header', 'page', 'trailer'),
@@ -85,7 +67,7 @@ describe('backups of a granted mesh', () => {
     const one = await region('a');
     await one.set('k', 'genuine');
     await one.set('other', 'genuine');
-    const changed = (await parts(await backup(one))).map((record) => {
+    const changed = (await recordsOf(await backup(one))).map((record) => {
       const payload = Buffer.from(record.payload);
       const at = payload.indexOf('genuine');
       if (record.kind === 'page') payload.write('changed', at);
@@ -103,9 +85,9 @@ describe('backups of a granted mesh', () => {
     await until(async () => (await one.replica.candidates(key('/cities/FR/1'))).length === 0);
     const after = await backup(one);
     // The writes of before behind the records of after.
-    const [header, ...rest] = await parts(after);
-    const pages = (await parts(before)).filter(({ kind }) => kind === 'page');
-    const trailer = (await parts(before)).filter(({ kind }) => kind === 'trailer');
+    const [header, ...rest] = await recordsOf(after);
+    const pages = (await recordsOf(before)).filter(({ kind }) => kind === 'page');
+    const trailer = (await recordsOf(before)).filter(({ kind }) => kind === 'trailer');
     const file = fileOf([header!, ...rest.filter(({ kind }) => kind === 'records'), ...pages, ...trailer]);
     const database = new MemoryDatabase();
     const store = openStore(database);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'mocha';
+import { encodeRecords } from '../../src/backup/content.ts';
 import { readBackup, verifyBackup } from '../../src/backup/read.ts';
 import { hasCode, type ErrorCode } from '../../src/core/errors.ts';
 import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
@@ -13,7 +14,7 @@ import { joinFrontiers } from '../core/frontiers.ts';
 import { until } from '../support.ts';
 import { areLevel, mesh, openStore, Region, startMesh } from '../mesh/region.ts';
 import { Network } from '../mesh/world.ts';
-import { backup, chunksOf, records, restore, restoreFrom } from './backup.ts';
+import { backup, chunksOf, fileOf, records, recordsOf, restore, restoreFrom } from './backup.ts';
 
 function expiring(name: string, value: string): WriteOp {
   return { kind: 'set', key: key(name), value: Buffer.from(value), expiresInMs: 3_600_000, expected: { kind: 'any' } };
@@ -111,6 +112,20 @@ describe('backup and restore', function () {
     await assert.rejects(restore(Buffer.concat([file, file.subarray(18)]), store), hasOne('corrupt'));
     assert.equal(await rowsIn(database), 0);
     await restore(file, store);
+  });
+
+  it('B2: pages that are not in the order of the feed, and records of authority of an open mesh, are corrupt, though their digests fit', async () => {
+    const one = await region();
+    for (const letter of ['a', 'b']) await one.replica.write(Array.from({ length: 400 }, (_, i) => set(`${letter}${i}`, letter)));
+    const [header, first, second, trailer, ...more] = await recordsOf(await backup(one));
+    assert.ok(header && first && second && trailer && more.length === 0);
+    const ofNone = { kind: 'records', payload: Buffer.from(encodeRecords([])) } as const;
+    const verify = (...of: Parameters<typeof fileOf>[0][number][]): Promise<unknown> => verifyBackup(chunksOf(fileOf(of)), () => undefined);
+    await verify(header, first, second, trailer);
+    await assert.rejects(verify(header, second, first, trailer), hasOne('corrupt'));
+    await assert.rejects(verify(header, first, first, trailer), hasOne('corrupt'));
+    await assert.rejects(verify(header, ofNone, first, second, trailer), hasOne('corrupt'));
+    await assert.rejects(verify(header, first, second, ofNone, trailer), hasOne('corrupt'));
   });
 
   it('B2: I11: a floor or a frontier from more than 5 s ahead of our clock is refused, and changes nothing', async () => {
