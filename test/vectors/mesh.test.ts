@@ -5,6 +5,7 @@ import { ByteReader } from '../../src/core/bytes.ts';
 import { ByteWriter } from '../../src/core/byteWriter.ts';
 import { readFrontier, writeFrontier } from '../../src/core/frontier.ts';
 import { MeshDigests } from '../../src/crypto/mesh.ts';
+import { epochOf } from '../../src/mesh/epoch.ts';
 import { decodeFeedAnswer, decodeFeedAsk, encodeFeedAnswer, encodeFeedAsk } from '../../src/mesh/feedMessage.ts';
 import { readStatement, writeStatement } from '../../src/mesh/statement.ts';
 import { readCursor, setCursor } from '../../src/replica/cursor.ts';
@@ -53,6 +54,13 @@ describe('vectors of feeds', () => {
       }),
       vectors['statement'],
     );
+  });
+
+  it('M29: epoch', () => {
+    const unreadable = ['ffeeddccbbaa99887766554433221100'];
+    const removed = [{ clusterId: Buffer.alloc(16, 0xee), incarnation: 2, removal: '5d02', settled: true }];
+    const records = [{ clusterId, address: { host: 'h', port: 1 }, upstreams: undefined, regionName: 'a' }];
+    assert.equal(hexOf(epochOf({ records, joining: [], unreadable, removed })), vectors['epochOfThree']);
   });
 
   it('M1: ask and pages', () => {

@@ -1,5 +1,5 @@
 /** Vectors of feeds: what stands in their frames. */
-import { be, cat, cborBytes, hex, hmac, text, u16, u64, u8 } from './bytes.ts';
+import { be, cat, cborBytes, hex, hmac, sha256, text, u16, u64, u8 } from './bytes.ts';
 import { accepted, clusterId, meshId, meshKey, nonce, version } from './samples.ts';
 
 const otherId = hex('ffeeddccbbaa99887766554433221100');
@@ -16,6 +16,14 @@ const frontier = cat(
 const lineage = cat(u64(1_234), u8(2), hex('0102030405060708'), u64(0), hex('1112131415161718'), u64(1_000));
 
 const epoch = hex('a0a1a2a3a4a5a6a7');
+
+/** Of a member, one whose record cannot be read, and one that was removed by the removal "5d02", by rising cluster ids: SHA-256 of them, its first 8 bytes. */
+const epochOfThree = sha256(
+  text('gkvmesh/epoch/v1\0'),
+  cat(clusterId, u8(0)),
+  cat(Buffer.alloc(16, 0xee), u8(1), sha256(text('5d02'))),
+  cat(otherId, u8(0)),
+).subarray(0, 8);
 
 /** wall clock | floor | lineage | epoch, count, members reached | count | members: cluster id, incarnation, low, epoch, is level. */
 const statement = cat(
@@ -66,6 +74,6 @@ export function meshVectors(): object {
   const request = requestFrame(ask);
   const cursor = cat(u64(3), position);
   const open = { frontier, statement, ask, pageAtEnd, pageBefore, request, answer: answerFrame(request, pageAtEnd), cursor };
-  const named = { ...open, askGranted, pageOfRecords, pageGranted };
+  const named = { ...open, epochOfThree, askGranted, pageOfRecords, pageGranted };
   return Object.fromEntries(Object.entries(named).map(([name, bytes]) => [name, bytes.toString('hex')]));
 }
