@@ -58,7 +58,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
       entries: () => contentOf(store, digests),
       ...{ parked: () => replica.parkedCount(), lapsed: () => replica.lapsedCount() },
       clockAheadMs: () => replica.hlc.aheadMs(),
-      storeAvailable: () => opened.available(),
+      ...{ storeAvailable: () => opened.available(), storeFull: () => opened.isFull() },
       storeRetries: () => opened.retries(),
       peers: async () => (await mesh.view()).members.map(peerStatus),
       tlsEndsInMs: () => tls.endsInMs(),

@@ -5,7 +5,10 @@ import { tables } from '../store/keyspace.ts';
 import { openLmdbStore } from '../store/lmdb/store.ts';
 import { type Store } from '../store/store.ts';
 import { type StoreConfig } from './config.ts';
+import { noticingFull } from './diskRoom.ts';
 import { realClock, realRandom } from './real.ts';
+
+const fullMessage = 'Its disk was full less than a minute ago, and writes were refused: make room; it goes on by itself.';
 
 /** Of tables whose values may be larger than FoundationDB takes at once: values, and writes that wait, which hold one. */
 const largeTables: ReadonlySet<number | undefined> = new Set([tables.value, tables.leafValue, tables.parked, tables.unproven]);
@@ -28,14 +31,16 @@ export interface OpenStore {
   listen(onUnavailable: () => void): void;
   /** False while the store is known not to answer. */
   available(): boolean;
+  /** True for a minute after its disk was full. */
+  isFull(): boolean;
   health(): Promise<StoreHealth>;
 }
 
 /** Loads what the store needs only when it was chosen. Errors: those of the store; `bad_config` and `unavailable` for FoundationDB. */
 export async function openStore(config: StoreConfig, log: Log): Promise<OpenStore> {
   if (config.kind === 'lmdb') {
-    const store = await openLmdbStore({ dir: config.dir, clock: realClock, random: realRandom, log });
-    const health = { available: true, healthy: true, message: '' };
+    const { store, isFull } = noticingFull(await openLmdbStore({ dir: config.dir, clock: realClock, random: realRandom, log }), realClock);
+    const health = (): StoreHealth => ({ available: true, healthy: !isFull(), message: isFull() ? fullMessage : '' });
     return {
       kind: 'lmdb',
       store,
@@ -44,7 +49,8 @@ export async function openStore(config: StoreConfig, log: Log): Promise<OpenStor
       retries: () => 0,
       listen: () => undefined,
       available: () => true,
-      health: () => Promise.resolve(health),
+      isFull,
+      health: () => Promise.resolve(health()),
     };
   }
   const { openFdbStore } = await import('../store/fdb/store.ts');
@@ -60,6 +66,7 @@ export async function openStore(config: StoreConfig, log: Log): Promise<OpenStor
       store.onUnavailable = onUnavailable;
     },
     available: () => store.isAvailable,
+    isFull: () => false, // its own status tells
     health: () => store.health(healthMsMax),
   };
 }

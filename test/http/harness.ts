@@ -70,6 +70,7 @@ export const readingsOf = (store: StubStore): Readings => ({
   parked: () => Promise.resolve({ writes: 2, bytes: 3 }),
   clockAheadMs: () => 1_500,
   storeAvailable: () => true,
+  storeFull: () => false,
   lapsed: () => Promise.resolve(0),
   storeRetries: () => 0,
   faults: () => 0,

@@ -11,7 +11,7 @@ import { until } from '../support.ts';
 
 function viewOf({ store, digests, replica, mesh, clusterId }: Cluster, isAvailable = true): StatusView {
   const opened = {
-    ...({ kind: 'lmdb', store, isShared: false, feedPartitions: 1, retries: () => 0, listen: () => undefined } as const),
+    ...({ kind: 'lmdb', store, isShared: false, feedPartitions: 1, retries: () => 0, isFull: () => false, listen: () => undefined } as const),
     available: () => isAvailable,
     health: () => Promise.resolve({ available: isAvailable, healthy: isAvailable, message: '' }),
   };
