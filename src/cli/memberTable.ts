@@ -13,7 +13,7 @@ interface MemberLine {
   /** The instance that was asked belongs to it. */
   readonly self: boolean;
   readonly connected: boolean | null;
-  /** Null where it is not connected too: that of long ago says nothing. */
+  /** 0: all that it had is here; else since when that was so, also while it is not connected; null: it never was. */
   readonly lagMs: number | null;
   /** Stamp in hex, up to which it has everything; null: nothing heard yet. */
   readonly low: string | null;
@@ -42,9 +42,9 @@ const statusSchema = z.object({
         recordSchema.extend({
           followed: z.boolean(),
           connected: z.boolean(),
-          lagMs: z.number(),
+          lagMs: z.number().nullable(),
           atEpoch: z.boolean(),
-          clockSkewMs: z.number(),
+          clockSkewMs: z.number().nullable(),
           low: z.string().nullable(),
           scope: z.array(z.string()).nullable(),
           lastError: z.string().nullable(),
@@ -78,8 +78,7 @@ export function describeMembers(peersAnswer: JsonObject, statusAnswer: JsonObjec
     const seen = mesh?.peers.find(({ clusterId }) => clusterId === record.clusterId);
     if (seen?.followed !== true)
       return { ...record, ...unknown, self, low: told(seen?.low), scope: seen?.scope ?? null, atEpoch: seen?.atEpoch ?? null };
-    const { connected, low, scope, atEpoch, clockSkewMs, lastError, defects } = seen;
-    const lagMs = connected ? seen.lagMs : null;
+    const { connected, lagMs, low, scope, atEpoch, clockSkewMs, lastError, defects } = seen;
     return { ...record, self, connected, lagMs, low: told(low), scope, atEpoch, clockSkewMs, lastError, defects };
   });
   return { epoch: mesh?.epoch ?? null, members, removed: mesh?.removed ?? [], joining: mesh?.joining ?? [] };

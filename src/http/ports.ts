@@ -100,9 +100,10 @@ export interface PeerStatus extends PeerView {
   readonly lastContactMs: number | null;
   /** When everything that it had was here last. */
   readonly lastLevelMs: number | null;
-  /** From being accepted anywhere to being here: of the last write that came. */
-  readonly lagMs: number;
-  readonly clockSkewMs: number;
+  /** How far we may be behind it: 0 while all that it had is here and it answers in time, else since when that was last so; null: it never was. */
+  readonly lagMs: number | null;
+  /** Its wall clock less ours, at its last answer. */
+  readonly clockSkewMs: number | null;
   /** Up to where it has everything; null: not heard of. */
   readonly low: string | null;
   /** Which keys it holds: `**` for all; null: not heard of. */

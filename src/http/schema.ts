@@ -146,8 +146,12 @@ export const statusAnswer = z.object({
           connected: z.boolean(),
           lastContactMs: count.nullable(),
           lastLevelMs: count.nullable(),
-          lagMs: count,
-          clockSkewMs: z.int(),
+          lagMs: count
+            .nullable()
+            .meta({
+              description: '0 while all that it had is here and it answers in time, else since when that was so; null: it never was',
+            }),
+          clockSkewMs: z.int().nullable(),
           low: z.string().nullable(),
           scope: z.array(z.string()).nullable(),
           writes: count,

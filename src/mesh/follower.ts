@@ -11,7 +11,7 @@ import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
 import { claimsFor } from './claims.ts';
 import { epochNone } from './epoch.ts';
-import { noteFailure, type PeerHealth } from './health.ts';
+import { lagOf, noteFailure, type PeerHealth } from './health.ts';
 import { type Statement } from './statement.ts';
 import { type Upstream, type UpstreamPage } from './upstream.ts';
 
@@ -43,6 +43,8 @@ export interface TakenPage {
 
 /** Between two questions to an upstream that answers nothing, and too early. */
 const pauseMsMax = 1_000;
+/** How long after it was due an answer is late. */
+const lateMs = 2_000;
 /** Between two lines of the log about the clock of a peer, whatever that says. */
 const clockToldMsMin = 60_000;
 
@@ -51,6 +53,8 @@ interface AskedPage extends UpstreamPage {
   readonly dueMs: number;
   /** When it came, by the wall clock. */
   readonly cameMs: number;
+  /** The same by the monotonic clock. */
+  readonly cameAtMs: number;
 }
 
 const nowhere: FeedCursor = { incarnation: 0, position: positionZero };
@@ -102,7 +106,7 @@ export class Follower {
       const page: AskedPage = await (next ?? this.#ask(from ?? nowhere, patienceMs, signal));
       this.#noteClock(page);
       const reached = await this.#deps.hear(this.#peerId, page.statement, page.end);
-      noteAnswer(this.#health, page, this.#deps.clock.now());
+      noteAnswer(this.#health, page, this.#deps.clock);
       // Where there is more, it comes while this page is taken in; at least the end does.
       next = page.end === undefined ? this.#ask(page.cursor, 0, signal) : undefined;
       next?.catch(() => undefined); // it is awaited above, unless what comes now fails first, or we stop
@@ -145,9 +149,10 @@ export class Follower {
   async #ask(cursor: FeedCursor, waitMs: number, signal: AbortSignal): Promise<AskedPage> {
     const { replica, state, clock } = this.#deps;
     const dueMs = clock.monotonic() + waitMs;
+    this.#health.lateAtMs = dueMs + lateMs;
     const [frontier, statement] = await Promise.all([replica.frontier(), state()]);
     const page = await this.#upstream.page({ waitMs, cursor, frontier, statement }, signal);
-    return { ...page, dueMs, cameMs: clock.now() };
+    return { ...page, dueMs, cameMs: clock.now(), cameAtMs: clock.monotonic() };
   }
 
   /** Told where it changes: writes of the one that is ahead wait elsewhere until their time has come, and nothing else shows that. */
@@ -177,9 +182,11 @@ export class Follower {
   }
 }
 
-function noteAnswer(health: PeerHealth, page: UpstreamPage, nowMs: number): void {
+function noteAnswer(health: PeerHealth, page: AskedPage, clock: Clock): void {
   health.connected = true;
-  health.contactMs = nowMs;
+  health.contactMs = clock.now();
+  // It waited until there was something: up to now there was nothing.
+  if (lagOf(health, page.cameAtMs) === 0) health.levelAtMs = page.cameAtMs;
   health.scope = page.scopes?.peer;
   health.pages += 1;
   health.writes += page.writes.length;
@@ -190,8 +197,11 @@ function noteAnswer(health: PeerHealth, page: UpstreamPage, nowMs: number): void
 function notePage(health: PeerHealth, page: UpstreamPage, last: ReceivedWrite | undefined, { clock, onPage }: FollowerDeps): void {
   const nowMs = clock.now();
   health.lastError = undefined;
-  if (page.end !== undefined) health.levelMs = nowMs;
+  health.isLevel = page.end !== undefined;
+  if (page.end !== undefined) {
+    health.levelMs = nowMs;
+    health.levelAtMs = clock.monotonic();
+  }
   const lagMs = last && Math.max(0, nowMs - physicalMsOf(last.accepted));
-  if (lagMs !== undefined || page.end !== undefined) health.lagMs = lagMs ?? 0;
   onPage({ writes: page.writes.length, bytes: page.bytesIn, lagMs, isEnd: page.end !== undefined });
 }

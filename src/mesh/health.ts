@@ -8,8 +8,12 @@ export interface PeerHealth {
   contactMs: number;
   /** When everything that it had was here last; 0: not yet. */
   levelMs: number;
-  /** From being accepted anywhere to being taken in here: of the last write that came. */
-  lagMs: number;
+  /** The last page that was taken in ended its feed. */
+  isLevel: boolean;
+  /** By the monotonic clock: when it was last known that everything that it had is here; undefined: not yet. */
+  levelAtMs: number | undefined;
+  /** By the monotonic clock: its answer to the question under way is late from then on. */
+  lateAtMs: number;
   /** Its wall clock less ours, at its last answer; the network's delay is in it. */
   skewMs: number;
   /** Which keys it holds, as it proved at its last answer; undefined: everything, or it was not heard of. */
@@ -34,7 +38,9 @@ export function newHealth(): PeerHealth {
     connected: false,
     contactMs: 0,
     levelMs: 0,
-    lagMs: 0,
+    isLevel: false,
+    levelAtMs: undefined,
+    lateAtMs: 0,
     skewMs: 0,
     scope: undefined,
     pages: 0,
@@ -50,8 +56,18 @@ export function newHealth(): PeerHealth {
   };
 }
 
+/**
+ * How far we may be behind it, in ms: 0 while all that it had is here and it answers in time, else since when that was last known to be so. Undefined: it
+ * never was. `nowMs`: by the monotonic clock.
+ */
+export function lagOf({ connected, isLevel, levelAtMs, lateAtMs }: PeerHealth, nowMs: number): number | undefined {
+  if (levelAtMs === undefined) return undefined;
+  return connected && isLevel && nowMs < lateAtMs ? 0 : Math.max(1, Math.round(nowMs - levelAtMs));
+}
+
 export function noteFailure(health: PeerHealth, error: unknown): void {
   health.connected = false;
+  health.isLevel = false;
   health.failures += 1;
   health.lastError = { code: codeOf(error), message: error instanceof Error ? error.message : String(error) };
 }

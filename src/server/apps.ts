@@ -72,7 +72,7 @@ export function createApps(deps: AppsDeps): Apps {
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
     backups: createBackups({ ...own, scope }, store, replica, mesh),
-    status: statusView({ opened, identity, scope, digests, replica, mesh, unready }),
+    status: statusView({ opened, identity, scope, digests, replica, mesh, clock: realClock, unready }),
     peers: { peers: () => mesh.records().map(peerView) },
     members: {
       add: async (address, regionName, signal) => peerView(await members.add(address, regionName, signal)),

@@ -60,7 +60,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
       clockAheadMs: () => replica.hlc.aheadMs(),
       ...{ storeAvailable: () => opened.available(), storeFull: () => opened.isFull() },
       storeRetries: () => opened.retries(),
-      peers: async () => (await mesh.view()).members.map(peerStatus),
+      peers: async () => (await mesh.view()).members.map((member) => peerStatus(member, realClock.monotonic())),
       tlsEndsInMs: () => tls.endsInMs(),
       faults: () => mesh.faults(),
     },

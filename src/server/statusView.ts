@@ -4,10 +4,12 @@ import { hostPortText } from '../core/hostPort.ts';
 import { rootSum } from '../aae/tree.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type GkvError } from '../core/errors.ts';
+import { type Clock } from '../core/ports.ts';
 import { everything, scopeText, type Scope } from '../core/scope.ts';
 import { compareStamps, stampToHex, stampZero } from '../core/stamp.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type Identity, type MeshStatus, type PeerStatus, type PeerView, type StatusReport, type StatusView } from '../http/ports.ts';
+import { lagOf } from '../mesh/health.ts';
 import { type Mesh, type MemberView, type MeshView } from '../mesh/mesh.ts';
 import { type PeerRecord } from '../mesh/peers.ts';
 import { type Replica } from '../replica/replica.ts';
@@ -22,11 +24,12 @@ export interface StatusDeps {
   readonly digests: MeshDigests;
   readonly replica: Replica;
   readonly mesh: Mesh;
+  readonly clock: Clock;
   readonly unready: () => string | undefined;
 }
 
 /** Answers also while the store does not. */
-export function statusView({ opened, identity, scope, digests, replica, mesh, unready }: StatusDeps): StatusView {
+export function statusView({ opened, identity, scope, digests, replica, mesh, clock, unready }: StatusDeps): StatusView {
   const known = <T>(read: () => Promise<T>): Promise<T | undefined> =>
     opened.available() ? read().catch(() => undefined) : Promise.resolve(undefined);
   const status = async (): Promise<StatusReport> => {
@@ -48,7 +51,7 @@ export function statusView({ opened, identity, scope, digests, replica, mesh, un
       entries: content?.entries ?? null,
       bytes: content?.bytes ?? null,
       parkedWrites: parked?.writes ?? null,
-      mesh: view === undefined ? null : meshStatus(view, identity.clusterId, scope),
+      mesh: view === undefined ? null : meshStatus(view, identity.clusterId, scope, clock.monotonic()),
     };
   };
   return { status };
@@ -58,7 +61,9 @@ export function peerView({ clusterId, address, regionName }: PeerRecord): PeerVi
   return { clusterId: uuidText(clusterId), address: hostPortText(address), regionName };
 }
 
-function meshStatus({ members, unreadable, removed, joining, epoch, low, floor, fault }: MeshView, own: string, scope: Scope): MeshStatus {
+/** `nowMs`: by the monotonic clock. */
+function meshStatus(view: MeshView, own: string, scope: Scope, nowMs: number): MeshStatus {
+  const { members, unreadable, removed, joining, epoch, low, floor, fault } = view;
   const lows = [
     { clusterId: own, low },
     ...members.map((member) => ({ clusterId: uuidText(member.record.clusterId), low: member.low ?? stampZero })),
@@ -67,7 +72,7 @@ function meshStatus({ members, unreadable, removed, joining, epoch, low, floor, 
   ];
   const least = lows.reduce((a, b) => (compareStamps(b.low, a.low) < 0 ? b : a));
   return {
-    peers: members.map(peerStatus),
+    peers: members.map((member) => peerStatus(member, nowMs)),
     scope: scopeText(scope),
     joining: joining.map(peerView),
     removed: removed.map(({ clusterId, settled }) => ({ clusterId: uuidText(clusterId), settled })),
@@ -79,7 +84,8 @@ function meshStatus({ members, unreadable, removed, joining, epoch, low, floor, 
   };
 }
 
-export function peerStatus({ record, low, isAtEpoch, health, fault }: MemberView): PeerStatus {
+/** `nowMs`: by the monotonic clock. */
+export function peerStatus({ record, low, isAtEpoch, health, fault }: MemberView, nowMs: number): PeerStatus {
   const at = (ms: number | undefined): number | null => (ms === undefined || ms === 0 ? null : ms);
   return {
     ...peerView(record),
@@ -87,8 +93,8 @@ export function peerStatus({ record, low, isAtEpoch, health, fault }: MemberView
     connected: health?.connected ?? false,
     lastContactMs: at(health?.contactMs),
     lastLevelMs: at(health?.levelMs),
-    lagMs: health?.lagMs ?? 0,
-    clockSkewMs: health?.skewMs ?? 0,
+    lagMs: health === undefined ? null : (lagOf(health, nowMs) ?? null),
+    clockSkewMs: health === undefined || health.contactMs === 0 ? null : health.skewMs,
     low: low === undefined ? null : stampToHex(low),
     scope: health === undefined || health.contactMs === 0 ? null : scopeText(health.scope ?? everything),
     writes: health?.writes ?? 0,

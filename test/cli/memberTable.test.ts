@@ -16,9 +16,10 @@ function linesOf(seen: Readonly<Record<string, unknown>>): string[] {
 const lineOf = (lines: readonly string[]): string => lines.find((line) => line.includes(other)) ?? '';
 
 describe('the table of members', () => {
-  it('has a lag of those that are connected alone: that of long ago says nothing', () => {
+  it('has the lag also of one that is not connected, and none of one that was never heard of', () => {
     assert.match(lineOf(linesOf({})), / yes +40 ms /);
-    assert.match(lineOf(linesOf({ connected: false })), / no +- +- +0 +-$/);
+    assert.match(lineOf(linesOf({ connected: false, lagMs: 31_000 })), / no +31000 ms +- +0 +-$/);
+    assert.match(lineOf(linesOf({ connected: false, lagMs: null, clockSkewMs: null })), / no +- +- +0 +-$/);
   });
 
   it('names a region whose clock is more than 5 s off, connected or not', () => {

@@ -7,7 +7,7 @@ import { type Clock } from '../../src/core/ports.ts';
 import { makeStamp, parseInstance, stampZero } from '../../src/core/stamp.ts';
 import { MeshDigests } from '../../src/crypto/mesh.ts';
 import { Follower } from '../../src/mesh/follower.ts';
-import { newHealth, type PeerHealth } from '../../src/mesh/health.ts';
+import { lagOf, newHealth, type PeerHealth } from '../../src/mesh/health.ts';
 import { Upstream } from '../../src/mesh/upstream.ts';
 import { positionPastAll } from '../../src/replica/cursor.ts';
 import { encodeWrites } from '../../src/replica/wire.ts';
@@ -214,6 +214,20 @@ describe('M6: following', () => {
       ],
     );
     assert.equal(health.skewMs, -6_000);
+  });
+
+  it('M15: what comes after a long wait makes no lag of that wait: until it came there was nothing', async () => {
+    const clock = new FakeClock();
+    const instance = await openInstance({ clock });
+    const { link } = lyingUpstream((_, request) => {
+      if (request === 1) return { cursor: { incarnation: 1, position: position(1) }, end: frontierOf({}) };
+      if (request === 2) clock.ms += 9_000;
+      if (request > 3) return { clusterId: new Uint8Array(16) };
+      return { cursor: { incarnation: 1, position: position(request) }, writes: page(1) };
+    });
+    const { health } = await follow(instance, link, 1, 10_000);
+    const lagMs = lagOf(health, clock.monotonic()) ?? 0;
+    assert.ok(lagMs > 0 && lagMs < 1_000, `${lagMs} ms`);
   });
 
   it('the next page is under way while one is taken in, and no more than that', async () => {

@@ -3,20 +3,26 @@ import { describe, it } from 'mocha';
 import { everything } from '../../src/core/scope.ts';
 import { stampToHex, stampZero } from '../../src/core/stamp.ts';
 import { uuidText } from '../../src/core/uuid.ts';
-import { type StatusView } from '../../src/http/ports.ts';
+import { type PeerStatus, type StatusView } from '../../src/http/ports.ts';
 import { peerView, statusView } from '../../src/server/statusView.ts';
-import { remove, set } from '../aae/world.ts';
-import { memberOp, openWorld, untilEqual, type Cluster } from '../mesh/world.ts';
-import { until } from '../support.ts';
+import { key, remove, set } from '../aae/world.ts';
+import { memberOp, Network, openCluster, openWorld, untilEqual, type Cluster } from '../mesh/world.ts';
+import { TestClock, until } from '../support.ts';
 
-function viewOf({ store, digests, replica, mesh, clusterId }: Cluster, isAvailable = true): StatusView {
+function viewOf({ store, digests, replica, mesh, clock, clusterId }: Cluster, isAvailable = true): StatusView {
   const opened = {
     ...({ kind: 'lmdb', store, isShared: false, feedPartitions: 1, retries: () => 0, isFull: () => false, listen: () => undefined } as const),
     available: () => isAvailable,
     health: () => Promise.resolve({ available: isAvailable, healthy: isAvailable, message: '' }),
   };
   const identity = { clusterId: uuidText(clusterId), meshId: '00'.repeat(32), region: 'here' };
-  return statusView({ opened, identity, scope: everything, digests, replica, mesh, unready: () => undefined });
+  return statusView({ opened, identity, scope: everything, digests, replica, mesh, clock, unready: () => undefined });
+}
+
+/** How it goes with the first member but itself, as a cluster sees it. */
+function peerOf(cluster: Cluster): () => Promise<PeerStatus | undefined> {
+  const view = viewOf(cluster);
+  return async () => (await view.status()).mesh?.peers[0];
 }
 
 describe('M15: what an operator sees of the mesh', () => {
@@ -61,6 +67,74 @@ describe('M15: what an operator sees of the mesh', () => {
       await a.replica.write([remove(unheard)]);
       await until(async () => !(await heldBy()).includes('09090909-0909-0909-0909-090909090909'));
     }
+  });
+
+  it('Li5: lag grows from when a member was last level, though it is not heard of, and is 0 as soon as it is level again', async () => {
+    await using world = await openWorld(2, { times: { waitMs: 60_000 } });
+    const [a, b] = world.clusters as [Cluster, Cluster];
+    const peer = peerOf(a);
+    await until(async () => (await peer())?.lagMs === 0);
+    world.network.cut(a, b);
+    await b.replica.write([set('late', 'v')]);
+    await until(async () => (await peer())?.connected === false);
+    const levelMs = (await peer())?.lastLevelMs ?? 0;
+    for (const passedMs of [30_000, 60_000]) {
+      world.clock.advance(30_000);
+      const lagMs = (await peer())?.lagMs ?? 0;
+      assert.ok(lagMs >= passedMs && lagMs < passedMs + 30_000, `${lagMs} ms`);
+    }
+    world.network.heal();
+    await until(async () => {
+      const now = await peer();
+      if ((now?.lastLevelMs ?? 0) <= levelMs) return false;
+      assert.equal(now?.lagMs, 0);
+      return true;
+    });
+    assert.equal((await a.replica.get(key('late'))).exists, true);
+  });
+
+  it('Li5: a member that does not answer when it should lags, though no request has failed yet', async () => {
+    const waitMs = 60_000;
+    await using world = await openWorld(2, { times: { waitMs } });
+    const [a, b] = world.clusters as [Cluster, Cluster];
+    const peer = peerOf(a);
+    await until(async () => (await peer())?.lastExchange?.result === 'converged');
+    let unanswered = 0;
+    const never = (): Promise<Uint8Array> => {
+      unanswered += 1;
+      return new Promise(() => undefined);
+    };
+    world.network.serve(b.address, { feed: never });
+    await b.replica.write([set('last', 'v')]);
+    await until(async () => unanswered > 0 && (await peer())?.lagMs === 0);
+    world.clock.advance(waitMs);
+    assert.equal((await peer())?.lagMs, 0, 'it waits as long as it was asked to');
+    world.clock.advance(5_000);
+    const { connected, lagMs } = (await peer()) ?? {};
+    assert.ok(connected === true && (lagMs ?? 0) >= waitMs + 5_000, `${connected} ${lagMs} ms`);
+  });
+
+  it('Li5: of a member that was never heard of neither lag nor clock is known', async () => {
+    await using world = await openWorld(1);
+    const [a] = world.clusters as [Cluster];
+    await a.replica.write([memberOp({ clusterId: new Uint8Array(16).fill(3), address: { host: 'nobody', port: 1 } })]);
+    const peer = peerOf(a);
+    await until(async () => ((await peer())?.failures ?? 0) > 0);
+    const { followed, connected, lagMs, clockSkewMs } = (await peer()) ?? {};
+    assert.deepEqual([followed, connected, lagMs, clockSkewMs], [true, false, null, null]);
+  });
+
+  it('Li5: how far the clock of a member is off', async () => {
+    const network = new Network();
+    const behind = new TestClock();
+    behind.setBack(3_000);
+    await using a = await openCluster(network, 1, { jobs: 'run' });
+    await using b = await openCluster(network, 2, { jobs: 'run', clock: behind });
+    await a.replica.write([memberOp(a), memberOp(b)]);
+    const peer = peerOf(a);
+    await until(async () => (await peer())?.connected === true);
+    const skewMs = (await peer())?.clockSkewMs ?? 0;
+    assert.ok(Math.abs(skewMs + 3_000) < 1_500, `${skewMs} ms`);
   });
 
   it('is told without the mesh while the store does not answer', async () => {

@@ -1,0 +1,19 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'mocha';
+import { silentLog } from '../../src/core/ports.ts';
+import { Metrics } from '../../src/http/metrics.ts';
+import { readingsOf } from './harness.ts';
+import { StubStore } from './stubStore.ts';
+
+describe('metrics of members', () => {
+  it('lag and clock of one that was never heard of are left out, and what is known is told', async () => {
+    const readings = readingsOf(new StubStore());
+    const [us] = await readings.peers();
+    assert.ok(us !== undefined);
+    const eu = { ...us, clusterId: 'unheard', regionName: 'eu', connected: false, lagMs: null, clockSkewMs: null };
+    const text = await new Metrics({ ...readings, peers: () => Promise.resolve([us, eu]) }, silentLog).text();
+    assert.match(text, /gkvmesh_peer_connected\{peer="unheard",region="eu"\} 0/);
+    assert.doesNotMatch(text, /gkvmesh_peer_(lag|clock_skew)_seconds\{peer="unheard"/);
+    assert.match(text, /gkvmesh_peer_clock_skew_seconds\{peer="[0-9a-f-]+",region="us"\} -2/);
+  });
+});

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'mocha';
+import { GkvError } from '../../src/core/errors.ts';
+import { lagOf, newHealth, noteFailure } from '../../src/mesh/health.ts';
+
+describe('M15: lag', () => {
+  it('is not known of who was never level', () => {
+    assert.equal(lagOf({ ...newHealth(), connected: true, lateAtMs: 100 }, 5), undefined);
+  });
+
+  it('is 0 while all is here and the answer is not late, and else grows from when that was last known', () => {
+    const level = { ...newHealth(), connected: true, isLevel: true, levelAtMs: 10, lateAtMs: 100 };
+    assert.deepEqual([lagOf(level, 99), lagOf(level, 100), lagOf(level, 150)], [0, 90, 140]);
+    assert.equal(lagOf({ ...level, isLevel: false }, 30), 20);
+    assert.equal(lagOf({ ...level, isLevel: false }, 10), 1, 'who is not level is never told to be');
+  });
+
+  it('is not 0 after a failure, until a page has shown that all is here again', () => {
+    const health = { ...newHealth(), connected: true, isLevel: true, levelAtMs: 10, lateAtMs: 100 };
+    noteFailure(health, new GkvError('peer_timeout', 'late'));
+    assert.equal(lagOf(health, 20), 10);
+    health.connected = true; // it answered, and what it said is not taken in yet
+    assert.equal(lagOf(health, 30), 20);
+  });
+});
