@@ -19,7 +19,9 @@ export interface ScrubReport {
   readonly branches: number;
   /** Branches whose stored sum or bound was not what the entries say; they were put right. */
   readonly repaired: number;
-  /** Keys whose stored value is not the one that was written. They cannot be put right here. */
+  /** How many keys hold something else than what was written. They cannot be put right here. */
+  readonly damagedCount: number;
+  /** The first of them, at most 100. */
   readonly damaged: readonly Key[];
 }
 
@@ -40,10 +42,16 @@ interface Slice {
 
 /**
  * Looks at everything, a slice a transaction: that each value is the one that was written, and that at each level bounds and sums
- * are what lies below them says. Puts the tree right and reports what it found. Ends early when the signal aborts.
+ * are what lies below them says. Puts the tree right and reports what it found, to `onSlice` after each slice. Ends early when the signal aborts.
  */
-export async function scrub(store: Store, digests: MeshDigests, log: Log, signal: AbortSignal): Promise<ScrubReport> {
-  let report: ScrubReport = { keys: 0, branches: 0, repaired: 0, damaged: [] };
+export async function scrub(
+  store: Store,
+  digests: MeshDigests,
+  log: Log,
+  signal: AbortSignal,
+  onSlice: (soFar: ScrubReport) => void = () => undefined,
+): Promise<ScrubReport> {
+  let report: ScrubReport = { keys: 0, branches: 0, repaired: 0, damagedCount: 0, damaged: [] };
   const state = await store.read(readTreeState);
   for (let level = 1; level <= state.active; level += 1) {
     for (let from: Uint8Array | null = new Uint8Array(0); from !== null && !signal.aborted;) {
@@ -54,8 +62,10 @@ export async function scrub(store: Store, digests: MeshDigests, log: Log, signal
         keys: report.keys + slice.keys,
         branches: report.branches + slice.branches,
         repaired: report.repaired + slice.repaired,
+        damagedCount: report.damagedCount + slice.damaged.length,
         damaged: [...report.damaged, ...slice.damaged].slice(0, damagedMax),
       };
+      onSlice(report);
       if (slice.repaired > 0)
         log.error({ level, from: toHex(start), repaired: slice.repaired }, 'anti-entropy tree was wrong and was put right');
       for (const key of slice.damaged) log.error({ key: toHex(key) }, 'stored value is not the one that was written');

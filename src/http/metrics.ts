@@ -18,12 +18,22 @@ export interface Readings {
   storeFull(): boolean;
   /** Runs of transactions that had to be made again, since the start. */
   storeRetries(): number;
+  scrubbed(): ScrubGauges;
   /** Clusters of the mesh, ours among them, that may not go on as they are. */
   faults(): number;
   /** How it goes with each member. */
   peers(): Promise<readonly PeerStatus[]>;
   /** Of each port that speaks TLS, how long until its certificate ends. */
   tlsEndsInMs(): readonly { readonly port: string; readonly ms: number }[];
+}
+
+/** Of the last scrub that went through the whole store; undefined: none has yet, or another instance does it. */
+export interface ScrubGauges {
+  readonly ageMs: number | undefined;
+  readonly keys: number | undefined;
+  readonly repaired: number | undefined;
+  /** Keys, those among them that one under way has found. */
+  readonly damaged: number | undefined;
 }
 
 const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
@@ -149,6 +159,7 @@ export class Metrics {
     this.#gauge('mesh_faults', 'Clusters, this one among them, that must be renewed or started anew; somebody must look', () =>
       Promise.resolve(readings.faults()),
     );
+    this.#scrubGauges(readings);
     new Gauge({
       name: 'gkvmesh_tls_expires_seconds',
       help: 'Until the certificate of a port ends, or the first of those between it and its CA',
@@ -160,7 +171,24 @@ export class Metrics {
     });
   }
 
-  #gauge(name: string, help: string, read: () => Promise<number>): void {
+  #scrubGauges(readings: Readings): void {
+    const gauge = (name: string, help: string, of: (found: ScrubGauges) => number | undefined): void => {
+      this.#gauge(`scrub_${name}`, help, () => Promise.resolve(of(readings.scrubbed())));
+    };
+    gauge('age_seconds', 'Since the last scrub of the whole store ended; left out where another instance does it', ({ ageMs }) =>
+      ageMs === undefined ? undefined : ageMs / 1_000,
+    );
+    gauge('keys', 'Keys that it looked at', ({ keys }) => keys);
+    gauge('repaired_branches', 'Branches of the tree that it found wrong and put right', ({ repaired }) => repaired);
+    gauge(
+      'damaged_keys',
+      'Keys that hold something else than what was written, by it or the one under way; somebody must look',
+      ({ damaged }) => damaged,
+    );
+  }
+
+  /** Without a value where that is undefined. */
+  #gauge(name: string, help: string, read: () => Promise<number | undefined>): void {
     const log = this.#log;
     new Gauge({
       name: `gkvmesh_${name}`,
@@ -168,7 +196,9 @@ export class Metrics {
       registers: [this.#registry],
       async collect() {
         try {
-          this.set(await read());
+          const value = await read();
+          if (value === undefined) this.remove();
+          else this.set(value);
         } catch (error) {
           this.remove();
           log.warn({ err: error, metric: name }, 'metric could not be read');

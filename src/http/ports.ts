@@ -74,11 +74,26 @@ export interface StatusReport extends Identity {
     readonly healthy: boolean;
     /** What is wrong, and what to do; empty when healthy. */
     readonly message: string;
+    /** Null: none has ended since this instance started, or another one does it. */
+    readonly scrub: ScrubStatus | null;
+    /** What is damaged in it, and what to do; null: nothing that this instance knows of. */
+    readonly fault: string | null;
   };
   readonly entries: number | null;
   readonly bytes: number | null;
   readonly parkedWrites: number | null;
   readonly mesh: MeshStatus | null;
+}
+
+/** What the last scrub found that went through the whole store. */
+export interface ScrubStatus {
+  /** By the wall clock, ms. */
+  readonly endedMs: number;
+  readonly keys: number;
+  /** Branches of the tree that were wrong, and were put right. */
+  readonly repaired: number;
+  /** Keys that hold something else than what was written. */
+  readonly damaged: number;
 }
 
 export interface StatusView {

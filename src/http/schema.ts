@@ -134,7 +134,17 @@ export const statusAnswer = z.object({
   unready: z.string().nullable().meta({ description: 'why it is not ready, and what to do' }),
   slot: count,
   clockAheadMs: count,
-  store: z.object({ kind: z.enum(['lmdb', 'fdb']), available: z.boolean(), healthy: z.boolean(), message: z.string() }),
+  store: z.object({
+    kind: z.enum(['lmdb', 'fdb']),
+    available: z.boolean(),
+    healthy: z.boolean(),
+    message: z.string(),
+    scrub: z
+      .object({ endedMs: count, keys: count, repaired: count, damaged: count })
+      .nullable()
+      .meta({ description: 'the last look through the whole store; null: none has ended since the start, or another instance does it' }),
+    fault: z.string().nullable().meta({ description: 'what is damaged in it, and what to do' }),
+  }),
   entries: count.nullable(),
   bytes: count.nullable(),
   parkedWrites: count.nullable(),
@@ -146,11 +156,9 @@ export const statusAnswer = z.object({
           connected: z.boolean(),
           lastContactMs: count.nullable(),
           lastLevelMs: count.nullable(),
-          lagMs: count
-            .nullable()
-            .meta({
-              description: '0 while all that it had is here and it answers in time, else since when that was so; null: it never was',
-            }),
+          lagMs: count.nullable().meta({
+            description: '0 while all that it had is here and it answers in time, else since when that was so; null: it never was',
+          }),
           clockSkewMs: z.int().nullable(),
           low: z.string().nullable(),
           scope: z.array(z.string()).nullable(),

@@ -20,6 +20,7 @@ import { type OpenStore } from './openStore.ts';
 import { createPuller } from './puller.ts';
 import { realClock, realRandom } from './real.ts';
 import { release } from './release.ts';
+import { type Scrubbing } from './scrubbing.ts';
 import { peerView, statusView } from './statusView.ts';
 import { type TokenFile } from './tokenFile.ts';
 import { treeSummary } from './treeSummary.ts';
@@ -32,6 +33,7 @@ export interface AppsDeps extends OpenedMesh {
   readonly scope: Scope;
   readonly digests: MeshDigests;
   readonly replica: Replica;
+  readonly scrubbing: Scrubbing;
   readonly refusals: RefusalsView;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -72,7 +74,7 @@ export function createApps(deps: AppsDeps): Apps {
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
     backups: createBackups({ ...own, scope }, store, replica, mesh),
-    status: statusView({ opened, identity, scope, digests, replica, mesh, clock: realClock, unready }),
+    status: statusView({ opened, identity, scope, digests, replica, mesh, scrubbing: deps.scrubbing, clock: realClock, unready }),
     peers: { peers: () => mesh.records().map(peerView) },
     members: {
       add: async (address, regionName, signal) => peerView(await members.add(address, regionName, signal)),

@@ -20,9 +20,11 @@ import { openMesh } from './openMesh.ts';
 import { openReplica } from './openReplica.ts';
 import { type OpenStore } from './openStore.ts';
 import { type PortFiles } from './portFiles.ts';
+import { readingsOf, type ReadingsDeps } from './readings.ts';
 import { realClock, realRandom } from './real.ts';
 import { settleScope } from './scope.ts';
-import { contentOf, peerStatus } from './statusView.ts';
+import { Scrubbing } from './scrubbing.ts';
+import { contentOf } from './statusView.ts';
 
 /** One instance on an open store, not yet listening. */
 export interface Instance {
@@ -53,21 +55,11 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
   const tree = await Tree.open(store, digests);
   const donor = await settleJoin(store, config.join, await holdingsOf(store, own.clusterId, digests));
   const [stopping, leaving] = [new AbortController(), new AbortController()];
-  const metrics: Metrics = new Metrics(
-    {
-      entries: () => contentOf(store, digests),
-      ...{ parked: () => replica.parkedCount(), lapsed: () => replica.lapsedCount() },
-      clockAheadMs: () => replica.hlc.aheadMs(),
-      ...{ storeAvailable: () => opened.available(), storeFull: () => opened.isFull() },
-      storeRetries: () => opened.retries(),
-      peers: async () => (await mesh.view()).members.map((member) => peerStatus(member, realClock.monotonic())),
-      tlsEndsInMs: () => tls.endsInMs(),
-      faults: () => mesh.faults(),
-    },
-    log,
-  );
+  const made = (): ReturnType<ReadingsDeps['made']> => ({ replica, mesh, scrubbing });
+  const metrics: Metrics = new Metrics(readingsOf({ opened, digests, tls, clock: realClock, made }), log);
   const deps = { own, digests, tree, observer: metrics, log, guard: authority?.guard, scope };
   const { leases, replica, refusals } = await openReplica(opened, deps, config.jobRank);
+  const scrubbing = new Scrubbing({ digests, clock: realClock, random: realRandom, log, leases });
   const transport = new Transport(undefined, tls.mesh?.material);
   tls.mesh?.onChange((material) => {
     transport.renew(material);
@@ -87,10 +79,10 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     if (stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
   };
-  const shared = { opened, config, own, scope, digests, replica, refusals, metrics, log, tokens, unready };
+  const shared = { opened, config, own, scope, digests, replica, scrubbing, refusals, metrics, log, tokens, unready };
   const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });
   const jobDeps = { store, leases, clock: realClock, log };
-  const jobs = [runJobs([...jobsOf(digests, replica, log), ...(authority?.jobs(replica) ?? []), ...mesh.jobs], jobDeps)];
+  const jobs = [runJobs([...jobsOf(digests, replica, scrubbing), ...(authority?.jobs(replica) ?? []), ...mesh.jobs], jobDeps)];
   let beginning: Promise<void> = Promise.resolve();
   const begin = async (onProgress: (progress: JoinProgress) => void): Promise<void> => {
     await mesh.readMembers().catch(() => undefined); // a job of the mesh does it again

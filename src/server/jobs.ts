@@ -1,16 +1,14 @@
 import { keepTree } from '../aae/grow.ts';
-import { scrub } from '../aae/scrub.ts';
-import { type Log } from '../core/ports.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Job } from '../replica/jobs.ts';
 import { type Replica } from '../replica/replica.ts';
+import { type Scrubbing } from './scrubbing.ts';
 
 const parkedRetryMs = 2_000;
 const treeKeepMs = 1_000;
-const scrubPauseMs = 3_600_000;
 
 /** What keeps a cluster's own data in order. */
-export function jobsOf(digests: MeshDigests, replica: Replica, log: Log): Job[] {
+export function jobsOf(digests: MeshDigests, replica: Replica, scrubbing: Scrubbing): Job[] {
   return [
     {
       name: 'parked writes',
@@ -21,13 +19,6 @@ export function jobsOf(digests: MeshDigests, replica: Replica, log: Log): Job[] 
       },
     },
     { name: 'tree levels', pauseMs: () => treeKeepMs, runsOn: 'one', work: (store, signal) => keepTree(store, digests, signal) },
-    {
-      name: 'scrub',
-      pauseMs: () => scrubPauseMs,
-      runsOn: 'one',
-      work: async (store, signal) => {
-        await scrub(store, digests, log, signal);
-      },
-    },
+    scrubbing.job,
   ];
 }

@@ -8,7 +8,16 @@ import { type Clock } from '../core/ports.ts';
 import { everything, scopeText, type Scope } from '../core/scope.ts';
 import { compareStamps, stampToHex, stampZero } from '../core/stamp.ts';
 import { uuidText } from '../core/uuid.ts';
-import { type Identity, type MeshStatus, type PeerStatus, type PeerView, type StatusReport, type StatusView } from '../http/ports.ts';
+import { type ScrubGauges } from '../http/metrics.ts';
+import {
+  type Identity,
+  type MeshStatus,
+  type PeerStatus,
+  type PeerView,
+  type ScrubStatus,
+  type StatusReport,
+  type StatusView,
+} from '../http/ports.ts';
 import { lagOf } from '../mesh/health.ts';
 import { type Mesh, type MemberView, type MeshView } from '../mesh/mesh.ts';
 import { type PeerRecord } from '../mesh/peers.ts';
@@ -16,6 +25,7 @@ import { type Replica } from '../replica/replica.ts';
 import { type Store } from '../store/store.ts';
 import { type OpenStore } from './openStore.ts';
 import { release } from './release.ts';
+import { type Scrubbing } from './scrubbing.ts';
 
 export interface StatusDeps {
   readonly opened: OpenStore;
@@ -24,12 +34,13 @@ export interface StatusDeps {
   readonly digests: MeshDigests;
   readonly replica: Replica;
   readonly mesh: Mesh;
+  readonly scrubbing: Pick<Scrubbing, 'last' | 'fault'>;
   readonly clock: Clock;
   readonly unready: () => string | undefined;
 }
 
 /** Answers also while the store does not. */
-export function statusView({ opened, identity, scope, digests, replica, mesh, clock, unready }: StatusDeps): StatusView {
+export function statusView({ opened, identity, scope, digests, replica, mesh, scrubbing, clock, unready }: StatusDeps): StatusView {
   const known = <T>(read: () => Promise<T>): Promise<T | undefined> =>
     opened.available() ? read().catch(() => undefined) : Promise.resolve(undefined);
   const status = async (): Promise<StatusReport> => {
@@ -47,7 +58,7 @@ export function statusView({ opened, identity, scope, digests, replica, mesh, cl
       unready: why ?? null,
       slot: replica.slot,
       clockAheadMs: replica.hlc.aheadMs(),
-      store: { kind: opened.kind, ...health },
+      store: { kind: opened.kind, ...health, scrub: scrubStatus(scrubbing.last), fault: textOf(scrubbing.fault) },
       entries: content?.entries ?? null,
       bytes: content?.bytes ?? null,
       parkedWrites: parked?.writes ?? null,
@@ -55,6 +66,17 @@ export function statusView({ opened, identity, scope, digests, replica, mesh, cl
     };
   };
   return { status };
+}
+
+function scrubStatus(last: Scrubbing['last']): ScrubStatus | null {
+  if (last === undefined) return null;
+  const { endedMs, keys, repaired, damagedCount } = last;
+  return { endedMs, keys, repaired, damaged: damagedCount };
+}
+
+/** `nowMs`: by the wall clock. */
+export function scrubGauges({ last, damagedCount }: Scrubbing, nowMs: number): ScrubGauges {
+  return { ageMs: last && Math.max(0, nowMs - last.endedMs), keys: last?.keys, repaired: last?.repaired, damaged: damagedCount };
 }
 
 export function peerView({ clusterId, address, regionName }: PeerRecord): PeerView {

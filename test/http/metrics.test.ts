@@ -17,3 +17,14 @@ describe('metrics of members', () => {
     assert.match(text, /gkvmesh_peer_clock_skew_seconds\{peer="[0-9a-f-]+",region="us"\} -2/);
   });
 });
+
+describe('metrics of scrubs', () => {
+  it('tell what the last one found, and are left out where there was none', async () => {
+    const readings = readingsOf(new StubStore());
+    const text = await new Metrics(readings, silentLog).text();
+    for (const line of ['age_seconds 61', 'keys 7', 'repaired_branches 1', 'damaged_keys 2'])
+      assert.match(text, new RegExp(`^gkvmesh_scrub_${line}$`, 'm'));
+    const unknown = { ageMs: undefined, keys: undefined, repaired: undefined, damaged: undefined };
+    assert.doesNotMatch(await new Metrics({ ...readings, scrubbed: () => unknown }, silentLog).text(), /^gkvmesh_scrub_/m);
+  });
+});

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import { GkvError } from '../../src/core/errors.ts';
 import { everything } from '../../src/core/scope.ts';
 import { stampToHex, stampZero } from '../../src/core/stamp.ts';
 import { uuidText } from '../../src/core/uuid.ts';
@@ -9,14 +10,22 @@ import { key, remove, set } from '../aae/world.ts';
 import { memberOp, Network, openCluster, openWorld, untilEqual, type Cluster } from '../mesh/world.ts';
 import { TestClock, until } from '../support.ts';
 
-function viewOf({ store, digests, replica, mesh, clock, clusterId }: Cluster, isAvailable = true): StatusView {
+type Found = Parameters<typeof statusView>[0]['scrubbing'];
+
+const nothingFound: Found = { last: undefined, fault: undefined };
+
+function viewOf(
+  { store, digests, replica, mesh, clock, clusterId }: Cluster,
+  isAvailable = true,
+  scrubbing: Found = nothingFound,
+): StatusView {
   const opened = {
     ...({ kind: 'lmdb', store, isShared: false, feedPartitions: 1, retries: () => 0, isFull: () => false, listen: () => undefined } as const),
     available: () => isAvailable,
     health: () => Promise.resolve({ available: isAvailable, healthy: isAvailable, message: '' }),
   };
   const identity = { clusterId: uuidText(clusterId), meshId: '00'.repeat(32), region: 'here' };
-  return statusView({ opened, identity, scope: everything, digests, replica, mesh, clock, unready: () => undefined });
+  return statusView({ opened, identity, scope: everything, digests, replica, mesh, scrubbing, clock, unready: () => undefined });
 }
 
 /** How it goes with the first member but itself, as a cluster sees it. */
@@ -135,6 +144,16 @@ describe('M15: what an operator sees of the mesh', () => {
     await until(async () => (await peer())?.connected === true);
     const skewMs = (await peer())?.clockSkewMs ?? 0;
     assert.ok(Math.abs(skewMs + 3_000) < 1_500, `${skewMs} ms`);
+  });
+
+  it('G17: what the last scrub found, and damage as a fault of the store', async () => {
+    await using world = await openWorld(1);
+    const [a] = world.clusters as [Cluster];
+    const { scrub: none, fault: nothing } = (await viewOf(a).status()).store;
+    assert.deepEqual([none, nothing], [null, null]);
+    const last = { endedMs: 5, keys: 4, branches: 3, repaired: 2, damagedCount: 1, damaged: [key('k')] };
+    const { scrub, fault } = (await viewOf(a, true, { last, fault: new GkvError('corrupt', '1 key') }).status()).store;
+    assert.deepEqual([scrub, fault], [{ endedMs: 5, keys: 4, repaired: 2, damaged: 1 }, 'corrupt: 1 key']);
   });
 
   it('is told without the mesh while the store does not answer', async () => {

@@ -1,0 +1,35 @@
+import { type Clock } from '../core/ports.ts';
+import { type MeshDigests } from '../crypto/mesh.ts';
+import { type Readings } from '../http/metrics.ts';
+import { type Mesh } from '../mesh/mesh.ts';
+import { type Replica } from '../replica/replica.ts';
+import { type OpenStore } from './openStore.ts';
+import { type Scrubbing } from './scrubbing.ts';
+import { contentOf, peerStatus, scrubGauges } from './statusView.ts';
+import { type TlsPorts } from './tlsPorts.ts';
+
+export interface ReadingsDeps {
+  readonly opened: OpenStore;
+  readonly digests: MeshDigests;
+  readonly tls: TlsPorts;
+  readonly clock: Clock;
+  /** What is made after the metrics, which it reports to. */
+  readonly made: () => { readonly replica: Replica; readonly mesh: Mesh; readonly scrubbing: Scrubbing };
+}
+
+/** What metrics read of an instance when they are asked for. */
+export function readingsOf({ opened, digests, tls, clock, made }: ReadingsDeps): Readings {
+  return {
+    entries: () => contentOf(opened.store, digests),
+    parked: () => made().replica.parkedCount(),
+    lapsed: () => made().replica.lapsedCount(),
+    clockAheadMs: () => made().replica.hlc.aheadMs(),
+    storeAvailable: () => opened.available(),
+    storeFull: () => opened.isFull(),
+    storeRetries: () => opened.retries(),
+    scrubbed: () => scrubGauges(made().scrubbing, clock.now()),
+    peers: async () => (await made().mesh.view()).members.map((member) => peerStatus(member, clock.monotonic())),
+    tlsEndsInMs: () => tls.endsInMs(),
+    faults: () => made().mesh.faults(),
+  };
+}
