@@ -9,7 +9,7 @@ import { feedFollower } from '../../src/replica/feed.ts';
 import { assertTree } from '../aae/oracle.ts';
 import { exchange, key, remove, set } from '../aae/world.ts';
 import { received } from '../replica/received.ts';
-import { until } from '../support.ts';
+import { TestClock, until } from '../support.ts';
 import { stampAt } from './hostile.ts';
 import { memberOp, Network, openCluster, openWorld, untilEqual, type Cluster } from './world.ts';
 
@@ -32,6 +32,22 @@ describe('M8: exchanges of a mesh', () => {
       await untilEqual([a, b]);
     }
     assert.ok(((await healthOf(a, b))?.exchanges ?? 0) > 1);
+  });
+
+  it('G26: the next one comes after the time between two, give or take a quarter, so that not all come at once', async () => {
+    const repairMs = 1_000_000;
+    const pauses: number[] = [];
+    class Hasty extends TestClock {
+      override sleep(ms: number, signal?: AbortSignal): Promise<void> {
+        const isLong = ms > repairMs / 2;
+        if (isLong) pauses.push(ms);
+        return super.sleep(isLong ? 5 : ms, signal);
+      }
+    }
+    await using world = await openWorld(2, { clock: new Hasty(), times: { repairMs } });
+    await until(() => world.clusters.length === 2 && pauses.length >= 40);
+    for (const ms of pauses) assert.ok(ms >= repairMs * 0.75 && ms <= repairMs * 1.25, `${ms} ms`);
+    assert.ok(Math.min(...pauses) < repairMs * 0.9 && Math.max(...pauses) > repairMs * 1.1, String(pauses));
   });
 
   it('K15: K16: K17: two that exchange with each other at the same time, again and again, agree and lose nothing', async () => {
