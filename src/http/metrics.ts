@@ -19,6 +19,8 @@ export interface Readings {
   /** Runs of transactions that had to be made again, since the start. */
   storeRetries(): number;
   scrubbed(): ScrubGauges;
+  /** How old are what everything of all members is here up to, and the floor; undefined: there is none yet. */
+  kept(): Promise<{ readonly lowAgeMs: number | undefined; readonly floorAgeMs: number | undefined }>;
   /** Clusters of the mesh, ours among them, that may not go on as they are. */
   faults(): number;
   /** How it goes with each member. */
@@ -159,6 +161,14 @@ export class Metrics {
     this.#gauge('mesh_faults', 'Clusters, this one among them, that must be renewed or started anew; somebody must look', () =>
       Promise.resolve(readings.faults()),
     );
+    this.#gauge(
+      'low_age_seconds',
+      'Age of that up to which everything of all members is here; left out until all were heard of',
+      async () => inSeconds((await readings.kept()).lowAgeMs),
+    );
+    this.#gauge('floor_age_seconds', 'Age of the floor, below which deletes are forgotten; left out until there is one', async () =>
+      inSeconds((await readings.kept()).floorAgeMs),
+    );
     this.#scrubGauges(readings);
     new Gauge({
       name: 'gkvmesh_tls_expires_seconds',
@@ -176,7 +186,7 @@ export class Metrics {
       this.#gauge(`scrub_${name}`, help, () => Promise.resolve(of(readings.scrubbed())));
     };
     gauge('age_seconds', 'Since the last scrub of the whole store ended; left out where another instance does it', ({ ageMs }) =>
-      ageMs === undefined ? undefined : ageMs / 1_000,
+      inSeconds(ageMs),
     );
     gauge('keys', 'Keys that it looked at', ({ keys }) => keys);
     gauge('repaired_branches', 'Branches of the tree that it found wrong and put right', ({ repaired }) => repaired);
@@ -206,4 +216,8 @@ export class Metrics {
       },
     });
   }
+}
+
+function inSeconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1_000;
 }

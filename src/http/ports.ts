@@ -67,6 +67,8 @@ export interface StatusReport extends Identity {
   readonly unready: string | null;
   /** The slot of its cluster that the instance commits under. */
   readonly slot: number;
+  /** Those that this instance holds, in order: `slot/N`, and `job/NAME` of what one instance does; none on a store of its own. */
+  readonly leases: readonly string[];
   readonly clockAheadMs: number;
   readonly store: {
     readonly kind: 'lmdb' | 'fdb';

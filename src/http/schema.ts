@@ -133,6 +133,9 @@ export const statusAnswer = z.object({
   ready: z.boolean(),
   unready: z.string().nullable().meta({ description: 'why it is not ready, and what to do' }),
   slot: count,
+  leases: z
+    .array(z.string())
+    .meta({ description: 'that this instance holds: slot/N, and job/NAME of what one of those that share a store does' }),
   clockAheadMs: count,
   store: z.object({
     kind: z.enum(['lmdb', 'fdb']),

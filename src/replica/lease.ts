@@ -102,6 +102,11 @@ export class Leases {
     return holding === undefined || this.#isLate(holding) ? undefined : holding;
   }
 
+  /** All that are held, as of `held`, in the order of their names. */
+  names(): string[] {
+    return [...this.#held.keys()].filter((name) => this.held(name) !== undefined).sort();
+  }
+
   /** Begins to renew a lease that was granted to this process in a transaction of the caller's, which began at `sinceMs`. */
   hold(name: string, number: number, sinceMs: number): HeldLease {
     const abort = new AbortController();

@@ -10,6 +10,7 @@ import { type HostRule } from '../http/gate.ts';
 import { createMeshApp } from '../http/mesh.ts';
 import { type Metrics } from '../http/metrics.ts';
 import { type Identity, type RefusalsView } from '../http/ports.ts';
+import { type Leases } from '../replica/lease.ts';
 import { type Replica } from '../replica/replica.ts';
 import { createBackups } from './backups.ts';
 import { isLoopback, type HostPort, type ServerConfig } from './config.ts';
@@ -34,6 +35,8 @@ export interface AppsDeps extends OpenedMesh {
   readonly digests: MeshDigests;
   readonly replica: Replica;
   readonly scrubbing: Scrubbing;
+  /** Undefined: nobody shares the store. */
+  readonly leases: Leases | undefined;
   readonly refusals: RefusalsView;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -74,7 +77,18 @@ export function createApps(deps: AppsDeps): Apps {
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,
     backups: createBackups({ ...own, scope }, store, replica, mesh),
-    status: statusView({ opened, identity, scope, digests, replica, mesh, scrubbing: deps.scrubbing, clock: realClock, unready }),
+    status: statusView({
+      opened,
+      identity,
+      scope,
+      digests,
+      replica,
+      mesh,
+      scrubbing: deps.scrubbing,
+      leases: deps.leases,
+      clock: realClock,
+      unready,
+    }),
     peers: { peers: () => mesh.records().map(peerView) },
     members: {
       add: async (address, regionName, signal) => peerView(await members.add(address, regionName, signal)),

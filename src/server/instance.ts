@@ -79,7 +79,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     if (stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
   };
-  const shared = { opened, config, own, scope, digests, replica, scrubbing, refusals, metrics, log, tokens, unready };
+  const shared = { opened, config, own, scope, digests, replica, scrubbing, leases, refusals, metrics, log, tokens, unready };
   const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });
   const jobDeps = { store, leases, clock: realClock, log };
   const jobs = [runJobs([...jobsOf(digests, replica, scrubbing), ...(authority?.jobs(replica) ?? []), ...mesh.jobs], jobDeps)];

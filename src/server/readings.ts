@@ -1,4 +1,5 @@
 import { type Clock } from '../core/ports.ts';
+import { compareStamps, physicalMsOf, stampZero, type Stamp } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Readings } from '../http/metrics.ts';
 import { type Mesh } from '../mesh/mesh.ts';
@@ -30,6 +31,15 @@ export function readingsOf({ opened, digests, tls, clock, made }: ReadingsDeps):
     scrubbed: () => scrubGauges(made().scrubbing, clock.now()),
     peers: async () => (await made().mesh.view()).members.map((member) => peerStatus(member, clock.monotonic())),
     tlsEndsInMs: () => tls.endsInMs(),
+    kept: async () => {
+      const { low, floor } = await made().mesh.view();
+      return { lowAgeMs: ageOf(low, clock.now()), floorAgeMs: ageOf(floor, clock.now()) };
+    },
     faults: () => made().mesh.faults(),
   };
+}
+
+/** Undefined of zero, which is what is known before everybody was heard. */
+function ageOf(stamp: Stamp, nowMs: number): number | undefined {
+  return compareStamps(stamp, stampZero) === 0 ? undefined : Math.max(0, nowMs - physicalMsOf(stamp));
 }

@@ -21,6 +21,7 @@ import {
 import { lagOf } from '../mesh/health.ts';
 import { type Mesh, type MemberView, type MeshView } from '../mesh/mesh.ts';
 import { type PeerRecord } from '../mesh/peers.ts';
+import { type Leases } from '../replica/lease.ts';
 import { type Replica } from '../replica/replica.ts';
 import { type Store } from '../store/store.ts';
 import { type OpenStore } from './openStore.ts';
@@ -35,12 +36,14 @@ export interface StatusDeps {
   readonly replica: Replica;
   readonly mesh: Mesh;
   readonly scrubbing: Pick<Scrubbing, 'last' | 'fault'>;
+  /** Of a store that others share; undefined: nobody does. */
+  readonly leases: Pick<Leases, 'names'> | undefined;
   readonly clock: Clock;
   readonly unready: () => string | undefined;
 }
 
 /** Answers also while the store does not. */
-export function statusView({ opened, identity, scope, digests, replica, mesh, scrubbing, clock, unready }: StatusDeps): StatusView {
+export function statusView({ opened, identity, scope, digests, replica, mesh, scrubbing, leases, clock, unready }: StatusDeps): StatusView {
   const known = <T>(read: () => Promise<T>): Promise<T | undefined> =>
     opened.available() ? read().catch(() => undefined) : Promise.resolve(undefined);
   const status = async (): Promise<StatusReport> => {
@@ -57,6 +60,7 @@ export function statusView({ opened, identity, scope, digests, replica, mesh, sc
       ready: why === undefined,
       unready: why ?? null,
       slot: replica.slot,
+      leases: leases?.names() ?? [],
       clockAheadMs: replica.hlc.aheadMs(),
       store: { kind: opened.kind, ...health, scrub: scrubStatus(scrubbing.last), fault: textOf(scrubbing.fault) },
       entries: content?.entries ?? null,

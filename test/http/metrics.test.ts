@@ -28,3 +28,11 @@ describe('metrics of scrubs', () => {
     assert.doesNotMatch(await new Metrics({ ...readings, scrubbed: () => unknown }, silentLog).text(), /^gkvmesh_scrub_/m);
   });
 });
+
+describe('metrics of low and floor', () => {
+  it('tell their ages, and are left out where there is none', async () => {
+    const text = await new Metrics(readingsOf(new StubStore()), silentLog).text();
+    assert.match(text, /^gkvmesh_low_age_seconds 1\.25$/m);
+    assert.doesNotMatch(text, /^gkvmesh_floor_age_seconds/m);
+  });
+});

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import type * as z from 'zod';
 import { silentLog } from '../../src/core/ports.ts';
 import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
 import { MeshDigests, openMesh } from '../../src/crypto/mesh.ts';
@@ -77,10 +78,19 @@ describe('an instance of a server', () => {
   it('tells in its status and metrics of what it is made of', async () => {
     await using here = await openOn(new MemoryDatabase());
     await using api = await listen(here.instance.apps.api, free);
-    const { store } = statusAnswer.parse(JSON.parse((await send(`http://${api.address}/control/status`, 'GET')).text));
+    const status = async (): Promise<z.infer<typeof statusAnswer>> =>
+      statusAnswer.parse(JSON.parse((await send(`http://${api.address}/control/status`, 'GET')).text));
+    const { store, slot } = await status();
     assert.deepEqual([store.scrub, store.fault], [null, null], 'none has ended yet');
-    const { text } = await send(`http://${api.address}/metrics`, 'GET');
-    assert.match(text, /^# HELP gkvmesh_scrub_damaged_keys /m);
+    await until(async () => (await status()).leases.length > 4);
+    const { leases } = await status();
+    for (const name of [`slot/${slot}`, 'job/scrub', 'job/free slots']) assert.ok(leases.includes(name), leases.join());
+    const metric = async (name: string): Promise<number> => {
+      const { text } = await send(`http://${api.address}/metrics`, 'GET');
+      return Number(new RegExp(`^gkvmesh_${name} (\\S+)$`, 'm').exec(text)?.[1] ?? NaN);
+    };
+    await until(async () => (await metric('low_age_seconds')) < 60);
+    assert.deepEqual([await metric('floor_age_seconds'), await metric('scrub_damaged_keys')], [NaN, NaN], 'there is none yet');
   });
 
   it('G33: takes the jobs of instances of a higher rank, which are those of the configuration', async () => {

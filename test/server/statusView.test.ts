@@ -25,7 +25,18 @@ function viewOf(
     health: () => Promise.resolve({ available: isAvailable, healthy: isAvailable, message: '' }),
   };
   const identity = { clusterId: uuidText(clusterId), meshId: '00'.repeat(32), region: 'here' };
-  return statusView({ opened, identity, scope: everything, digests, replica, mesh, scrubbing, clock, unready: () => undefined });
+  return statusView({
+    opened,
+    identity,
+    scope: everything,
+    digests,
+    replica,
+    mesh,
+    scrubbing,
+    leases: undefined,
+    clock,
+    unready: () => undefined,
+  });
 }
 
 /** How it goes with the first member but itself, as a cluster sees it. */
