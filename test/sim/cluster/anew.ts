@@ -15,7 +15,8 @@ const refusalsMin = 2;
 
 /**
  * As an operator is told to: a cluster that is refused as too old (M25) is stopped, and goes on from an empty store that is filled from one that is not.
- * What only it had is lost. That a cluster is told to do so must have a reason that is seen from outside. One that was being filled for too long begins anew too.
+ * What only it had is lost. That a cluster is told to do so must have a reason that is seen from outside: it is too old, or it was removed (M28), and a copy of it was restored.
+ * One that was being filled for too long begins anew too.
  */
 export async function beginAnewWhereTooOld(region: Region, world: World): Promise<void> {
   const { disk } = region;
@@ -24,7 +25,11 @@ export async function beginAnewWhereTooOld(region: Region, world: World): Promis
   if (region.refusals.length < refusalsMin && !region.joinHasEnded) return;
   const donor = world.regions.find(
     (other) =>
-      other !== region && other.own !== undefined && !isRefused(other) && world.scopes?.mayFill(other.index, region.index) !== false,
+      other !== region &&
+      other.own !== undefined &&
+      !other.isGone &&
+      !isRefused(other) &&
+      world.scopes?.mayFill(other.index, region.index) !== false,
   );
   if (donor === undefined) return;
   const behindMs = region.joinHasEnded ? Infinity : Math.max(...region.refusals);
@@ -39,7 +44,7 @@ export async function beginAnewWhereTooOld(region: Region, world: World): Promis
 /** It may hear some 10 s late that it is refused no more: what counts is whether it was too old at any look since it is. */
 async function lookAt(region: Region, world: World): Promise<void> {
   if (!isRefused(region)) region.refusals = [];
-  else region.refusals.push(await behindFloors(region, world));
+  else region.refusals.push(region.isGone ? Infinity : await behindFloors(region, world));
 }
 
 function isRefused({ hosts }: Region): boolean {

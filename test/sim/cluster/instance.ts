@@ -1,6 +1,6 @@
 import { type PeerLink } from '../../../src/aae/checkedPeer.ts';
 import { Tree } from '../../../src/aae/tree.ts';
-import { type GkvError } from '../../../src/core/errors.ts';
+import { GkvError } from '../../../src/core/errors.ts';
 import { clusterPartOf } from '../../../src/core/frontier.ts';
 import { type HostPort } from '../../../src/core/hostPort.ts';
 import { type Clock, type Log } from '../../../src/core/ports.ts';
@@ -127,6 +127,11 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
   const follow = (): void => void jobs.push(runJobs(mesh.memberJobs, jobDeps));
   if (joining === undefined) follow();
   const joined = joining?.(follow);
+  let isFilling = joined !== undefined;
+  joined?.then(
+    () => (isFilling = false),
+    () => undefined, // it is told who waits for it
+  );
   return {
     own,
     front: plant.front?.(replica) ?? replica,
@@ -137,7 +142,7 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
     },
     joining: joined,
     answer: answers(parts),
-    fault: () => mesh.fault(),
+    fault: () => mesh.fault() ?? (isFilling ? refusalOf(mesh.donorError()) : undefined),
     refuseWaiting: () => {
       replica.refuseWaiting();
     },
@@ -149,6 +154,11 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
       await leases[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Whoever asks why a cluster is not ready is told with what its donor refuses it. */
+function refusalOf(error: ReturnType<Mesh['donorError']>): GkvError | undefined {
+  return error?.code === 'must_bootstrap' ? new GkvError(error.code, error.message) : undefined;
 }
 
 /** How it becomes a member where its cluster is to be filled first, as `server/instance.ts` does it. */

@@ -42,12 +42,16 @@ async function introduceTo(region: Region, world: World): Promise<void> {
   await Promise.race([front.write(missing).catch(() => undefined), world.kernel.sleep(roundMs, 'operator waits')]);
 }
 
-/** As `gkvmesh members remove` does it, at the region, for each cluster of any region that another has taken the place of. */
+/**
+ * As `gkvmesh members remove` does it, at the region, for each cluster of any region that another has taken the place of. While one is being filled also for those that nobody
+ * missed: it waits for every member (M31).
+ */
 async function removeLost(region: Region, world: World): Promise<void> {
   const front = region.hosts.find((host) => host.front !== undefined)?.front;
   if (front === undefined) return;
+  const isFilling = world.regions.some(({ donor }) => donor !== undefined);
   const lost = world.regions
-    .flatMap((each) => each.lost)
+    .flatMap((each) => [...each.lost, ...(isFilling ? each.leftBehind : [])])
     .filter(({ clusterId }) => !equalBytes(clusterId, region.own?.clusterId ?? clusterId));
   const remove = async (): Promise<void> => {
     for (const { clusterId, incarnation } of lost) {

@@ -1,3 +1,4 @@
+import { equalBytes } from '../../../src/core/bytes.ts';
 import { type HostPort } from '../../../src/core/hostPort.ts';
 import { type MemoryDatabase } from '../../../src/store/memory/database.ts';
 import { type ClusterIdentity } from '../../../src/server/identity.ts';
@@ -10,8 +11,17 @@ import { type Host } from './host.ts';
 
 /** What is in the place of a disk that is gone: an earlier copy, or an empty one that is filled from a donor, or from nobody. */
 export interface NewDisk {
-  readonly copy?: DatabaseCopy;
+  readonly copy?: RegionCopy;
   readonly donor?: HostPort;
+}
+
+/** What a cluster's store held at some time. */
+export interface RegionCopy extends DatabaseCopy {
+  /** Who it was; undefined: nobody yet. */
+  readonly who: ClusterIdentity | undefined;
+  readonly donor: HostPort | undefined;
+  /** It was not filled yet. */
+  readonly isFilling: boolean;
 }
 
 /** One cluster: its database, and the machines that its instances run on. */
@@ -25,6 +35,7 @@ export class Region {
   /** On the disk that it has now, ready or not. */
   #opened: ClusterIdentity | undefined;
   readonly #lost: ClusterIdentity[] = [];
+  readonly #leftBehind: ClusterIdentity[] = [];
   #disks = 1;
   #donor: HostPort | undefined;
   /** How far it was below the floors of others, in ms, at each look of the operator in a row that found it refused as too old. */
@@ -56,6 +67,7 @@ export class Region {
 
   /** An instance is up, and perhaps fills the store first. */
   opened(own: ClusterIdentity): void {
+    if (this.#opened !== undefined && !isSame(this.#opened, own)) this.#lost.push(this.#opened);
     this.#opened = own;
   }
 
@@ -64,9 +76,25 @@ export class Region {
     return this.#opened;
   }
 
-  /** What it was before it was filled anew from a donor. Where it began anew from nothing its old self stays a member, and holds the floor. */
+  /** What it was before it was filled anew from a donor, or a copy took its place that is of another cluster. */
   get lost(): readonly ClusterIdentity[] {
     return this.#lost;
+  }
+
+  /** What it was where it began anew from nothing: that stays a member, and holds the floor. */
+  get leftBehind(): readonly ClusterIdentity[] {
+    return this.#leftBehind;
+  }
+
+  /** It is what it was before it was filled anew, by a copy: it is removed from the mesh, or soon will be. */
+  get isGone(): boolean {
+    const opened = this.#opened;
+    return opened !== undefined && this.#lost.some((lost) => isSame(lost, opened));
+  }
+
+  /** True where this copy makes it another cluster than it is: then one of the two is removed. */
+  isOfAnother({ who }: RegionCopy): boolean {
+    return this.#opened !== undefined && (who === undefined || !isSame(who, this.#opened));
   }
 
   /** The cluster that this one is to be filled from, since it lost its disk; undefined: from nobody, it is one of the mesh from the beginning. */
@@ -123,8 +151,9 @@ export class Region {
     for (const host of this.hosts) host.start();
   }
 
-  copy(): DatabaseCopy {
-    return copyOf(this.#database);
+  copy(): RegionCopy {
+    const isFilling = this.#donor !== undefined && this.#own === undefined;
+    return { ...copyOf(this.#database), who: this.#opened, donor: this.#donor, isFilling };
   }
 
   /** The disk is gone, and perhaps an earlier copy put in its place; every process ends. */
@@ -136,10 +165,10 @@ export class Region {
     this.#isCopy = copy !== undefined;
     this.#database = this.#newDatabase();
     this.#disks += 1;
-    this.#donor = donor;
+    this.#donor = copy === undefined ? donor : copy.donor;
+    this.#own = undefined;
     if (copy === undefined) {
-      if (this.#opened !== undefined && donor !== undefined) this.#lost.push(this.#opened);
-      this.#own = undefined;
+      if (this.#opened !== undefined) (donor === undefined ? this.#leftBehind : this.#lost).push(this.#opened);
       this.#opened = undefined;
     } else restore(this.#database, copy);
   }
@@ -150,4 +179,8 @@ export class Region {
     });
     return database;
   }
+}
+
+function isSame(a: ClusterIdentity, b: ClusterIdentity): boolean {
+  return equalBytes(a.clusterId, b.clusterId);
 }

@@ -1,7 +1,7 @@
 import { type Stream } from '../kernel/streams.ts';
 import { type Host } from '../cluster/host.ts';
 import { addressOf } from '../cluster/operator.ts';
-import { type Region } from '../cluster/region.ts';
+import { type Region, type RegionCopy } from '../cluster/region.ts';
 import { type StoreTrouble } from '../cluster/store.ts';
 import { type World } from '../world.ts';
 import { isolate, swizzle, someLinks } from './links.ts';
@@ -180,20 +180,32 @@ export const faults: Readonly<Record<FaultKind, Fault>> = {
     const region = random.pick(world.regions);
     const copy = region.copy();
     later(world, random.between(1_000, 30_000), () => {
-      world.loseDisk(region, random.around(3_000), { copy });
+      if (mayBeRestored(world, region, copy)) world.loseDisk(region, random.around(3_000), { copy });
     });
   },
   diskJoined: (world, random) => {
     if (world.collects) return;
     const [region, donor] = random.shuffled(world.regions);
     if (region === undefined || donor === undefined || world.scopes?.mayFill(donor.index, region.index) === false) return;
-    if (donor.own !== undefined && isWholeBeside(world, region))
+    if (isWhole(donor) && isWholeBeside(world, region))
       world.loseDisk(region, random.around(3_000), { donor: { host: addressOf(donor), port: 1 } });
   },
 };
 
+/** It was filled, and is a member, or nobody removed it at least. */
+function isWhole({ own, isGone }: Region): boolean {
+  return own !== undefined && !isGone;
+}
+
 /** While clusters are being filled, one that has been filled is left: two that wait for each other wait for ever, and an operator is told so. */
 function isWholeBeside({ regions }: World, lost: Region): boolean {
   const others = regions.filter((region) => region !== lost);
-  return others.every(({ donor }) => donor === undefined) || others.some(({ own }) => own !== undefined);
+  return others.every(({ donor, isGone }) => donor === undefined && !isGone) || others.some(isWhole);
+}
+
+/** The same where a copy is of a cluster that was being filled: from one that is whole. And one of a cluster that has been replaced since must begin anew, from another. */
+function mayBeRestored(world: World, region: Region, copy: RegionCopy): boolean {
+  if (region.isOfAnother(copy) && !world.regions.some((other) => other !== region && isWhole(other))) return false;
+  const donor = world.regions.find(({ name }) => name === copy.donor?.host);
+  return !copy.isFilling || (donor !== undefined && isWhole(donor) && isWholeBeside(world, region));
 }
