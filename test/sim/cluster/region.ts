@@ -130,8 +130,9 @@ export class Region {
   }
 
   /** It has a new incarnation. */
-  renewed(): void {
+  renewed(own: ClusterIdentity): void {
     this.#isCopy = false;
+    if (this.#own !== undefined) this.#own = own;
   }
 
   /** No process may be started on its store at the moment. */

@@ -20,9 +20,9 @@ export async function renewWhereRefused(region: Region, { kernel, counts }: Worl
   await new Promise<void>((resolve) => {
     life.after(1, 'renews', () => {
       renewStore(store, clock)
-        .then(() => {
+        .then((own) => {
           counts.add('renewed');
-          if (region.disk === disk) region.renewed();
+          if (region.disk === disk) region.renewed(own);
         })
         .catch((error: unknown) => {
           const bug = asBug(error);
