@@ -37,6 +37,15 @@ describe('simulation', () => {
     });
   }
 
+  const restored = { 40: 'M21', 55: 'M28', 94: 'M31', 129: 'M21' };
+  for (const [seed, rule] of Object.entries(restored)) {
+    it(`${rule}: seed ${seed}, in which a store is restored from a copy`, async () => {
+      const options = { ...defaults, seed: Number(seed), operations: 200, regions: 3, also: ['diskRestored'] } as const;
+      const { violation } = await runSeed(options);
+      assert.equal(violation, null, `${violation?.stack ?? ''}\n${replayCommand(options, undefined)}`);
+    });
+  }
+
   for (const authority of ['open', 'granted', 'narrow'] as const) {
     it(`the same seed gives the same trace twice: ${authority}`, async () => {
       const options = { ...defaults, seed: 7, operations: 100, authority };

@@ -104,8 +104,10 @@ export class World {
 
   /** A cluster's disk is gone, with all processes; another is in its place. Every process starts again in `downMs`. */
   loseDisk(region: Region, downMs: number, disk?: NewDisk): void {
+    const before = { disk: region.disk, store: region.openQuietly() };
     region.replaceDisk(disk);
     this.commits.diskReplaced(region);
+    this.frontiers.forks.diskReplaced(region, before, this.regions);
     const isSomewhere = (key: string, version: string): boolean =>
       this.regions.some(({ index }) => this.commits.heads.hasHeld(index, key, version));
     this.counts.add('acknowledged writes lost with a disk', this.ledger.diskLost(isSomewhere));

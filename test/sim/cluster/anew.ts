@@ -1,9 +1,9 @@
 import { hasCode } from '../../../src/core/errors.ts';
 import { physicalMsOf } from '../../../src/core/stamp.ts';
+import { partOf } from '../../../src/mesh/words.ts';
 import { readFloor } from '../../../src/replica/floor.ts';
 import { readFrontier } from '../../../src/replica/frontier.ts';
 import { Violation } from '../kernel/kernel.ts';
-import { partOf } from '../oracle/frontier.ts';
 import { type World } from '../world.ts';
 import { type Region } from './region.ts';
 

@@ -1,6 +1,6 @@
 import { equalBytes } from '../../../src/core/bytes.ts';
 import { type HostPort } from '../../../src/core/hostPort.ts';
-import { type MemoryDatabase } from '../../../src/store/memory/database.ts';
+import { MemoryDatabase } from '../../../src/store/memory/database.ts';
 import { type ClusterIdentity } from '../../../src/server/identity.ts';
 import { openMemoryStore } from '../../../src/store/memory/store.ts';
 import { type Store } from '../../../src/store/store.ts';
@@ -109,9 +109,12 @@ export class Region {
 
   /** A handle that nothing happens to, for who looks on from outside. */
   openQuietly(): Store {
-    const nowMs = (): number => epochMs + this.#kernel.nowMs;
-    const clock = { now: nowMs, monotonic: nowMs, sleep: () => Promise.resolve() };
-    return openMemoryStore(this.#database, { clock, random: this.#kernel.streams.of('onlooker') });
+    return this.#open(this.#database);
+  }
+
+  /** The same for what it holds now, whatever becomes of it. */
+  openClone(): Store {
+    return this.#open(new MemoryDatabase(this.#database));
   }
 
   /** Names the disk that it has now. */
@@ -172,6 +175,12 @@ export class Region {
       if (this.#opened !== undefined) (donor === undefined ? this.#leftBehind : this.#lost).push(this.#opened);
       this.#opened = undefined;
     } else restore(this.#database, copy);
+  }
+
+  #open(database: MemoryDatabase): Store {
+    const nowMs = (): number => epochMs + this.#kernel.nowMs;
+    const clock = { now: nowMs, monotonic: nowMs, sleep: () => Promise.resolve() };
+    return openMemoryStore(database, { clock, random: this.#kernel.streams.of('onlooker') });
   }
 
   #newDatabase(): ObservedDatabase {

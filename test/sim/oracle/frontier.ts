@@ -1,12 +1,12 @@
-import { clusterPartOf, covers, type ClusterPart } from '../../../src/core/frontier.ts';
-import { makeStamp, stampFromHex } from '../../../src/core/stamp.ts';
-import { instanceOf } from '../../../src/crypto/mesh.ts';
+import { covers } from '../../../src/core/frontier.ts';
+import { stampFromHex } from '../../../src/core/stamp.ts';
+import { partOf } from '../../../src/mesh/words.ts';
 import { readFrontier } from '../../../src/replica/frontier.ts';
-import { type ClusterIdentity } from '../../../src/server/identity.ts';
 import { type Region } from '../cluster/region.ts';
 import { type RegionScopes } from '../cluster/scopes.ts';
 import { Violation } from '../kernel/kernel.ts';
 import { type CommitOracle } from './commits.ts';
+import { Forks } from './forks.ts';
 import { type Ledger } from './ledger.ts';
 import { type AcknowledgedWrite } from './operations.ts';
 
@@ -19,9 +19,10 @@ interface Awaited {
 
 /**
  * I7: what a cluster's frontier covers is here, or a greater write of its key is. A client's write is accepted under its version. What was
- * collected is in the history all the same, and who joins from where it was collected gets it from nobody. A restored copy claims what its original had, until it is renewed: it is enough that nobody believes it.
+ * collected is in the history all the same, and who joins from where it was collected gets it from nobody. A restored copy claims what its original had, until it is renewed: it is enough that nobody believes it who can tell.
  */
 export class FrontierOracle {
+  readonly forks = new Forks();
   readonly #ledger: Ledger;
   readonly #commits: CommitOracle;
   readonly #scopes: RegionScopes | undefined;
@@ -39,8 +40,10 @@ export class FrontierOracle {
     const { disk } = region;
     const frontier = await region.openQuietly().read((snapshot) => readFrontier(snapshot, own));
     if (region.disk !== disk) return;
-    for (const { key, version, operation } of this.#awaitedOn(region)) {
+    for (const write of this.#awaitedOn(region)) {
+      const { key, version, operation } = write;
       if (!covers(frontier, stampFromHex(version)) || this.#commits.heads.wasCollected(key, version)) continue;
+      if (await this.forks.excuse(write)) continue;
       throw new Violation(
         'I7',
         `region ${region.index}: the frontier covers ${version} of key ${key}, operation ${operation.id}; held is ${this.#commits.heads.history(region.index).greatest(key)?.version ?? 'nothing'}`,
@@ -60,9 +63,4 @@ export class FrontierOracle {
     awaited.looked = allAcknowledged.length;
     return awaited.writes;
   }
-}
-
-/** Names what it writes in a frontier. */
-export function partOf({ clusterId, incarnation }: ClusterIdentity): ClusterPart {
-  return clusterPartOf(makeStamp(0, 0, instanceOf(clusterId, incarnation, 0)));
 }
