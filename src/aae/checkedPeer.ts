@@ -54,7 +54,7 @@ export class CheckedPeer {
     this.#deps = deps;
   }
 
-  /** `floor`: ours, from before the ask's writes were read. Errors: those of the link; `mesh_mismatch`; `peer_protocol` for an answer that does not fit. */
+  /** `floor`: ours, from before the ask's writes were read. Errors: those of the link; `mesh_mismatch`; `wrong_peer`; `peer_protocol` for an answer that does not fit. */
   async ask(ask: Ask, floor: Stamp, signal: AbortSignal): Promise<CheckedAnswer> {
     const { digests, clusterId, nonce, prints, peer: expected } = this.#deps;
     const request = encodeRequest({ clusterId, nonce, floor }, encodeAsk(ask), digests);
@@ -65,7 +65,8 @@ export class CheckedPeer {
       const reply = decodeReply(answer.body);
       return { peer: toHex(answer.clusterId), reply, writes: decodeWrites(reply.writes, digests) };
     });
-    if (expected !== undefined && peer !== expected) throw protocolError(`cluster ${peer} answers where ${expected} should be`);
+    if (expected !== undefined && peer !== expected)
+      throw new GkvError('wrong_peer', `cluster ${peer} answers where ${expected} should be`);
     this.#countIdle(ask, reply);
     checkCounts(ask, reply);
     checkFindings(ask, reply);

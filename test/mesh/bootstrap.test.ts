@@ -51,6 +51,30 @@ describe('joining a mesh', () => {
     assert.equal(await sumOf(joiner), await sumOf(donor));
   });
 
+  it('M17: the same where that shows in the exchange that comes last', async () => {
+    const network = new Network();
+    await using gone = await openCluster(network, 1);
+    await using donor = await openCluster(network, 2);
+    await using joiner = await openCluster(network, 3);
+    await donor.replica.write([set('a', '1')]);
+    serve(network, gone);
+    const announced: string[] = [];
+    const joined = ({ clusterId }: { clusterId: Uint8Array }): Promise<void> => {
+      announced.push(Buffer.from(clusterId).toString('hex'));
+      return Promise.resolve();
+    };
+    const { responder } = gone;
+    const answer = responder.answer.bind(responder);
+    responder.answer = (...asked) => {
+      if (announced.length === 0) return answer(...asked);
+      serve(network, { ...donor, address: gone.address });
+      return donor.responder.answer(...asked);
+    };
+    await joiner.mesh.join(gone.address, { ...unwritten, joined }, () => undefined, new AbortController().signal);
+    assert.deepEqual(announced, [gone.name, donor.name]);
+    assert.equal(await sumOf(joiner), await sumOf(donor));
+  });
+
   it('M17: who is filled itself is no donor until it has everything', async () => {
     const network = new Network();
     await using first = await openCluster(network, 1);

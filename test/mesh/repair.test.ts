@@ -99,7 +99,7 @@ describe('M8: exchanges of a mesh', () => {
     a.replica.cursor = () => Promise.reject(new Error('its feed is not followed: the question is that of the exchange'));
     await a.replica.write([memberOp(a), memberOp(b)]);
     await until(async () => (await healthOf(a, b))?.lastExchange !== undefined);
-    assert.equal((await healthOf(a, b))?.lastExchange?.result, 'peer_protocol');
+    assert.equal((await healthOf(a, b))?.lastExchange?.result, 'wrong_peer');
     assert.ok(write !== undefined && !covers(await a.replica.frontier(), write.accepted));
   });
 
