@@ -125,7 +125,8 @@ export class Following {
 
   #upstream(record: PeerRecord): Upstream {
     const { links, digests, own, random, records } = this.#deps;
-    return new Upstream(links.link(record, 'feed'), record.clusterId, { digests, clusterId: own.clusterId, random, records });
+    const hear = (statement: Statement): Promise<unknown> => this.#deps.hear(record.clusterId, statement, undefined);
+    return new Upstream(links.link(record, 'feed'), record.clusterId, { digests, clusterId: own.clusterId, random, records, hear });
   }
 
   #follow(record: PeerRecord, health: PeerHealth, signal: AbortSignal): Promise<void> {

@@ -37,6 +37,8 @@ export interface UpstreamDeps {
   readonly random: Random;
   /** Of a granted mesh: where the peer's ledger goes. */
   readonly records?: RecordIntake | undefined;
+  /** What stands beside records of the peer's. Rejects where nothing may be taken from it. */
+  readonly hear?: ((statement: Statement) => Promise<unknown>) | undefined;
 }
 
 /** For the peer's frontier alone, whatever its incarnation. */
@@ -56,7 +58,7 @@ export class Upstream {
   }
 
   /**
-   * In a granted mesh once all that the peer knew of authority, when it made the page, is here. Errors: those of the link; `mesh_mismatch`;
+   * In a granted mesh once all that the peer knew of authority, when it made the page, is here. Errors: those of the link, and of `hear`; `mesh_mismatch`;
    * `peer_protocol` for an answer that does not fit, or brings keys that one of us may not hold.
    */
   page(ask: FeedAsk, signal: AbortSignal): Promise<UpstreamPage> {
@@ -71,6 +73,7 @@ export class Upstream {
       if (page.records === undefined || page.records.records.length === 0) return page;
       incarnations.add(page.cursor.incarnation);
       if (incarnations.size > 2) throw protocolError('a ledger that begins anew again and again');
+      await this.#deps.hear?.(page.statement);
       await intake.take(this.#peerId, page.cursor.incarnation, page.records);
     }
   }

@@ -10,6 +10,7 @@ import { rightsOf } from '../../src/grant/rights.ts';
 import { partOf } from '../../src/mesh/words.ts';
 import { headKey } from '../../src/replica/change.ts';
 import { setLapsed } from '../../src/replica/lapsed.ts';
+import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { assertTree } from '../aae/oracle.ts';
 import { key, remove, set } from '../aae/world.ts';
 import { anyOf, Mesh, patternsOf, person } from '../grant/world.ts';
@@ -150,6 +151,31 @@ describe('a granted mesh', () => {
     });
     assert.equal(parkedMost, 0);
     await untilEqual([a, b]);
+  });
+
+  it('M20: M32: a restored copy that was told of other grants since is refused as what it is, and none of them is taken in', async () => {
+    const network = new Network();
+    const records = [mesh.root, held, french, replicatesA, replicatesB].map(anyOf);
+    const granted = { meshId: mesh.id, records };
+    await using a = await openCluster(network, 1, { jobs: 'run', granted: { ...granted, signer: person('a') } });
+    const database = new MemoryDatabase();
+    const openB = (on: MemoryDatabase, jobs?: 'run'): Promise<Cluster> =>
+      openCluster(network, 2, { ...(jobs && { jobs }), database: on, granted: { ...granted, signer: person('writer') } });
+    const b = await openB(database, 'run');
+    for (const { replica } of [a, b]) await replica.write([memberOp(a), memberOp(b)]);
+    await untilEqual([a, b]);
+    const copy = new MemoryDatabase(database);
+    await learn(b, mesh.given(held, 'a', 'x'), mesh.given(held, 'a', 'y'));
+    await b.replica.write([set('/cities/FR/1', 'b')]);
+    await until(async () => (await read(a, '/cities/FR/1')) === 'b');
+    await b[Symbol.asyncDispose]();
+    // It asks nobody: what it is shows in its answers alone.
+    await using restored = await openB(copy);
+    const [first, second] = [mesh.given(held, 'a', 'z'), mesh.given(held, 'a', 'x')];
+    const last = mesh.given(first, 'z', 'y');
+    await learn(restored, first, second, last);
+    await until(async () => (await a.mesh.view()).members[0]?.fault?.code === 'rollback_detected');
+    assert.equal(a.ledger?.known.grant(last.id), undefined);
   });
 
   it('R26: M32: by exchanges alone writes may come before their grant: they wait, and come in with it', async () => {

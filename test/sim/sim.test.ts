@@ -37,7 +37,7 @@ describe('simulation', () => {
     });
   }
 
-  const restored = { 40: 'M21', 55: 'M28', 94: 'M31', 129: 'M21' };
+  const restored = { 40: 'M21', 55: 'M28', 94: 'M31', 129: 'M21', 230: 'M32' };
   for (const [seed, rule] of Object.entries(restored)) {
     it(`${rule}: seed ${seed}, in which a store is restored from a copy`, async () => {
       const options = { ...defaults, seed: Number(seed), operations: 200, regions: 3, also: ['diskRestored'] } as const;
