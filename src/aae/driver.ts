@@ -5,13 +5,14 @@ import { stampZero, type Stamp } from '../core/stamp.ts';
 import { readFloor } from '../replica/floor.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Store } from '../store/store.ts';
+import { Breath } from './breath.ts';
 import { CheckedPeer, type CheckedAnswer, type PeerLink } from './checkedPeer.ts';
 import { Fingerprints } from './fingerprint.ts';
 import { frameBytesAim, nonceBytes } from './frame.ts';
 import { type Ask } from './message.ts';
 import { fillFromRange, maySend, WritesPage } from './outgoing.ts';
 import { finenessFor, RangeView } from './range.ts';
-import { takeIn, turnMsMax, type WriteSink } from './responder.ts';
+import { takeIn, type WriteSink } from './responder.ts';
 import { Tasks, type PushItem } from './tasks.ts';
 
 export interface PullReport {
@@ -84,7 +85,7 @@ export class Driver {
     converged: false,
   };
   #scopeFingerprint: Uint8Array = new Uint8Array(0);
-  #breathed: number;
+  readonly #breath: Breath;
   /** The floor from before anything was read: what is sent is whole below it, and what is answered too. */
   #asOf: Stamp = stampZero;
 
@@ -97,7 +98,7 @@ export class Driver {
     this.#peer = new CheckedPeer(link, { digests, clusterId, nonce, prints: this.#prints, peer: options.peer });
     this.#tasks = new Tasks(this.#prints, options.direction);
     this.#started = deps.clock.monotonic();
-    this.#breathed = this.#started;
+    this.#breath = new Breath(deps.clock);
   }
 
   /** Errors: those of the link; `peer_protocol` for answers that do not fit; what our own store reports. */
@@ -212,12 +213,9 @@ export class Driver {
   }
 
   async #view<T>(look: (view: RangeView) => Promise<T>): Promise<T> {
-    const { store, digests, clock } = this.#deps;
-    if (clock.monotonic() - this.#breathed > turnMsMax) {
-      await clock.sleep(0); // a long comparison lets others have a turn
-      this.#breathed = clock.monotonic();
-    }
-    return store.read((snapshot) => look(new RangeView(snapshot, digests, this.#prints, this.#asOf)));
+    const { store, digests } = this.#deps;
+    if (this.#breath.isDue) await this.#breath.take();
+    return store.read((snapshot) => look(new RangeView(snapshot, digests, this.#prints, this.#asOf, this.#breath)));
   }
 
   /** Adds to the report; `converged` replaces. */

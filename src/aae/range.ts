@@ -9,6 +9,7 @@ import { unhidden } from '../replica/candidates.ts';
 import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
 import { scan } from '../store/scan.ts';
 import { type Row, type Snapshot } from '../store/store.ts';
+import { type Breath } from './breath.ts';
 import { type Fingerprints } from './fingerprint.ts';
 import { type Parts } from './message.ts';
 import { readTreeState } from './records.ts';
@@ -52,19 +53,21 @@ export class RangeView {
   readonly #digests: MeshDigests;
   readonly #prints: Fingerprints;
   readonly #floor: Stamp;
+  readonly #breath: Breath | undefined;
 
-  /** `floor`: the driver's. What a greater write below it hides is counted in sums, as it is stored, but neither told nor sent. */
-  constructor(snapshot: Snapshot, digests: MeshDigests, prints: Fingerprints, floor: Stamp) {
+  /** `floor`: the driver's. What a greater write below it hides is counted in sums, as it is stored, but neither told nor sent. `breath` is taken between the parts of a span. */
+  constructor(snapshot: Snapshot, digests: MeshDigests, prints: Fingerprints, floor: Stamp, breath?: Breath) {
     this.#snapshot = snapshot;
     this.#digests = digests;
     this.#prints = prints;
     this.#floor = floor;
+    this.#breath = breath;
   }
 
   /** What is held in each part of a span that the peer took apart. */
   async sums(span: Parts): Promise<Sum[]> {
     const edges = [span.start, ...span.parts.map(({ end }) => end)];
-    return partitionSums(this.#snapshot, edges, await this.#top(), this.#digests);
+    return partitionSums(this.#snapshot, edges, await this.#top(), this.#digests, this.#breath);
   }
 
   async sum(range: KeyRange): Promise<Sum> {

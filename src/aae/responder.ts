@@ -11,6 +11,7 @@ import { byKey, type ReceivedWrite } from '../replica/proposal.ts';
 import { type BatchResult } from '../replica/slot.ts';
 import { decodeWrites } from '../replica/wire.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
+import { Breath } from './breath.ts';
 import { checkAsk, checkRanges } from './checkAsk.ts';
 import { compareParts } from './diff.ts';
 import { Fingerprints, joinIds, splitIds } from './fingerprint.ts';
@@ -35,10 +36,8 @@ export interface ResponderDeps {
   readonly refusalOf?: (clusterId: string) => GkvError | undefined;
 }
 
-/** Looking at spans stops after this long; the driver asks for the rest again. */
+/** Looking at spans stops after this long, and so does taking apart the parts of one; the driver asks for the rest again. */
 const lookMsMax = 3_000;
-/** After so long others get a turn. */
-export const turnMsMax = 20;
 /** Spans and ids take so much of an answer; one span more may be begun below it. */
 const findingsBytesAim = frameBytesAim / 2;
 /** Bytes of an answer that are left for what stands beside spans and ids. */
@@ -66,7 +65,7 @@ export class Responder {
     checkRanges(ask);
     const taken = await takeIn(this.#deps.sink, brought, toHex(request.header.clusterId), asOf);
     const prints = new Fingerprints(digests, request.header.nonce);
-    const view = (snapshot: Snapshot): RangeView => new RangeView(snapshot, digests, prints, asOf);
+    const view: Viewing = (snapshot, breath) => new RangeView(snapshot, digests, prints, asOf, breath);
     const found = await this.#look(ask, prints, view);
     const { writes, wantsDone, fetchNext } = await this.#send(ask, view, frameBytesAim - found.bytes);
     const scopeFingerprint = ask.closing === 'final' && fetchNext === null ? await this.#scope(ask.scope, prints, view) : new Uint8Array(0);
@@ -82,11 +81,12 @@ export class Responder {
     const findings = new Findings();
     const started = clock.monotonic();
     const breath = new Breath(clock);
-    const fineness = finenessFor(ask.spans.length);
+    const isLate = (): boolean => clock.monotonic() - started > lookMsMax;
+    const terms = { prints, fineness: finenessFor(ask.spans.length), breath, isLate };
     for (const span of ask.spans) {
-      if (findings.looked > 0 && (findings.bytes > findingsBytesAim || clock.monotonic() - started > lookMsMax)) break;
+      if (findings.looked > 0 && (findings.bytes > findingsBytesAim || isLate())) break;
       await breath.take();
-      await store.read((snapshot) => lookAtSpan(view(snapshot), span, { prints, fineness }, findings));
+      await store.read((snapshot) => lookAtSpan(view(snapshot, breath), span, terms, findings));
       findings.looked += 1;
     }
     return findings;
@@ -116,7 +116,15 @@ export class Responder {
 }
 
 /** What this exchange sees of a snapshot. */
-type Viewing = (snapshot: Snapshot) => RangeView;
+type Viewing = (snapshot: Snapshot, breath?: Breath) => RangeView;
+
+/** How one answer looks at spans. */
+interface LookTerms {
+  readonly prints: Fingerprints;
+  readonly fineness: Fineness;
+  readonly breath: Breath;
+  readonly isLate: () => boolean;
+}
 
 class Findings {
   looked = 0;
@@ -130,15 +138,16 @@ class Findings {
 async function lookAtSpan(
   view: RangeView,
   span: Parts,
-  { prints, fineness }: { prints: Fingerprints; fineness: Fineness },
+  { prints, fineness, breath, isLate }: LookTerms,
   findings: Findings,
 ): Promise<void> {
   for (const { range, sum, comparison } of compareParts(span, await view.sums(span), prints)) {
     if (comparison === 'equal') continue;
+    if (breath.isDue) await breath.take();
     if (comparison === 'theirsEmpty') findings.offers.push(range);
     else if (comparison === 'oursEmpty') findings.gaps.push(range);
     else if (countOf(sum) <= fineness.idsMax) findings.ids.push({ range, ids: joinIds(await idsOf(view, range)) });
-    else if (findings.bytes > findingsBytesAim)
+    else if (findings.bytes > findingsBytesAim || (findings.bytes > 0 && isLate()))
       findings.spans.push(undivided(range, prints.of(sum))); // the driver takes it apart; all of our parts might not fit
     else {
       const parts = await view.parts(range, fineness, sum);
@@ -185,23 +194,6 @@ async function fillFromWants(page: WritesPage, view: RangeView, wants: readonly 
     }
   }
   return wants.length;
-}
-
-/** Gives others a turn now and then. */
-class Breath {
-  readonly #clock: Clock;
-  #takenMs: number;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#takenMs = clock.monotonic();
-  }
-
-  async take(): Promise<void> {
-    if (this.#clock.monotonic() - this.#takenMs <= turnMsMax) return;
-    await this.#clock.sleep(0);
-    this.#takenMs = this.#clock.monotonic();
-  }
 }
 
 export interface TakenIn {

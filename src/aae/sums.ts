@@ -7,6 +7,7 @@ import { keyWithin, tableKeys, tables } from '../store/keyspace.ts';
 import { scan } from '../store/scan.ts';
 import { storeLimits, type Row, type Snapshot } from '../store/store.ts';
 import { hasBound } from './bounds.ts';
+import { type Breath } from './breath.ts';
 
 /** What an entry adds to its branch: the elements of all of its candidates. */
 export function entrySum(entry: Entry | undefined, digests: MeshDigests): Sum {
@@ -76,6 +77,7 @@ export async function partitionSums(
   edges: readonly (Uint8Array | null)[],
   top: number,
   digests: MeshDigests,
+  breath?: Breath,
 ): Promise<Sum[]> {
   const level = commonLevel(edges, top, digests);
   const aligned = level === 0 ? await headsPartition(snapshot, edges, digests) : await alignedSums(snapshot, edges, level);
@@ -84,6 +86,7 @@ export async function partitionSums(
     const start = edges[i];
     const end = edges[i + 1];
     if (start === undefined || start === null || end === undefined) break;
+    if (breath?.isDue === true) await breath.take();
     sums.push(aligned?.[i] ?? (await rangeSum(snapshot, { start, end }, top, digests)));
   }
   return sums;

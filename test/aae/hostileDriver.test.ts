@@ -1,4 +1,4 @@
-import { decodeReply, partsPerSpanMax, type Parts } from '../../src/aae/message.ts';
+import { decodeReply, partsPerSpanMax, type Parts, type Reply } from '../../src/aae/message.ts';
 import assert from 'node:assert/strict';
 import { encode } from 'cborg';
 import { hasCode, type ErrorCode } from '../../src/core/errors.ts';
@@ -9,6 +9,7 @@ import { decodeAnswer, encodeRequest, frameBytesMax } from '../../src/aae/frame.
 import { Responder } from '../../src/aae/responder.ts';
 import { encodeWrites } from '../../src/replica/wire.ts';
 import { received } from '../replica/received.ts';
+import { observing } from '../store/observing.ts';
 import { FakeClock } from '../support.ts';
 import { askFrame, contentOf, header, peerId } from './hostile.ts';
 import { assertTree } from './oracle.ts';
@@ -222,6 +223,52 @@ describe('A11: a responder and a driver that only repeats itself', () => {
     assert.ok(wantsDone > 0 && wantsDone < 3_000, `${wantsDone}`);
     assert.ok(turns > 100, `${turns}`);
     assert.equal((await replica.get(key('k0'))).exists, true);
+  });
+
+  /** Some 66 keys in each part, all of which differ; each read takes so long. */
+  async function oneSpan(readMs: number, spans: number): Promise<{ reply: Reply; longestMs: number }> {
+    const clock = new FakeClock();
+    let turnMs = clock.ms;
+    let longestMs = 0;
+    const turn = (): void => {
+      longestMs = Math.max(longestMs, clock.ms - turnMs);
+      turnMs = clock.ms;
+    };
+    const sleep = (): Promise<void> => {
+      turn();
+      return Promise.resolve();
+    };
+    const resting = { now: () => clock.now(), monotonic: () => clock.monotonic(), sleep };
+    const { store, digests, clusterId, replica } = await openInstance();
+    const name = (i: number): string => `k${String(i).padStart(4, '0')}`;
+    for (let from = 0; from < 4_224; from += 500)
+      await replica.write(Array.from({ length: Math.min(500, 4_224 - from) }, (_, i) => set(name(from + i), 'v')));
+    const slow = observing(store, (call) => {
+      if (call === 'range') clock.ms += readMs;
+    });
+    const parts = Array.from({ length: partsPerSpanMax }, (_, i) => ({
+      end: plain(`${name(66 * i + 65)}!`),
+      fingerprint: new Uint8Array(8).fill(7),
+    }));
+    const frame = askFrame({ spans: Array.from({ length: spans }, () => ({ start: plain(''), parts })) }, digests);
+    const responder = new Responder({ store: slow, digests, clusterId, sink: { receive: () => Promise.resolve([]) }, clock: resting });
+    const answer = await responder.answer(frame);
+    turn();
+    return { reply: decodeReply(decodeAnswer(answer, frame, digests).body), longestMs };
+  }
+
+  it('A10: one span gives others their turns between its parts', async () => {
+    const { reply, longestMs } = await oneSpan(5, 1);
+    assert.deepEqual([reply.looked, reply.ids.length], [1, partsPerSpanMax]);
+    assert.ok(longestMs < 200, `${longestMs} ms`);
+  });
+
+  it('A10: after 3 s the parts that are left of a span are told undivided', async () => {
+    const { reply } = await oneSpan(20, 65); // steps are narrow
+    assert.deepEqual([reply.looked, reply.spans.length], [1, partsPerSpanMax]);
+    const [first, ...others] = reply.spans.map(({ parts }) => parts.length);
+    assert.ok(first !== undefined && first > 1);
+    assert.deepEqual(new Set(others), new Set([1]));
   });
 
   it('G39: a write of the last millisecond of all time is parked', async () => {
