@@ -3,6 +3,7 @@ import { equalBytes, toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
 import { type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
+import { Seldom } from '../core/seldom.ts';
 import { physicalMsOf, type Stamp } from '../core/stamp.ts';
 import { positionZero, type FeedCursor } from '../replica/cursor.ts';
 import { type Reach } from '../replica/ended.ts';
@@ -72,6 +73,7 @@ export class Follower {
   #hurriedMs = -Infinity;
   /** As was told last, and when. */
   #clock = { isApart: false, toldMs: -Infinity };
+  readonly #seldom: Seldom;
 
   constructor(peerId: Uint8Array, upstream: Pick<Upstream, 'page'>, health: PeerHealth, deps: FollowerDeps) {
     this.#peerId = peerId;
@@ -79,6 +81,7 @@ export class Follower {
     this.#health = health;
     this.#deps = deps;
     this.#backoff = new Backoff(deps.clock, deps.random);
+    this.#seldom = new Seldom(deps.clock);
   }
 
   /** Until the signal aborts, whatever the peer does. */
@@ -170,8 +173,11 @@ export class Follower {
     log.warn({ peer: toHex(this.#peerId), skewMs }, message);
   }
 
-  #tellDenied(denied: number): void {
-    if (denied > 0) this.#deps.log.warn({ peer: toHex(this.#peerId), denied }, 'writes without authority came, and were not taken in');
+  /** Any page may have one, if its maker likes. */
+  #tellDenied(count: number): void {
+    const message = 'writes without authority came, and were not taken in';
+    const denied = count === 0 ? undefined : this.#seldom.note(message, count);
+    if (denied !== undefined) this.#deps.log.warn({ peer: toHex(this.#peerId), denied }, message);
   }
 
   #noteFailure(error: unknown): void {

@@ -6,7 +6,7 @@ import { GkvError, type ErrorCode } from '../../src/core/errors.ts';
 import { type Clock } from '../../src/core/ports.ts';
 import { makeStamp, parseInstance, stampZero } from '../../src/core/stamp.ts';
 import { MeshDigests } from '../../src/crypto/mesh.ts';
-import { Follower } from '../../src/mesh/follower.ts';
+import { Follower, type FollowerDeps } from '../../src/mesh/follower.ts';
 import { lagOf, newHealth, type PeerHealth } from '../../src/mesh/health.ts';
 import { Upstream } from '../../src/mesh/upstream.ts';
 import { positionPastAll } from '../../src/replica/cursor.ts';
@@ -39,8 +39,10 @@ interface Run {
   readonly lines: Cluster['lines'];
 }
 
+type Following = Pick<Instance, 'clock' | 'clusterId'> & Pick<FollowerDeps, 'replica'>;
+
 /** Follows the link until it has failed, or paused, so often. */
-async function follow(instance: Instance, link: PeerLink, sleepsMax: number, waitMs = 0, time: Clock = instance.clock): Promise<Run> {
+async function follow(instance: Following, link: PeerLink, sleepsMax: number, waitMs = 0, time: Clock = instance.clock): Promise<Run> {
   const stop = new AbortController();
   const { clock, slept } = sleeper(time, stop, sleepsMax);
   const health = newHealth();
@@ -228,6 +230,29 @@ describe('M6: following', () => {
     const { health } = await follow(instance, link, 1, 10_000);
     const lagMs = lagOf(health, clock.monotonic()) ?? 0;
     assert.ok(lagMs > 0 && lagMs < 1_000, `${lagMs} ms`);
+  });
+
+  it('M6: writes without authority are told once a minute, with how many came since', async () => {
+    const { replica, ...others } = await openInstance();
+    const clock = new FakeClock();
+    const denying: FollowerDeps['replica'] = {
+      cursor: (peer) => replica.cursor(peer),
+      frontier: () => replica.frontier(),
+      receivePage: (writes) => Promise.resolve({ results: writes.map(() => ({ status: 'denied', stamp: stampZero })), isMoved: true }),
+    };
+    const { link } = lyingUpstream((_, request) => {
+      clock.ms += 1_000;
+      return {
+        cursor: { incarnation: 1, position: position(Math.min(request, 130)) },
+        end: frontierOf({}),
+        ...(request > 130 ? {} : { writes: page(2) }),
+      };
+    });
+    const { lines } = await follow({ ...others, replica: denying, clock }, link, 5, 10_000, clock);
+    assert.deepEqual(
+      lines.filter(({ message }) => message.startsWith('writes without')).map(({ level, fields }) => [level, fields]),
+      [2, 120, 120].map((denied) => ['warn', { peer: toHex(liarId), denied }]),
+    );
   });
 
   it('the next page is under way while one is taken in, and no more than that', async () => {
