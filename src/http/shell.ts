@@ -3,6 +3,7 @@ import Router from '@koa/router';
 import Koa, { type Context, type Middleware } from 'koa';
 import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
+import { Seldom } from '../core/seldom.ts';
 import { Gate, type HostRule } from './gate.ts';
 import { Repeats } from './repeats.ts';
 import { errorAnswer } from './status.ts';
@@ -64,7 +65,7 @@ function outermost(deps: ShellDeps, routes: readonly Route[]): Middleware {
   const gate = new Gate(deps.hosts);
   const known = new Set(routes.map((route) => route.path));
   const unsent = new Unsent(deps.unsentBytesMax ?? unsentBytesMax);
-  const repeats = new Repeats(deps.clock);
+  const telling = { log: deps.log, repeats: new Repeats(deps.clock), faults: new Seldom(deps.clock) };
   let requests = 0;
   return async (ctx, next) => {
     const started = deps.clock.monotonic();
@@ -79,7 +80,7 @@ function outermost(deps: ShellDeps, routes: readonly Route[]): Middleware {
       await next();
       unsent.take(ctx);
     } catch (error) {
-      code = answerError(ctx, { log: deps.log, repeats }, error, { requestId, path });
+      code = answerError(ctx, telling, error, { requestId, path });
     }
     deps.observe({ route: known.has(path) ? path : 'other', status: ctx.status, code, ms: deps.clock.monotonic() - started });
   };
@@ -128,17 +129,26 @@ function pathOf(ctx: Context): string {
 interface Telling {
   readonly log: Log;
   readonly repeats: Repeats;
+  readonly faults: Seldom;
 }
 
-function answerError(ctx: Context, { log, repeats }: Telling, error: unknown, request: { requestId: string; path: string }): ErrorCode {
+function answerError(
+  ctx: Context,
+  { log, repeats, faults }: Telling,
+  error: unknown,
+  request: { requestId: string; path: string },
+): ErrorCode {
   const { status, code, body } = errorAnswer(error, request.requestId);
   const fields = { requestId: request.requestId, status, method: ctx.method, path: request.path.slice(0, 200) };
   if (status === 500) log.error({ ...fields, err: error }, 'request failed');
   else if (isMeant(error)) {
     const at = repeats.isNew(`${request.path} ${error.message}`) ? 'warn' : 'debug';
     log[at]({ ...fields, code, reason: error.message }, 'request is not served now; that is told once while it lasts');
-  } else if (status === 503 || status === 507) log.warn({ ...fields, err: error }, 'request could not be served');
-  else log.debug({ ...fields, err: error }, 'request refused');
+  } else if (status === 503 || status === 507) {
+    const times = faults.note(`${code} ${String(error)}`);
+    if (times === undefined) log.debug({ ...fields, err: error }, 'request could not be served, as others before');
+    else log.warn({ ...fields, times, err: error }, 'request could not be served; that is told once a minute while it lasts');
+  } else log.debug({ ...fields, err: error }, 'request refused');
   if (status === 408) ctx.set('Connection', 'close');
   if (status === 401) ctx.set('WWW-Authenticate', 'Bearer');
   ctx.status = status;

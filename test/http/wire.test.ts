@@ -171,7 +171,7 @@ describe('HTTP API on the wire', () => {
     for (const path of ['/livez', '/readyz']) assert.equal((await send(`${api.url}${path}`, 'GET')).status, 503);
   });
 
-  it('what is meant to be 503 is warned of once while it lasts, without a stack; what fails each time, with it', async () => {
+  it('what is meant to be 503 is warned of once while it lasts, without a stack; what fails, once a minute with it and how often', async () => {
     const clock = new TestClock();
     let why = 'it joins: 1 writes came';
     await using api = await startApi({ clock, health: { live: () => true, unready: () => why } });
@@ -188,13 +188,30 @@ describe('HTTP API on the wire', () => {
     clock.advance(60_000);
     assert.equal(await warned(), 1);
     assert.ok(api.lines.every(({ fields }) => !('err' in fields)));
-    api.store.failure = new GkvError('unavailable', 'the disk', { cause: new Error('EIO') });
-    const told = api.lines.length;
-    for (let i = 0; i < 2; i += 1) assert.equal((await post(`${api.url}/data/get`, getHi)).status, 503);
-    assert.deepEqual(
-      api.lines.slice(told).map(({ level, fields }) => [level, 'err' in fields]),
-      Array(2).fill(['warn', true]),
-    );
+    for (const failure of [
+      new GkvError('unavailable', 'the disk', { cause: new Error('EIO') }),
+      new GkvError('disk_full', 'the commit was cut short', { cause: new Error('ENOSPC') }),
+    ]) {
+      api.store.failure = failure;
+      const told = api.lines.length;
+      const fail = async (): Promise<void> => {
+        await post(`${api.url}/data/get`, getHi);
+      };
+      for (let i = 0; i < 3; i += 1) await fail();
+      clock.advance(60_000);
+      await fail();
+      assert.deepEqual(
+        api.lines
+          .slice(told)
+          .filter(({ level }) => level === 'warn')
+          .map(({ fields }) => fields as { times: number; err: unknown })
+          .map(({ times, err }) => [times, err]),
+        [
+          [1, failure],
+          [3, failure],
+        ],
+      );
+    }
   });
 
   it('readings that fail are left out of the metrics', async () => {
