@@ -6,6 +6,8 @@ export const limits = {
   bodyBytesMax: 4_194_304,
   /** Operations in one `/data/batch`. */
   batchOpsMax: 1_000,
+  /** Of the keys of one batch together, in a granted mesh: each is matched against the patterns of grants. */
+  batchSegmentsMax: 65_536,
   listLimitMax: 1_000,
   listLimitDefault: 100,
   /** Bytes of keys and values in one answer to a list; what is left is found by `next`. */
@@ -21,7 +23,7 @@ export const limits = {
   feedPageBytesMax: 524_288,
   /** Of one page with a write and what hides it; a frame holds it. */
   feedGroupBytesMax: 786_432,
-  /** Of what one commit costs by the way in which FoundationDB counts; below its limit of 10 MB. A larger atomic write goes alone. */
+  /** Of what one commit costs by the way in which FoundationDB counts, below its limit of 10 MB, and of what it takes to match its keys. A larger atomic write goes alone. */
   commitCostMax: 8_000_000,
   /** What waits for a commit, over all callers; more is refused with `unavailable`. */
   queuedWritesMax: 20_000,

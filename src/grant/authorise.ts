@@ -2,6 +2,7 @@ import { type Key } from '../core/key.ts';
 import { endOf, chainTo, unknownGrant, type Chain } from './chain.ts';
 import { type GrantBody } from './grant.ts';
 import { refusal, type Known, type Refusal } from './known.ts';
+import { segmentsOf } from './pattern.ts';
 import { hasRight, namesOf, type Right } from './rights.ts';
 import { timeText } from './timeText.ts';
 
@@ -26,7 +27,12 @@ export function authorise(known: Known, leafId: Uint8Array, question: Question):
 /** As `authorise`, for who knows how the chain stands. */
 export function answered(answer: Answer, question: Question): Answer {
   if (answer.kind === 'refused') return answer;
-  return checked(answer.chain, [gives(question.right), matches(question.key), isAt(question.atMs)]);
+  return checked(answer.chain, checksOf(question));
+}
+
+/** What every link of a chain must say, in this order. Made once for a question, whatever the chains: the key is taken apart once then. */
+export function checksOf({ right, key, atMs }: Question): readonly Check[] {
+  return [gives(right), matches(key), isAt(atMs)];
 }
 
 /** Whether the chain of a grant stands, for whatever it allows. Codes as of `authorise`, up to `grant_revoked`. */
@@ -69,9 +75,13 @@ export function gives(right: Right): Check {
 }
 
 function matches(key: Key): Check {
+  let segments: readonly string[] | undefined;
   return {
     code: 'key_denied',
-    fault: ({ patterns }) => (patterns.some((pattern) => pattern.matches(key)) ? undefined : 'no pattern of it matches the key'),
+    fault: ({ patterns }) => {
+      const ofKey = (segments ??= segmentsOf(key));
+      return patterns.some((pattern) => pattern.matchesSegments(ofKey)) ? undefined : 'no pattern of it matches the key';
+    },
   };
 }
 

@@ -56,6 +56,15 @@ export class Pattern {
 
 const deepText = '**';
 
+/** How many segments a key has, without taking it apart. */
+export function countSegments(key: Key): number {
+  let count = 1;
+  for (const byte of key) if (byte === slash) count += 1;
+  return count;
+}
+
+const slash = 0x2f;
+
 /** What lies between slashes, one char a byte. */
 export function segmentsOf(bytes: Uint8Array): string[] {
   return toLatin1(bytes).split('/');

@@ -4,6 +4,7 @@ import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
 import { stampZero, type Stamp } from '../core/stamp.ts';
 import { type Write, type WriteId } from '../core/write.ts';
+import { countSegments } from '../grant/pattern.ts';
 import { type FeedCursor } from './cursor.ts';
 import { type Reach } from './ended.ts';
 import { type EntryChange } from './follower.ts';
@@ -147,11 +148,22 @@ const goneCost = 2_816;
 /** The key is in the row of its value, and in the range of its parts, where a byte of zero takes two. */
 const goneCostPerKeyByte = 12;
 
+/**
+ * A commit is decided in one turn, and each segment of its keys is matched against up to 64 patterns, those of all links of a grant's chain (T15), in some 25 ns each: as
+ * many segments as one commit takes in are matched within 50 ms.
+ */
+const costPerSegment = 256;
+
 /** What a submission costs of `limits.commitCostMax`. */
 export function costOfSubmission(submission: Submission): number {
   let keyBytes = 0;
   for (const key of keysOfSubmission(submission)) keyBytes += key.length;
-  return bytesOfSubmission(submission) + costPerKeyByte * keyBytes;
+  return bytesOfSubmission(submission) + costPerKeyByte * keyBytes + costPerSegment * segmentsOfSubmission(submission);
+}
+
+/** Of all its keys together. */
+export function segmentsOfSubmission(submission: Submission): number {
+  return keysOfSubmission(submission).reduce((total, key) => total + countSegments(key), 0);
 }
 
 /** Neighbours of one key: which of them may come back depends on the others (R23), so they go together as far as may be. */

@@ -28,6 +28,7 @@ import { readParkedCount } from './park.ts';
 import {
   bytesOfSubmission,
   partsOfWrites,
+  segmentsOfSubmission,
   type FeedMove,
   type ReceivedWrite,
   type Standing,
@@ -193,6 +194,8 @@ export class Replica {
     if (count > limits.batchOpsMax) return tooLarge(`${count} operations`, limits.batchOpsMax);
     const bytes = bytesOfSubmission(submission);
     if (bytes > limits.writeBytesMax) return tooLarge(`operations of ${bytes} bytes`, limits.writeBytesMax);
+    const segments = this.#deps.guard === undefined ? 0 : segmentsOfSubmission(submission);
+    if (segments > limits.batchSegmentsMax) return tooLarge(`keys of ${segments} segments`, limits.batchSegmentsMax);
     return this.#ingest.submit(submission);
   }
 

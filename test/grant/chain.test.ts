@@ -32,6 +32,25 @@ describe('chains', () => {
     );
   });
 
+  it('T11: a key is taken apart once, whatever the links and patterns', async () => {
+    const mesh = new Mesh();
+    const patterns = patternsOf('**/A', '**/B', '**/FR/1', '/cities/**');
+    const parent = mesh.grant('0', { patterns });
+    const leaf = mesh.given(parent, '0', '1', { patterns: patternsOf('**/A', '**/B', '**/FR/1') });
+    const { authority } = await knowing(mesh, parent, leaf);
+    const taken: (readonly string[])[] = [];
+    for (const { body } of [parent, leaf])
+      for (const pattern of body.patterns) {
+        const real = pattern.matchesSegments.bind(pattern);
+        pattern.matchesSegments = (segments) => {
+          taken.push(segments);
+          return real(segments);
+        };
+      }
+    assert.equal(verdict(authority, leaf), 'allowed');
+    assert.deepEqual([taken.length, new Set(taken).size], [6, 1]);
+  });
+
   it('K5: T9: eight links stand, whatever the order they came in; a ninth is chain_too_long', async () => {
     const mesh = new Mesh();
     const chain = chainOf(mesh, 8);

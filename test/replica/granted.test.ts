@@ -134,6 +134,19 @@ describe('a granted store', () => {
     await assertTree(confined.store, confined.digests);
   });
 
+  it('I9: T11: a batch of more segments of keys than are matched in one turn is too_large, whoever signs it; in an open mesh it is taken', async () => {
+    const region = await open();
+    const names = Array.from({ length: 66 }, (_, i) => `/cities/FR/${i}`.padEnd(1_010, '/'));
+    const tooMany = (error: unknown): boolean => hasCode(error, 'too_large') && /segments/.test(error.message);
+    await assert.rejects(region.replica.write(names.map((name) => set(name, 'v'))), tooMany);
+    const instance = parseInstance(sha256(person('writer').publicKey).subarray(0, 8));
+    const shapes = names.map((name, i) => ({ key: key(name), version: makeStamp(nowMs, i, instance) }));
+    const statements = sent(region, french, 'writer', ...shapes).map(({ write }) => ({ ...write, body: bodyOf(write) }));
+    await assert.rejects(region.replica.writeSigned(statements), tooMany);
+    await region.replica.write(names.slice(0, 60).map((name) => set(name, 'v')));
+    await (await openInstance()).replica.write(names.map((name) => set(name, 'v')));
+  });
+
   it('R24: a cluster whose key holds no grant writes nothing', async () => {
     const region = await open('stranger');
     await assert.rejects(region.replica.write([set('k', 'v')]), (error) => hasCode(error, 'grant_unknown'));

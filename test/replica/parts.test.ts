@@ -4,6 +4,7 @@ import { parseKey } from '../../src/core/key.ts';
 import { limits } from '../../src/core/limits.ts';
 import { makeStamp, parseInstance, stampZero } from '../../src/core/stamp.ts';
 import { parseGrantId, parseWriteId } from '../../src/core/write.ts';
+import { segmentsOf } from '../../src/grant/pattern.ts';
 import { applyChanges } from '../../src/replica/change.ts';
 import { collectionFollower } from '../../src/replica/derived.ts';
 import { feedFollower } from '../../src/replica/feed.ts';
@@ -26,9 +27,20 @@ describe('parts of what is received', () => {
       assert.deepEqual(parts.flat(), writes);
       for (const part of parts)
         assert(costOfSubmission({ kind: 'received', writes: part, peer: 'p', standing: 'plain', asOf: stampZero }) <= limits.commitCostMax);
-      assert.equal(parts.length, keyLength > 250 ? Math.ceil((500 * (65 * keyLength + 100)) / limits.commitCostMax) : 1);
+      assert.equal(parts.length, keyLength > 250 ? Math.ceil((500 * (65 * keyLength + 356)) / limits.commitCostMax) : 1);
     }
     assert.deepEqual(partsOfWrites([]), []);
+  });
+
+  it('I9: keys of many segments, each of which is matched against many patterns, are in parts that are decided in some 50 ms', async () => {
+    const { digests, replica } = await openInstance();
+    const version = replica.hlc.next();
+    const writes = Array.from({ length: 450 }, (_, index) => received(digests, `m/${index}`.padEnd(1_010, '/'), version));
+    const segments = partsOfWrites(writes).map((part) => part.reduce((total, { write }) => total + segmentsOf(write.key).length, 0));
+    assert.ok(
+      segments.every((count) => count < 32_000),
+      segments.join(' '),
+    );
   });
 });
 
