@@ -3,6 +3,7 @@ import { GkvError } from '../core/errors.ts';
 import { type Signatures } from '../crypto/ed25519.ts';
 import { chainTo, linkFault, mayRevoke, meetsThreshold, unknownGrant } from './chain.ts';
 import { grantLayout, isZero, type Grant } from './grant.ts';
+import { HeldGrants, type Held, type Holdings } from './holdings.ts';
 import { refusal, type Known, type Refusal, type RefusalCode } from './known.ts';
 import { grantLimits } from './limits.ts';
 import { revocationLayout, type Revocation } from './revocation.ts';
@@ -17,7 +18,7 @@ const forGood: readonly RefusalCode[] = ['chain_too_long', 'issuer_mismatch', 'n
  * What one process knows of a mesh's authority, in memory. It only grows, and what it comes to does not depend on the order: whatever is refused as
  * `grant_unknown`, `root_unknown` or `threshold` is to be brought again when more is known.
  */
-export class Authority implements Known {
+export class Authority implements Known, Holdings {
   readonly meshId: Uint8Array;
   readonly #signatures: Signatures;
   readonly #roots: Roots;
@@ -26,6 +27,10 @@ export class Authority implements Known {
   /** The latest, in the order in which they came. */
   readonly #refused = new Map<string, Refusal>();
   #records = 0;
+  #endings = 0;
+  /** Made when it is asked for. */
+  #listed: readonly Grant[] | undefined;
+  readonly #held = new HeldGrants(this);
 
   constructor(meshId: Uint8Array, signatures: Signatures) {
     this.meshId = meshId;
@@ -41,6 +46,7 @@ export class Authority implements Known {
     for (const [name, revocations] of this.#revocations) copy.#revocations.set(name, revocations);
     for (const [name, refusal] of this.#refused) copy.#refused.set(name, refusal);
     copy.#records = this.#records;
+    copy.#endings = this.#endings;
     return copy;
   }
 
@@ -69,14 +75,26 @@ export class Authority implements Known {
     return this.#revocations.get(toHex(grantId)) ?? [];
   }
 
+  /** In the order in which they came. */
   grants(): readonly Grant[] {
-    return [...this.#grants.values()];
+    return (this.#listed ??= [...this.#grants.values()]);
+  }
+
+  heldBy(holder: Uint8Array): Held {
+    return this.#held.heldBy(holder);
+  }
+
+  /** How many records were taken in that may have ended a grant. */
+  get endings(): number {
+    return this.#endings;
   }
 
   /** Codes: `bad_public_key`, `grant_signature`, `root_unknown`, `threshold`. */
   async takeRoot(document: RootDocument): Promise<Refusal | undefined> {
     const fault = await recordFault(rootLayout, this.#scope(), document, keysOfRoot(document.body));
-    return fault ?? this.#roots.add(document);
+    const refused = fault ?? this.#roots.add(document);
+    if (refused === undefined) this.#endings += 1;
+    return refused;
   }
 
   /** Codes: `grant_unknown`, `root_unknown`, `chain_too_long`, `bad_public_key`, `grant_signature`, and those of `linkFault`, in this order. */
@@ -91,6 +109,7 @@ export class Authority implements Known {
     if (wrong !== undefined) return this.#refuse(grant, wrong);
     this.#count();
     this.#grants.set(toHex(grant.id), signed);
+    this.#listed = undefined;
     return undefined;
   }
 
@@ -106,6 +125,7 @@ export class Authority implements Known {
     const before = this.revocationsOf(body.target);
     if (before.length > 0) return undefined; // one that counts is enough
     this.#count();
+    this.#endings += 1;
     this.#revocations.set(toHex(body.target), [revocation]);
     return undefined;
   }

@@ -93,11 +93,23 @@ function shown({ bytes }: Pattern): string {
 /** The end of one of the links, `grant_revoked`: by a revocation, or for the first by a root document. Later records may bring it about, and none undoes it. */
 export function endOf(known: Known, chain: Chain): Refusal | undefined {
   for (const [link, { id }] of chain.entries()) {
-    const by = known.revocationsOf(id).find((revocation) => mayRevoke(known, chain.slice(0, link + 1), revocation));
+    const by = revocationOf(known, chain.slice(0, link + 1));
     if (by !== undefined) return refusal('grant_revoked', `revoked by ${revokerOf(by)}`, { link, grantId: id, endedBy: by.id });
   }
   const [root] = chain;
   return root === undefined ? undefined : endByRoot(known, root);
+}
+
+/** Whether the last link has ended, whatever became of those before it. */
+export function endsAtLast(known: Known, chain: Chain): boolean {
+  const [root] = chain;
+  return revocationOf(known, chain) !== undefined || (chain.length === 1 && root !== undefined && endByRoot(known, root) !== undefined);
+}
+
+/** That ends the last link. */
+function revocationOf(known: Known, chain: Chain): Revocation | undefined {
+  const last = chain.at(-1);
+  return last && known.revocationsOf(last.id).find((revocation) => mayRevoke(known, chain, revocation));
 }
 
 /** Grants of a version that was forked have no root that all agree on; those of versions before stand where every later document says so. */

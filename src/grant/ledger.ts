@@ -45,7 +45,10 @@ export class Ledger {
   }
 
   /** As of the last that was read. */
-  get known(): Pick<Authority, 'meshId' | 'grant' | 'refused' | 'rootsOf' | 'rootsAfter' | 'revocationsOf' | 'grants'> {
+  get known(): Pick<
+    Authority,
+    'meshId' | 'grant' | 'refused' | 'rootsOf' | 'rootsAfter' | 'revocationsOf' | 'grants' | 'endings' | 'heldBy'
+  > {
     return this.#authority;
   }
 

@@ -3,12 +3,24 @@ import { type KeyRange, prefixRange, successorKey } from '../core/key.ts';
 import { areEqual, everything, intersection, isEverything, membersScope, scopeOf, scopeText, type Scope } from '../core/scope.ts';
 import { checked, gives, isAt, standing, type Answer, type Check } from './authorise.ts';
 import { chainTo, type Chain } from './chain.ts';
+import { type Holdings } from './holdings.ts';
 import { refusal, type Known, type Refusal } from './known.ts';
 import { type Grant } from './grant.ts';
 import { type Pattern } from './pattern.ts';
 
 /** Which keys a chain lets its holder replicate: those that every link names, and the records of members. Each pattern of a grant to replicate has a literal prefix (T6). */
 export function scopeOfChain(chain: Chain): Scope {
+  const before = scopes.get(chain);
+  if (before !== undefined) return before;
+  const scope = scopeOfLinks(chain);
+  scopes.set(chain, scope);
+  return scope;
+}
+
+/** A chain that is held (`HeldGrants`) is asked of for as long as it stands. */
+const scopes = new WeakMap<Chain, Scope>();
+
+function scopeOfLinks(chain: Chain): Scope {
   const named = chain.map(({ body }) => scopeOf(body.patterns.flatMap(rangesOf))).reduce(intersection, everything);
   return isEverything(named) ? everything : scopeOf([...named, ...membersScope]);
 }
@@ -62,18 +74,22 @@ export interface LeafTerms {
 }
 
 /** By which grant the holder of a key may: of several, the one whose turn it is. Else the refusal of one that got as far as any; `scope_mismatch` where it gives other keys than are asked for. */
-export function replicatingLeaf(
-  known: Known & { grants(): readonly Grant[] },
-  holder: Uint8Array,
-  atMs: number,
-  { tried = [], scope }: LeafTerms = {},
-): Answer {
-  const held = known.grants().filter(({ id, body }) => equalBytes(body.audience, holder) && !tried.some((each) => equalBytes(each, id)));
+export function replicatingLeaf(known: Known & Holdings, holder: Uint8Array, atMs: number, { tried = [], scope }: LeafTerms = {}): Answer {
+  const isTried = (grant: Grant | undefined): boolean => tried.some((each) => grant !== undefined && equalBytes(each, grant.id));
+  const { chains, ended } = known.heldBy(holder);
   const turns = new Turns(tried.map((id) => knownChain(known, id)).filter((chain) => chain !== undefined));
-  let best: Answer = { kind: 'refused', refusal: refusal('grant_unknown', 'its key holds no grant that is known here') };
-  for (const { id } of held) {
-    const answer = onScope(mayReplicate(known, id, holder, atMs), scope);
-    if (isBetter(answer, best, turns)) best = answer;
+  const checks = checksAt(atMs);
+  const end = ended.findLast((grant) => !isTried(grant));
+  let best: Answer =
+    end === undefined
+      ? { kind: 'refused', refusal: refusal('grant_unknown', 'its key holds no grant that is known here') }
+      : standing(known, end.id);
+  for (const chain of chains) {
+    if (isTried(chain.at(-1))) continue;
+    const answer = checked(chain, checks);
+    if (!isBetter(answer, best, turns)) continue; // whatever its scope
+    const within = onScope(answer, scope);
+    if (isBetter(within, best, turns)) best = within;
   }
   return best;
 }

@@ -1,4 +1,4 @@
-import { toHex } from '../core/bytes.ts';
+import { equalBytes, toHex } from '../core/bytes.ts';
 import { assert, GkvError } from '../core/errors.ts';
 import { type Clock, type Random } from '../core/ports.ts';
 import { everything, type Scope } from '../core/scope.ts';
@@ -21,7 +21,7 @@ import { divided, shownRecords, unknownOf } from './shownRecords.ts';
 export interface ProverDeps {
   readonly own: OwnCluster;
   readonly digests: MeshDigests;
-  readonly ledger: Pick<Ledger, 'known' | 'refresh' | 'takeAll'>;
+  readonly ledger: Pick<Ledger, 'known' | 'number' | 'refresh' | 'takeAll'>;
   /** Our cluster's key. */
   readonly signer: SigningKey;
   readonly signatures: Signatures;
@@ -44,6 +44,8 @@ export interface Admitted {
 /** What a cluster of a granted mesh shows of itself, and asks of others, before anything goes between them: a key, and that it may replicate. */
 export class Prover {
   readonly deps: ProverDeps;
+  /** What was shown last, by which grant, and as of which number of the ledger: whoever opens a session is shown it. */
+  #shown: { readonly number: number; readonly leaf: Uint8Array; readonly records: readonly Uint8Array[] } | undefined;
 
   constructor(deps: ProverDeps) {
     this.deps = deps;
@@ -55,7 +57,18 @@ export class Prover {
     await ledger.refresh();
     const answer = replicatingLeaf(ledger.known, signer.publicKey, clock.now(), { tried, scope: this.scope });
     if (answer.kind === 'refused') throw this.#ours(answer.refusal);
-    return { key: signer.publicKey, leaf: leafOf(answer.chain), records: shownRecords(ledger.known, answer.chain, signer.publicKey) };
+    return { key: signer.publicKey, leaf: leafOf(answer.chain), records: this.#recordsFor(answer.chain) };
+  }
+
+  #recordsFor(chain: Chain): readonly Uint8Array[] {
+    const { ledger, signer } = this.deps;
+    const { number } = ledger;
+    const leaf = leafOf(chain);
+    const before = this.#shown;
+    if (before?.number === number && equalBytes(before.leaf, leaf)) return before.records;
+    const records = shownRecords(ledger.known, chain, signer.publicKey);
+    this.#shown = { number, leaf, records };
+    return records;
   }
 
   /** What our store is for. */

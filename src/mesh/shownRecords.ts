@@ -1,7 +1,6 @@
-import { equalBytes, toHex } from '../core/bytes.ts';
+import { toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { encodeAny, knownAs, type AnyRecord } from '../grant/anyRecord.ts';
-import { standing } from '../grant/authorise.ts';
 import { type Chain } from '../grant/chain.ts';
 import { type Grant } from '../grant/grant.ts';
 import { type Ledger } from '../grant/ledger.ts';
@@ -37,9 +36,7 @@ export function shownRecords(known: Ledger['known'], chain: Chain, holder: Uint8
 /** Each behind the one that it follows from. */
 function linksOf(known: Ledger['known'], chain: Chain, holder: Uint8Array): Grant[] {
   const links = new Set(chain);
-  const held = known.grants().filter(({ body }) => equalBytes(body.audience, holder));
-  const answers = held.map(({ id }) => standing(known, id));
-  let others = answers.flatMap((answer) => (answer.kind === 'allowed' ? [answer.chain] : []));
+  let others: readonly Chain[] = known.heldBy(holder).chains;
   const turns = new Turns([chain]);
   const missing = (each: Chain): number => each.filter((link) => !links.has(link)).length;
   for (;;) {

@@ -6,9 +6,10 @@ import { isEverything, isInScope, scopeText, type Scope } from '../core/scope.ts
 import { physicalMsOf } from '../core/stamp.ts';
 import { parseGrantId, type GrantId, type Write, type WriteId } from '../core/write.ts';
 import { type Signatures, type SigningKey } from '../crypto/ed25519.ts';
-import { answered, authorise, standing, type Answer } from '../grant/authorise.ts';
+import { answered, checked, checksOf, standing } from '../grant/authorise.ts';
 import { type Chain } from '../grant/chain.ts';
 import { type Grant } from '../grant/grant.ts';
+import { type Held } from '../grant/holdings.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { isFinal, refusal, type Refusal } from '../grant/known.ts';
 import { grantLimits } from '../grant/limits.ts';
@@ -36,8 +37,8 @@ export class Guard {
   readonly #signatures: WriteSignatures;
   /** What the store is for; undefined: everything. */
   #scope: Scope | undefined;
-  /** What our key holds, as of the ledger's number. */
-  #own: { readonly number: number; readonly grants: readonly Grant[] } = { number: -1, grants: [] };
+  /** What our key holds, as of the ledger's number; the chains that are nearer to the root first. */
+  #own: { readonly number: number } & Held = { number: -1, chains: [], ended: [] };
 
   /**
    * The chains that stand, by leaf, and undefined for those that do not, as of the ledger's number: reads ask of every candidate that they see, and so does who takes
@@ -122,17 +123,24 @@ export class Guard {
    */
   leafFor(write: Unsigned): { readonly kind: 'leaf'; readonly leaf: GrantId } | { readonly kind: 'refused'; readonly refusal: Refusal } {
     if (this.#scope !== undefined && !isInScope(write.key, this.#scope)) return { kind: 'refused', refusal: outOfScope(this.#scope) };
-    let last = refusal('grant_unknown', 'this cluster’s key holds no grant that is known here');
+    const { chains, ended } = this.#ownHeld();
     const question = questionOf(write);
-    const own = this.#ownGrants();
-    const givesRight = own.some(({ body }) => hasRight(body.rights, question.right));
-    for (const { id, body } of own) {
-      if (givesRight && !hasRight(body.rights, question.right)) continue;
-      const answer: Answer = authorise(this.#ledger.known, id, question);
-      if (answer.kind === 'allowed') return { kind: 'leaf', leaf: parseGrantId(id) };
+    const givesIt = ({ body }: Grant): boolean => hasRight(body.rights, question.right);
+    const giving = chains.filter((chain) => givesIt(leafOf(chain)));
+    const [asked, end] = giving.length > 0 || ended.some(givesIt) ? [giving, ended.findLast(givesIt)] : [chains, ended.at(-1)];
+    let last = this.#whyEnded(end) ?? refusal('grant_unknown', 'this cluster’s key holds no grant that is known here');
+    const asks = checksOf(question);
+    for (const chain of asked) {
+      const answer = checked(chain, asks);
+      if (answer.kind === 'allowed') return { kind: 'leaf', leaf: parseGrantId(leafOf(chain).id) };
       if (checks.indexOf(answer.refusal.code) >= checks.indexOf(last.code)) last = answer.refusal;
     }
     return { kind: 'refused', refusal: last };
+  }
+
+  #whyEnded(grant: Grant | undefined): Refusal | undefined {
+    const answer = grant && standing(this.#ledger.known, grant.id);
+    return answer?.kind === 'refused' ? answer.refusal : undefined;
   }
 
   /** Signature blocks of writes that were made here, in as few batches as there can be. */
@@ -145,19 +153,15 @@ export class Guard {
     return blocks;
   }
 
-  #ownGrants(): readonly Grant[] {
+  /** The nearer to the root first: what a delegate gives us, and may take away again, is of use only where nobody above gave as much. */
+  #ownHeld(): Held {
     const { number, known } = this.#ledger;
     const own = this.#signer?.publicKey;
     if (this.#own.number !== number && own !== undefined) {
-      const grants = known.grants().filter(({ body }) => equalBytes(body.audience, own));
-      this.#own = { number, grants: grants.sort((a, b) => this.#links(a) - this.#links(b)) };
+      const { chains, ended } = known.heldBy(own);
+      this.#own = { number, chains: chains.toSorted((a, b) => a.length - b.length), ended };
     }
-    return this.#own.grants;
-  }
-
-  /** The nearer to the root first: what a delegate gives us, and may take away again, is of use only where nobody above gave as much. */
-  #links({ id }: Grant): number {
-    return [...this.#upwards(id)].length;
+    return this.#own;
   }
 
   /** From a grant to the root's, so far as they are known. */
@@ -211,6 +215,12 @@ export class Guard {
     byLeaf.set(name, chain);
     return chain;
   }
+}
+
+function leafOf(chain: Chain): Grant {
+  const leaf = chain.at(-1);
+  assert(leaf !== undefined, 'a chain has a link');
+  return leaf;
 }
 
 function underWay(found: readonly (Proof | Promise<boolean>)[]): Promise<boolean>[] {

@@ -39,6 +39,17 @@ describe('M33: proofs between peers', () => {
     await assert.rejects(stranger.wire.prove(), is('grant_unknown'));
   });
 
+  it('I9: M33: what a region shows is put together once for as long as its ledger has the same number', async () => {
+    const { a } = await pair();
+    const shown = async (): Promise<unknown> => (await a.prover.credentials()).records;
+    const before = await shown();
+    assert.equal(await shown(), before);
+    await a.learn(mesh.grant('a', everything));
+    const after = await shown();
+    assert.notDeepEqual(after, before);
+    assert.equal(await shown(), after);
+  });
+
   it('those that ask while a session begins wait for the same', async () => {
     const { wire } = await pair();
     await Promise.all(['1', '2', '3'].map((text) => wire.ask(text)));

@@ -52,6 +52,30 @@ describe('what a granted store asks of writes', () => {
     assert.ok(heldMb() - before < 20, `${heldMb() - before} MiB`);
   });
 
+  it('I9: R24: for a write that no grant allows none of ours is looked at twice', async () => {
+    const ledger = await ledgerOf();
+    const gifts = Array.from({ length: 50 }, () => mesh.given(held, 'a', 'b'));
+    assert.deepEqual(await ledger.takeAll(gifts.map(anyOf)), []);
+    const guard = new Guard(ledger, inlineSignatures(), person('b'));
+    let looks = 0;
+    const known = ledger.known as { revocationsOf: Ledger['known']['revocationsOf'] }; // to count
+    const real = known.revocationsOf.bind(known);
+    known.revocationsOf = (id) => {
+      looks += 1;
+      return real(id);
+    };
+    const late = { key: key('/k'), tombstone: false, version: makeStamp(2 ** 47, 0, parseInstance(Buffer.alloc(8, 1))) };
+    const looksFor = (): [string, number] => {
+      looks = 0;
+      const answer = guard.leafFor(late);
+      return [answer.kind === 'refused' ? answer.refusal.code : answer.kind, looks];
+    };
+    assert.deepEqual([looksFor(), looksFor()], [['grant_time', gifts.length + 1], ['grant_time', 0]]); // prettier-ignore
+    await ledger.takeAll([anyOf(mesh.revocationByRoot(held))]);
+    assert.equal(looksFor()[0], 'grant_revoked');
+    assert.ok(looksFor()[1] <= 2);
+  });
+
   it('T15: where one block of many is none, who was asked of the others may fail beside it, and is asked again afterwards', async () => {
     let isAway = true;
     const real = inlineSignatures();

@@ -3,6 +3,7 @@ import { toHex, toLatin1 } from '../../../src/core/bytes.ts';
 import { decodeEntry, encodeEntry, type Head } from '../../../src/core/entry.ts';
 import { everything, type Scopes } from '../../../src/core/scope.ts';
 import { parseStamp, type Stamp } from '../../../src/core/stamp.ts';
+import { HeldGrants } from '../../../src/grant/holdings.ts';
 import { isGone } from '../../../src/replica/floor.ts';
 import { tables } from '../../../src/store/keyspace.ts';
 import { withMethods } from '../cluster/replaced.ts';
@@ -68,17 +69,20 @@ export const judgedOnce: Plant = {
 export const forkIgnored: Plant = {
   ledger: (ledger) => {
     const { known } = ledger;
-    return withMethods(ledger, {
-      known: {
-        meshId: known.meshId,
-        grant: (id) => known.grant(id),
-        refused: (id) => known.refused(id),
-        rootsOf: (version) => known.rootsOf(version).slice(0, 1),
-        rootsAfter: (version) => known.rootsAfter(version),
-        revocationsOf: (id) => known.revocationsOf(id),
-        grants: () => known.grants(),
+    const forkless = {
+      meshId: known.meshId,
+      grant: (id: Uint8Array) => known.grant(id),
+      refused: (id: Uint8Array) => known.refused(id),
+      rootsOf: (version: number) => known.rootsOf(version).slice(0, 1),
+      rootsAfter: (version: number) => known.rootsAfter(version),
+      revocationsOf: (id: Uint8Array) => known.revocationsOf(id),
+      grants: () => known.grants(),
+      get endings() {
+        return known.endings;
       },
-    });
+    };
+    const held = new HeldGrants(forkless);
+    return withMethods(ledger, { known: { ...forkless, heldBy: (holder) => held.heldBy(holder) } });
   },
 };
 
