@@ -1,6 +1,7 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
-import { GkvError, hasCode } from '../core/errors.ts';
+import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
+import { type Log } from '../core/ports.ts';
 import { holdsOurs, scopeText, type Scopes } from '../core/scope.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { beginWait } from '../core/wait.ts';
@@ -39,9 +40,9 @@ export interface JoinProgress {
 /**
  * Fills this cluster from a member's feed, from where the cursor in the store stands: who is killed and comes again repeats the pages that were under
  * way, and no more. Meanwhile the mesh holds its floor for us. Then we and the donor are members, and an exchange in both directions shows that nothing is missing and
- * carries the records over. A donor that cannot be reached is tried again until the signal aborts; where another cluster answers in its place, it begins anew
- * with that one, and one that does not hold all that we are for is not taken. Errors: `mesh_mismatch`, `peer_protocol`, `bad_config` where
- * the donor is this cluster; `not_advertised`; `must_bootstrap` where all of that takes more than a day and the floor was not held.
+ * carries the records over. What fails is tried again until the signal aborts; where another cluster answers in the donor's place, it begins anew
+ * with that one, and one that does not hold all that we are for is not taken. Errors: `mesh_mismatch`; of who is asked first, `peer_protocol`, and `bad_config` where
+ * that is this cluster; `not_advertised`; `must_bootstrap` where all of that takes more than a day and the floor was not held.
  */
 export async function bootstrap(
   address: HostPort,
@@ -53,19 +54,23 @@ export async function bootstrap(
   const { links, own, digests, random } = deps;
   const asking = { digests, random, clusterId: own.clusterId, records: deps.records };
   const backoff = new Backoff(deps.clock, random);
+  const advise = adviser(address, deps.log);
+  const untilDone = <T>(endCodes: readonly ErrorCode[], work: () => Promise<T>): Promise<T> =>
+    untilThrough(work, { endCodes, address, advise }, deps, signal);
   for (;;) {
-    const donor = await whileUnreachable(address, deps, signal, () => identify(links.link(address, 'identity'), asking, signal));
+    const donor = await untilDone(['mesh_mismatch', 'peer_protocol'], () => identify(links.link(address, 'identity'), asking, signal));
     if (equalBytes(donor.clusterId, own.clusterId))
       throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);
     const upstream = withinTerm(new Upstream(links.link(address, 'feed'), donor.clusterId, asking), deps.store);
     const link = links.link(address, 'exchange');
     const hold = new FloorHold(donor.clusterId, link, members, { ...deps, clusterId: own.clusterId });
     try {
-      await followToEnd(donor, upstream, hold, deps, onProgress, signal);
-      await members.joined(donor, address);
-      return await whileUnreachable(address, deps, signal, () =>
-        repair(donor.clusterId, upstream, link, newHealth(), { ...deps, clusterId: own.clusterId }, signal).then(() => undefined),
+      await followToEnd(donor, upstream, hold, deps, advise, onProgress, signal);
+      await untilDone(['not_advertised'], () => members.joined(donor, address));
+      await untilDone(['mesh_mismatch', 'wrong_peer'], () =>
+        repair(donor.clusterId, upstream, link, newHealth(), { ...deps, clusterId: own.clusterId }, signal),
       );
+      return;
     } catch (error) {
       signal.throwIfAborted();
       if (!hasCode(error, 'wrong_peer')) throw error;
@@ -81,6 +86,7 @@ async function followToEnd(
   upstream: Pick<Upstream, 'page'>,
   hold: FloorHold,
   deps: BootstrapDeps,
+  advise: (error: unknown) => void,
   onProgress: (progress: JoinProgress) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -94,7 +100,6 @@ async function followToEnd(
     if (isEnd) end.abort();
   };
   const failed: { error?: GkvError } = {};
-  let advised: string | undefined;
   const page: Upstream['page'] = async (ask, until) => {
     try {
       if (!hold.wasAskedFor) {
@@ -107,10 +112,7 @@ async function followToEnd(
       await hold.ask(answered.scopes, until);
       return answered;
     } catch (error) {
-      const code = codeOf(error);
-      const advice = joinAdvice(code);
-      if (advice !== undefined && code !== advised) log.warn({ donor: toHex(donor.clusterId), code }, advice);
-      advised = advice === undefined ? undefined : code;
+      advise(error);
       if (hasCode(error, 'wrong_peer', 'not_advertised') || error instanceof TermError) {
         failed.error = error;
         end.abort();
@@ -153,19 +155,45 @@ function checkDonor(scopes: Scopes | undefined): void {
   );
 }
 
-/** Again and again, with pauses, while nobody answers. */
-async function whileUnreachable<T>(address: HostPort, deps: BootstrapDeps, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  const backoff = new Backoff(deps.clock, deps.random);
+/** Says what an operator can do about an error: once, until another one comes. */
+function adviser(address: HostPort, log: Log): (error: unknown) => void {
+  let advised: ErrorCode | undefined;
+  return (error) => {
+    const code = codeOf(error);
+    const advice = joinAdvice(code);
+    if (advice !== undefined && code !== advised) log.warn({ donor: hostPortText(address), code }, advice);
+    advised = advice === undefined ? undefined : code;
+  };
+}
+
+interface Trying {
+  /** With which it is over, as by a `TermError`. */
+  readonly endCodes: readonly ErrorCode[];
+  readonly address: HostPort;
+  readonly advise: (error: unknown) => void;
+}
+
+/** Again and again, with pauses, whatever comes but what another try does not mend. */
+async function untilThrough<T>(
+  work: () => Promise<T>,
+  { endCodes, address, advise }: Trying,
+  { clock, random, log, health }: BootstrapDeps,
+  signal: AbortSignal,
+): Promise<T> {
+  const backoff = new Backoff(clock, random);
   for (let told = ''; ;) {
     try {
       return await work();
     } catch (error) {
       signal.throwIfAborted();
-      if (!hasCode(error, 'peer_unreachable', 'peer_timeout')) throw error;
-      if (error.message !== told) deps.log.warn({ donor: hostPortText(address), err: error }, 'cannot join yet; it is tried again');
-      told = error.message;
-      noteFailure(deps.health, error);
+      if (hasCode(error, ...endCodes) || error instanceof TermError) throw error;
+      noteFailure(health, error);
+      const message = health.lastError?.message ?? '';
+      if (message !== told) log.warn({ donor: hostPortText(address), err: error }, 'cannot join yet; it is tried again');
+      told = message;
+      advise(error);
       await backoff.failed(signal);
+      signal.throwIfAborted();
     }
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { decodeAnswer, decodeRequest, encodeAnswer } from '../../src/aae/frame.ts';
 import { decodeFeedAnswer, encodeFeedAnswer } from '../../src/mesh/feedMessage.ts';
 import { answerIdentity } from '../../src/mesh/identity.ts';
-import { GkvError, hasCode } from '../../src/core/errors.ts';
+import { GkvError, hasCode, type ErrorCode } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/ports.ts';
 import { compareStamps, type Stamp } from '../../src/core/stamp.ts';
 import { headKey } from '../../src/replica/change.ts';
@@ -15,11 +15,15 @@ import { stampAt } from './hostile.ts';
 import { memberOp, membersOf, openCluster, sumOf, Network, untilEqual, type Cluster } from './world.ts';
 
 /** It says who it is, as well as what `openCluster` has it serve. */
-function serve(network: Network, { mesh, responder, digests, clusterId, address }: Cluster): void {
+function serve(
+  network: Network,
+  { mesh, responder, digests, clusterId, address }: Cluster,
+  exchange = (frame: Uint8Array): Promise<Uint8Array> => responder.answer(frame),
+): void {
   network.serve(address, {
     identity: (frame) => Promise.resolve(answerIdentity(frame, { clusterId, regionName: '' }, digests)),
     feed: (frame) => mesh.feedServer.answer(frame),
-    exchange: (frame) => responder.answer(frame),
+    exchange,
   });
 }
 
@@ -73,6 +77,71 @@ describe('joining a mesh', () => {
     await joiner.mesh.join(gone.address, { ...unwritten, joined }, () => undefined, new AbortController().signal);
     assert.deepEqual(announced, [gone.name, donor.name]);
     assert.equal(await sumOf(joiner), await sumOf(donor));
+  });
+
+  for (const code of ['unavailable', 'session_unknown', 'peer_protocol', 'must_bootstrap', 'grant_time'] as const satisfies ErrorCode[]) {
+    it(`M17: ${code} in the exchange at its end does not end it, is told once, and with what to do where there is something`, async () => {
+      const network = new Network();
+      await using donor = await openCluster(network, 1);
+      await using joiner = await openCluster(network, 3);
+      await donor.replica.write([set('a', '1'), set('b', '2')]);
+      let faultsLeft = 0;
+      const exchange = (frame: Uint8Array): Promise<Uint8Array> => {
+        faultsLeft -= 1;
+        return faultsLeft < 0 ? donor.responder.answer(frame) : Promise.reject(new GkvError(code, 'twice'));
+      };
+      serve(network, donor, exchange);
+      const joined = (): Promise<void> => {
+        faultsLeft = 2;
+        return Promise.resolve();
+      };
+      await joiner.mesh.join(donor.address, { ...unwritten, joined }, () => undefined, new AbortController().signal);
+      assert.ok(faultsLeft < 0);
+      assert.equal(await sumOf(joiner), await sumOf(donor));
+      const warnings = joiner.lines.filter(({ level }) => level === 'warn').map(({ message }) => message);
+      const [first, advice, ...more] = warnings;
+      assert.deepEqual([first, more], ['cannot join yet; it is tried again', []]);
+      assert.equal(/gkvmesh grant create/.test(advice ?? ''), code === 'grant_time');
+    });
+  }
+
+  it('M17: where its record cannot be written as a member’s, it is tried again; without an address by which others reach it, never', async () => {
+    const network = new Network();
+    await using donor = await openCluster(network, 1);
+    await using joiner = await openCluster(network, 3);
+    await donor.replica.write([set('a', '1')]);
+    const failing: ErrorCode[] = ['version_mismatch', 'unavailable'];
+    const join = (): Promise<void> => {
+      const joined = (): Promise<void> => {
+        const code = failing.shift();
+        return code === undefined ? Promise.resolve() : Promise.reject(new GkvError(code, 'not now'));
+      };
+      return joiner.mesh.join(donor.address, { ...unwritten, joined }, () => undefined, new AbortController().signal);
+    };
+    await join();
+    assert.equal(await sumOf(joiner), await sumOf(donor));
+    failing.push('not_advertised');
+    await assert.rejects(join(), (error) => hasCode(error, 'not_advertised'));
+  });
+
+  it('M17: another mesh ends it, whenever it answers, and who is asked first and speaks another protocol', async () => {
+    const network = new Network();
+    await using donor = await openCluster(network, 1);
+    await using joiner = await openCluster(network, 3);
+    const fails = (code: ErrorCode) => () => Promise.reject(new GkvError(code, 'for good'));
+    const { clusterId, digests, address } = donor;
+    const identity = (frame: Uint8Array): Promise<Uint8Array> =>
+      Promise.resolve(answerIdentity(frame, { clusterId, regionName: '' }, digests));
+    const feed = (frame: Uint8Array): Promise<Uint8Array> => donor.mesh.feedServer.answer(frame);
+    for (const [answering, ends] of [
+      [{ identity: fails('mesh_mismatch') }, 'mesh_mismatch'],
+      [{ identity: fails('peer_protocol') }, 'peer_protocol'],
+      [{ identity, feed, exchange: fails('mesh_mismatch') }, 'mesh_mismatch'],
+    ] as const) {
+      network.serve(address, answering);
+      const joining = joiner.mesh.join(address, unwritten, () => undefined, new AbortController().signal);
+      await assert.rejects(joining, (error) => hasCode(error, ends));
+    }
   });
 
   it('M17: who is filled itself is no donor until it has everything', async () => {
