@@ -64,15 +64,19 @@ export class ProvenLinks implements Links {
   async prove(address: HostPort, signal: AbortSignal): Promise<Uint8Array> {
     const opening = this.#opening(address);
     const sessions = this.#openedAt(placeOf(address, 'feed')); // the first that is asked there next
-    const { terms } = await sessions.open(() => openSession(opening, this.#prover, signal));
+    const { terms } = await this.#open(opening, sessions, signal);
     return terms.peer.clusterId;
   }
 
   /** Those of the session that is tried first. */
   async #scopes(opening: PeerLink, sessions: OpenedSessions, signal: AbortSignal): Promise<Scopes | undefined> {
     const kept = sessions.next(new Set(), this.#prover.deps.clock.monotonic());
-    const { terms } = kept ?? (await sessions.open(() => openSession(opening, this.#prover, signal)));
+    const { terms } = kept ?? (await this.#open(opening, sessions, signal));
     return terms.scopes;
+  }
+
+  #open(opening: PeerLink, sessions: OpenedSessions, signal: AbortSignal): Promise<Session> {
+    return sessions.open((until) => openSession(opening, this.#prover, until), signal);
   }
 
   async #ask(place: Place, asked: Asked, signal: AbortSignal): Promise<Uint8Array> {
@@ -82,7 +86,7 @@ export class ProvenLinks implements Links {
       try {
         const kept = sessions.next(tried, this.#prover.deps.clock.monotonic());
         if (kept === undefined) openings += 1;
-        const session = kept ?? (await sessions.open(() => openSession(opening, this.#prover, signal)));
+        const session = kept ?? (await this.#open(opening, sessions, signal));
         tried.add(session);
         return await this.#askUnder(session, place, asked, signal);
       } catch (error) {
