@@ -3,7 +3,7 @@ import { beginWait, type Wait } from '../core/wait.ts';
 import { type Store } from '../store/store.ts';
 import { fencedStore, type HeldLease, type Leases } from './lease.ts';
 
-/** A job that runs again and again: a pause, then `work`. A failure is logged, and the next run comes all the same. */
+/** A job that runs again and again: a pause, then, as soon as it may run here, `work`. A failure is logged, and the next run comes all the same. */
 export interface Job {
   readonly name: string;
   /** Before each run; asked anew each time. */
@@ -33,15 +33,17 @@ export function runJobs(jobs: readonly Job[], deps: JobsDeps): AsyncDisposable {
   };
 }
 
+/** Between two looks at whether a lease is held by now. */
+const leaseLookMs = 200;
+
 async function repeat(job: Job, { store, leases, clock, log }: JobsDeps, signal: AbortSignal): Promise<void> {
   const leaseName = `job/${job.name}`;
   const leased = job.runsOn === 'one' ? leases : undefined;
   leased?.want(leaseName);
   for (;;) {
     await clock.sleep(job.pauseMs(), signal);
+    const lease = leased && (await untilHeld(leased, leaseName, clock, signal));
     if (signal.aborted) return;
-    const lease = leased?.held(leaseName);
-    if (leased !== undefined && lease === undefined) continue;
     const run = beginRun(store, lease, signal);
     try {
       await job.work(run.store, run.signal);
@@ -50,6 +52,15 @@ async function repeat(job: Job, { store, leases, clock, log }: JobsDeps, signal:
     } finally {
       run.end();
     }
+  }
+}
+
+/** Undefined where the signal aborted before. */
+async function untilHeld(leases: Leases, name: string, clock: Clock, signal: AbortSignal): Promise<HeldLease | undefined> {
+  for (;;) {
+    const lease = leases.held(name);
+    if (lease !== undefined || signal.aborted) return lease;
+    await clock.sleep(leaseLookMs, signal);
   }
 }
 
