@@ -50,7 +50,9 @@ export class MeshDirectory {
   /** Errors: `bad_config` where there is no mesh, `malformed` with the file's name for a file that is no record. */
   static async open(dir: string): Promise<MeshDirectory> {
     const authority = new Authority(readMeshId(dir), nativeSignatures());
-    const refused = await takeAll(authority, new RecordFiles(join(dir, names.records), authority.meshId).news());
+    const { records, wrong } = await new RecordFiles(join(dir, names.records), authority.meshId).news();
+    if (wrong[0] !== undefined) throw wrong[0];
+    const refused = await takeAll(authority, records);
     return new MeshDirectory(dir, authority, refused);
   }
 

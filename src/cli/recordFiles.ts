@@ -1,69 +1,104 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { renameSync, type Stats } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { parseRecordText, recordText, type AnyRecord } from '../grant/anyRecord.ts';
 import { grantLimits } from '../grant/limits.ts';
+import { type RecordNews } from '../server/config.ts';
 import { writeNew } from './keyFile.ts';
 
 /** Longest file of a record, with its end of line. */
 const recordFileBytesMax = 65_537;
-
 /** The records of a mesh directory, each a file; see src/grant/SPEC.md, T16. */
 export class RecordFiles {
   readonly #folder: string;
   readonly #meshId: Uint8Array;
-  /** What was read before: name → when it was written, and its length. */
-  readonly #read = new Map<string, string>();
-  #isFirst = true;
+  /** Why the folder cannot be read, as was told. */
+  #folderFault: string | undefined;
+  /** By name, as each file was when it was looked at last. */
+  readonly #states = new Map<string, string>();
 
   constructor(folder: string, meshId: Uint8Array) {
     this.#folder = folder;
     this.#meshId = meshId;
   }
 
-  /** Those that are new, or were written anew, since the last time. A file that is wrong keeps none of the others back, but at the first time. Errors: `bad_config`, `malformed`, `too_large`, with the path. */
-  news(): AnyRecord[] {
-    const news: AnyRecord[] = [];
-    const wrong: unknown[] = [];
-    for (const name of this.#names()) {
-      const path = join(this.#folder, name);
-      try {
-        const { mtimeMs, size } = statSync(path);
-        const state = `${mtimeMs} ${size}`;
-        if (this.#read.get(name) === state) continue;
-        news.push(readRecord(path, size, this.#meshId));
-        this.#read.set(name, state);
-      } catch (error) {
-        wrong.push(error);
-      }
+  /**
+   * Those that are new, or were written anew, since the last time, in the order of their names. A file that is wrong keeps none of the others back, and is told of once, until it changes; so is the folder. Errors told: `bad_config`, `malformed`, `too_large`, with the path.
+   */
+  async news(): Promise<RecordNews> {
+    const found: { name: string; what: AnyRecord | GkvError }[] = [];
+    const due = await this.#due();
+    if (due instanceof GkvError) return { records: [], wrong: this.#isTold(due) ? [] : [due] };
+    this.#folderFault = undefined;
+    for (const name of due) {
+      const what = await this.#look(name);
+      if (what !== undefined) found.push({ name, what });
     }
-    if (wrong.length > 0 && (news.length === 0 || this.#isFirst)) throw wrong[0];
-    this.#isFirst = false;
-    return news;
+    found.sort((a, b) => (a.name < b.name ? -1 : 1));
+    const records = found.flatMap(({ what }) => (what instanceof GkvError ? [] : [what]));
+    const wrong = found.flatMap(({ what }) => (what instanceof GkvError ? [what] : []));
+    return { records, wrong };
   }
 
-  #names(): string[] {
-    let files: string[];
+  #isTold({ message }: GkvError): boolean {
+    const isTold = this.#folderFault === message;
+    this.#folderFault = message;
+    return isTold;
+  }
+
+  /** What stands in a file now; undefined: it is as it was. */
+  async #look(name: string): Promise<AnyRecord | GkvError | undefined> {
+    const before = this.#states.get(name);
+    const { state, what } = await lookAt(join(this.#folder, name), before, this.#meshId);
+    this.#states.set(name, state);
+    return state === before ? undefined : what;
+  }
+
+  /** The files to be looked at, or why the folder cannot be read. */
+  async #due(): Promise<string[] | GkvError> {
+    let names: string[];
     try {
-      files = readdirSync(this.#folder).filter((name) => /\.(?:root|grant|revocation)$/.test(name));
+      names = (await readdir(this.#folder)).filter((name) => /\.(?:root|grant|revocation)$/.test(name));
     } catch (cause) {
-      throw new GkvError('bad_config', `${this.#folder} cannot be read`, { cause });
+      return new GkvError('bad_config', `${this.#folder} cannot be read`, { cause });
     }
-    if (files.length <= grantLimits.recordsMax) return files.sort();
-    throw new GkvError('too_large', `${this.#folder} has more than ${grantLimits.recordsMax} records`);
+    if (names.length <= grantLimits.recordsMax) return names;
+    return new GkvError('too_large', `${this.#folder} has more than ${grantLimits.recordsMax} records`);
   }
 }
 
-/** Errors: `bad_config`, `malformed`, `too_large`, with the path. */
-function readRecord(path: string, size: number, meshId: Uint8Array): AnyRecord {
+/** Another one whenever a file may be another. */
+function stateOf({ mtimeMs, ctimeMs, size }: Stats): string {
+  return `${mtimeMs} ${ctimeMs} ${size}`;
+}
+
+/** The state of a file, and what stands in it unless that is as `before`: a record, or why there is none. One that cannot be read may be later, though it is as it was. */
+async function lookAt(
+  path: string,
+  before: string | undefined,
+  meshId: Uint8Array,
+): Promise<{ state: string; what?: AnyRecord | GkvError }> {
   try {
-    if (size > recordFileBytesMax) throw new GkvError('too_large', `more than ${recordFileBytesMax} bytes`);
-    return parseRecordText(readFileSync(path, 'utf8').trimEnd(), meshId);
+    const stats = await stat(path);
+    const state = stateOf(stats); // from before it is read
+    if (state === before) return { state };
+    if (stats.size > recordFileBytesMax)
+      return { state, what: new GkvError('too_large', `${path}: more than ${recordFileBytesMax} bytes`) };
+    return { state, what: parsed(path, await readFile(path, 'utf8'), meshId) };
   } catch (cause) {
-    if (cause instanceof GkvError) throw new GkvError(cause.code, `${path}: ${cause.message}`, { cause });
-    throw new GkvError('bad_config', `${path} cannot be read`, { cause });
+    return { state: 'unreadable', what: new GkvError('bad_config', `${path} cannot be read`, { cause }) };
+  }
+}
+
+function parsed(path: string, text: string, meshId: Uint8Array): AnyRecord | GkvError {
+  try {
+    return parseRecordText(text.trimEnd(), meshId);
+  } catch (cause) {
+    if (cause instanceof GkvError) return new GkvError(cause.code, `${path}: ${cause.message}`, { cause });
+    throw cause;
   }
 }
 

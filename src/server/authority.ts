@@ -8,7 +8,7 @@ import { Guard } from '../replica/guard.ts';
 import { type Job } from '../replica/jobs.ts';
 import { type Replica } from '../replica/replica.ts';
 import { type Store } from '../store/store.ts';
-import { type GrantedStart } from './config.ts';
+import { type GrantedStart, type RecordNews } from './config.ts';
 
 /** Between two looks at what operators and other instances have added. */
 const lookMs = 2_000;
@@ -20,7 +20,7 @@ export class StoreAuthority {
   /** The cluster's key. */
   readonly signer: SigningKey;
   readonly signatures: Signatures;
-  readonly #news: () => readonly AnyRecord[];
+  readonly #news: () => Promise<RecordNews>;
   readonly #log: Log;
   /** Records of the directory that wait for others. */
   #waiting: readonly AnyRecord[] = [];
@@ -44,7 +44,9 @@ export class StoreAuthority {
   ): Promise<StoreAuthority> {
     const ledger = await Ledger.open(store, granted.meshId, signatures);
     const authority = new StoreAuthority(ledger, granted, signatures, log);
-    await authority.#readDirectory();
+    const { records, wrong } = await granted.news();
+    if (wrong[0] !== undefined) throw wrong[0];
+    await authority.#take(records);
     return authority;
   }
 
@@ -69,9 +71,17 @@ export class StoreAuthority {
     ];
   }
 
-  /** An operator's revocation counts from here on, and goes to every region. */
+  /** A file that is wrong keeps nothing else back. */
   async #readDirectory(): Promise<void> {
-    this.#waiting = [...this.#waiting, ...this.#news()]; // they are read once: nothing of them is lost where they cannot be taken in now
+    const { records, wrong } = await this.#news();
+    for (const error of wrong)
+      this.#log.warn({ err: error }, 'a file of the mesh directory is wrong, and counts for nothing until it is mended');
+    await this.#take(records);
+  }
+
+  /** An operator's revocation counts from here on, and goes to every region. */
+  async #take(records: readonly AnyRecord[]): Promise<void> {
+    this.#waiting = [...this.#waiting, ...records]; // they are read once: nothing of them is lost where they cannot be taken in now
     const refused = await this.ledger.takeAll(this.#waiting, 'ours');
     this.#waiting = refused.filter(({ refusal }) => !isFinal(refusal)).map(({ any }) => any);
     for (const { any, refusal } of refused) {

@@ -18,14 +18,21 @@ export type { HostPort } from '../core/hostPort.ts';
 export type StoreConfig =
   { readonly kind: 'lmdb'; readonly dir: string } | { readonly kind: 'fdb'; readonly clusterFile: string; readonly prefix: Uint8Array };
 
+/** What a look at the records of a mesh directory brought. */
+export interface RecordNews {
+  /** Those that the operator has added since the last look; at first all. */
+  readonly records: readonly AnyRecord[];
+  /** Why files are no records, or none can be read: each once, until it changes. */
+  readonly wrong: readonly GkvError[];
+}
+
 /** What a cluster of a granted mesh is started with. */
 export interface GrantedStart {
   readonly meshId: Uint8Array;
   readonly meshKey: Uint8Array;
   /** Of this cluster: signs what comes over HTTP. */
   readonly signer: SigningKey;
-  /** Records of authority that the operator has added since the last time; at first all. */
-  readonly news: () => readonly AnyRecord[];
+  readonly news: () => Promise<RecordNews>;
 }
 
 export interface ServerConfig {

@@ -25,10 +25,10 @@ export class GrantedMesh {
   /** What an instance of a region is started with. */
   startOf(region: number, directory: readonly AnyRecord[]): GrantedInstance {
     let read = 0;
-    const news = (): AnyRecord[] => {
+    const news: GrantedInstance['news'] = () => {
       const from = read;
       read = directory.length;
-      return directory.slice(from);
+      return Promise.resolve({ records: directory.slice(from), wrong: [] });
     };
     return { meshId: this.office.meshId, signer: person(clusterName(region)), news };
   }
