@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync, type Stats } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { opendir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
@@ -11,14 +11,23 @@ import { writeNew } from './keyFile.ts';
 
 /** Longest file of a record, with its end of line. */
 const recordFileBytesMax = 65_537;
+/** Files that are looked at though nothing says that they are others than before, at a time. */
+const turnsMax = 1_000;
+/** Files that are looked at together: what they take between two turns of others. */
+const togetherMax = 32;
+
 /** The records of a mesh directory, each a file; see src/grant/SPEC.md, T16. */
 export class RecordFiles {
   readonly #folder: string;
   readonly #meshId: Uint8Array;
+  /** Of the folder, as it was when all files were looked at; undefined: they were not. */
+  #folderState: string | undefined;
   /** Why the folder cannot be read, as was told. */
   #folderFault: string | undefined;
   /** By name, as each file was when it was looked at last. */
   readonly #states = new Map<string, string>();
+  /** Whose turn it is to be looked at. */
+  #turns = this.#states.keys();
 
   constructor(folder: string, meshId: Uint8Array) {
     this.#folder = folder;
@@ -26,16 +35,21 @@ export class RecordFiles {
   }
 
   /**
-   * Those that are new, or were written anew, since the last time, in the order of their names. A file that is wrong keeps none of the others back, and is told of once, until it changes; so is the folder. Errors told: `bad_config`, `malformed`, `too_large`, with the path.
+   * Those that are new, or were written anew, since the last time, in the order of their names. A file that is wrong keeps none of the others back, and is told of once, until it changes; so is the folder. Never
+   * for long without a turn of others. One that was written in place, and not renamed into it, may be seen some calls later where there are more than `turnsMax`. Errors told: `bad_config`, `malformed`, `too_large`, with the path.
    */
   async news(): Promise<RecordNews> {
     const found: { name: string; what: AnyRecord | GkvError }[] = [];
     const due = await this.#due();
     if (due instanceof GkvError) return { records: [], wrong: this.#isTold(due) ? [] : [due] };
     this.#folderFault = undefined;
-    for (const name of due) {
-      const what = await this.#look(name);
-      if (what !== undefined) found.push({ name, what });
+    for (let at = 0; at < due.length; at += togetherMax) {
+      await Promise.all(
+        due.slice(at, at + togetherMax).map(async (name) => {
+          const what = await this.#look(name);
+          if (what !== undefined) found.push({ name, what });
+        }),
+      );
     }
     found.sort((a, b) => (a.name < b.name ? -1 : 1));
     const records = found.flatMap(({ what }) => (what instanceof GkvError ? [] : [what]));
@@ -57,16 +71,50 @@ export class RecordFiles {
     return state === before ? undefined : what;
   }
 
-  /** The files to be looked at, or why the folder cannot be read. */
+  /** The files to be looked at: all where one may have been put in the place of another, which moves the folder's times; else those that are new, and some whose turn it is. Or why the folder cannot be read. */
   async #due(): Promise<string[] | GkvError> {
-    let names: string[];
+    let state: string;
+    let there: { names: Set<string>; fresh: string[] };
     try {
-      names = (await readdir(this.#folder)).filter((name) => /\.(?:root|grant|revocation)$/.test(name));
+      state = stateOf(await stat(this.#folder)); // from before the names
+      there = await this.#names();
     } catch (cause) {
       return new GkvError('bad_config', `${this.#folder} cannot be read`, { cause });
     }
-    if (names.length <= grantLimits.recordsMax) return names;
-    return new GkvError('too_large', `${this.#folder} has more than ${grantLimits.recordsMax} records`);
+    const { names, fresh } = there;
+    if (names.size > grantLimits.recordsMax)
+      return new GkvError('too_large', `${this.#folder} has more than ${grantLimits.recordsMax} records`);
+    const isChanged = state !== this.#folderState;
+    this.#folderState = state;
+    return isChanged ? [...names] : [...fresh, ...this.#nextTurns(names)];
+  }
+
+  /** Forgets those that are gone. */
+  #nextTurns(names: ReadonlySet<string>): string[] {
+    const next: string[] = [];
+    for (let left = turnsMax; left > 0; left -= 1) {
+      const { value, done } = this.#turns.next();
+      if (done === true) {
+        this.#turns = this.#states.keys();
+        break;
+      }
+      if (names.has(value)) next.push(value);
+      else this.#states.delete(value);
+    }
+    return next;
+  }
+
+  /** In parts, as they come from the disk; one more than there may be, at the most. `fresh`: those that were not looked at yet. */
+  async #names(): Promise<{ names: Set<string>; fresh: string[] }> {
+    const names = new Set<string>();
+    const fresh: string[] = [];
+    for await (const { name } of await opendir(this.#folder, { bufferSize: 256 })) {
+      if (!/\.(?:root|grant|revocation)$/.test(name)) continue;
+      names.add(name);
+      if (!this.#states.has(name)) fresh.push(name);
+      if (names.size > grantLimits.recordsMax) break;
+    }
+    return { names, fresh };
   }
 }
 

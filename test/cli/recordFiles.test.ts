@@ -83,4 +83,33 @@ describe('T18: the records of a mesh directory', () => {
     assert.deepEqual(await look(), [[], ['bad_config']]);
     renameSync(away, folder);
   });
+
+  it('I9: of thousands a look leaves turns to others, and sees at once what is new or renamed, and soon what is written in place', async () => {
+    const count = 1_300;
+    const nameOf = (i: number): string => `${String(i).padStart(4, '0')}.grant`;
+    for (let i = 0; i < count; i += 1) write(nameOf(i), 'x');
+    let turns = 0;
+    let isLooking = true;
+    const turn = (): void => {
+      turns += 1;
+      if (isLooking) setImmediate(turn);
+    };
+    setImmediate(turn);
+    assert.equal((await files.news()).wrong.length, count);
+    isLooking = false;
+    assert.ok(turns > count / 50, `${turns} turns`);
+    const [made, renamed] = [mesh.grant('a'), mesh.grant('b')];
+    write('new.grant', recordText(anyOf(made)));
+    assert.deepEqual(await look(), [[toHex(made.id)], []]);
+    await new Promise((resolve) => setTimeout(resolve, 20)); // as above
+    write('draft', recordText(anyOf(renamed)));
+    renameSync(join(folder, 'draft'), join(folder, nameOf(count - 1)));
+    assert.deepEqual(await look(), [[toHex(renamed.id)], []]);
+    for (const i of [0, count - 2]) {
+      write(nameOf(i), 'in place');
+      let looks = 0;
+      for (let told = 0; told === 0; looks += 1) told = (await files.news()).wrong.length;
+      assert.ok(looks <= 4, `${looks} looks`);
+    }
+  });
 });
