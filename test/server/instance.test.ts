@@ -31,7 +31,15 @@ async function openOn(database: MemoryDatabase, jobRank = 100): Promise<Opened> 
   const store = openMemoryStore(database, { clock: realClock, random: realRandom });
   const health = { available: true, healthy: true, message: '' };
   const opened: OpenStore = {
-    ...({ kind: 'fdb', store, isShared: true, feedPartitions: 16, retries: () => 0, isFull: () => false, listen: () => undefined } as const),
+    ...({
+      kind: 'fdb',
+      store,
+      isShared: true,
+      feedPartitions: 16,
+      retries: () => 0,
+      isFull: () => false,
+      listen: () => undefined,
+    } as const),
     available: () => true,
     health: () => Promise.resolve(health),
   };

@@ -20,7 +20,15 @@ function viewOf(
   scrubbing: Found = nothingFound,
 ): StatusView {
   const opened = {
-    ...({ kind: 'lmdb', store, isShared: false, feedPartitions: 1, retries: () => 0, isFull: () => false, listen: () => undefined } as const),
+    ...({
+      kind: 'lmdb',
+      store,
+      isShared: false,
+      feedPartitions: 1,
+      retries: () => 0,
+      isFull: () => false,
+      listen: () => undefined,
+    } as const),
     available: () => isAvailable,
     health: () => Promise.resolve({ available: isAvailable, healthy: isAvailable, message: '' }),
   };
