@@ -104,7 +104,7 @@ describe('the commands of gkvmesh', () => {
     const status = statusAnswer.parse(JSON.parse(await succeeds(['status', '--json'])));
     const { count, bytes } = await server.tree();
     assert.deepEqual([status.clusterId, status.entries, status.bytes], [server.clusterId, count, bytes]);
-    assert.deepEqual(status.store, { kind: 'lmdb', available: true, healthy: true, message: '' });
+    assert.deepEqual(status.store, { kind: 'lmdb', available: true, healthy: true, message: '', scrub: null, fault: null });
   });
 
   it('import takes lines from standard input and from a file, a key twice too, and the last one counts', async () => {

@@ -31,8 +31,11 @@ export const faultKinds = [
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
-/** What the code does not stand yet: comes only where it is asked for. */
-export const notYet: readonly FaultKind[] = [];
+/**
+ * What the oracle cannot judge in all worlds yet: comes only where it is asked for. Who heard nothing of a cluster since a copy of it was made believes the
+ * copy, until another member refuses it (M21), and not all that follows from that is excused: I7 fails in seed 81 with `--also diskRestored`.
+ */
+export const notYet: readonly FaultKind[] = ['diskRestored'];
 
 /** Does one kind of harm, some of it for a while; what is still on when the world is healed is undone there. */
 export type Fault = (world: World, random: Stream) => void;
