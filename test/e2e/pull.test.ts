@@ -148,10 +148,12 @@ describe('a pull between two servers', () => {
     assert.match(text, /^gkvmesh_exchanges_total\{outcome="peer_unreachable"\} 1$/m);
   });
 
-  it('from itself is no harm', async () => {
+  it('M36: from itself is refused, and no harm', async () => {
     const server = await scene.server();
     await server.fill('k/', 10);
-    assert.deepEqual(await server.pull(server.mesh).then(({ received, sent, converged }) => [received, sent, converged]), [0, 0, true]);
+    const { status, json } = await server.post('/control/aae/pull', { peer: server.mesh });
+    assert.deepEqual([status, (json as { error: { code: string } }).error.code], [502, 'wrong_peer']);
+    assert.equal((await server.tree()).count, 10);
   });
 });
 
