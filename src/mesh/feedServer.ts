@@ -50,6 +50,7 @@ interface Place {
   readonly options: PageOptions;
   /** It pulls from those whose writes we pass on. */
   readonly pullsFromAll: boolean;
+  readonly reader: Readonly<Reader>;
 }
 
 /** How long a reader is not told of what others made whom it pulls from: most of it comes from there meanwhile, and one page tells of more. */
@@ -64,9 +65,11 @@ const handOverPollMs = 10;
 
 /** What is known of a reader between two of its questions. */
 interface Reader {
-  readonly seenMs: number;
+  seenMs: number;
+  /** Questions of it that are under way. */
+  asking: number;
   /** It was given all that there was, since we hand over. */
-  readonly hasAll: boolean;
+  hasAll: boolean;
 }
 
 /** The answering side of feeds: keeps of its readers, between two requests, only when they came. */
@@ -95,23 +98,27 @@ export class FeedServer {
     const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
     const after = isPlaced ? cursor.position : positionZero;
     const recordsAfter = records === undefined ? undefined : records.incarnation === own.incarnation ? records.number : 0;
-    const reader = request.header.clusterId;
+    const { clusterId } = request.header;
     const options = {
       recordsAfter,
       scope: scopes && commonScope(scopes),
-      withHidersTo: this.#deps.isMember(reader) ? undefined : limits.feedGroupBytesMax,
+      withHidersTo: this.#deps.isMember(clusterId) ? undefined : limits.feedGroupBytesMax,
     };
-    this.#saw(reader, false);
-    const { page, reach, wasLeaving } = await this.#page(
-      { after, covered: frontier, options, pullsFromAll: this.#deps.pullsFromAll(reader) },
-      waitMs,
-    );
-    const said = { page, statement: await state(reach) };
-    const answer = this.#encode(said, request);
-    // Beside the greatest value there is no room for a large frontier: it comes with the next page.
-    const isTooLong = answer.length > frameBytesMax && page.writes.length > 0;
-    this.#saw(reader, wasLeaving && page.end !== undefined && !isTooLong);
-    return isTooLong ? this.#encode({ ...said, page: { ...page, end: undefined } }, request) : answer;
+    const reader = this.#seen(clusterId);
+    reader.asking += 1;
+    try {
+      const place = { after, covered: frontier, options, pullsFromAll: this.#deps.pullsFromAll(clusterId), reader };
+      const { page, reach, wasLeaving } = await this.#page(place, waitMs);
+      const said = { page, statement: await state(reach) };
+      const answer = this.#encode(said, request);
+      // Beside the greatest value there is no room for a large frontier: it comes with the next page.
+      const isTooLong = answer.length > frameBytesMax && page.writes.length > 0;
+      reader.hasAll ||= wasLeaving && page.end !== undefined && !isTooLong;
+      return isTooLong ? this.#encode({ ...said, page: { ...page, end: undefined } }, request) : answer;
+    } finally {
+      reader.asking -= 1;
+      reader.seenMs = this.#deps.clock.monotonic();
+    }
   }
 
   /** Nothing is written here any more: resolves once the members that follow us were answered with all that there is, or after a while. */
@@ -121,18 +128,20 @@ export class FeedServer {
     this.#isLeaving = true;
     this.#handsOver.abort();
     this.#handsOver = new AbortController();
-    const lacks = ({ seenMs, hasAll }: Reader): boolean => !hasAll && startedMs - seenMs < followsMs;
+    const lacks = ({ seenMs, asking, hasAll }: Reader): boolean => !hasAll && (asking > 0 || startedMs - seenMs < followsMs);
     while ([...this.#readers.values()].some(lacks) && clock.monotonic() - startedMs < handOverMsMax) await clock.sleep(handOverPollMs);
   }
 
-  #saw(reader: Uint8Array, hasAll: boolean): void {
-    if (!this.#deps.isMember(reader)) return;
-    const name = toHex(reader);
-    const before = this.#readers.get(name);
+  /** Who is no member waits as ever while we hand over. */
+  #seen(clusterId: Uint8Array): Reader {
+    const name = toHex(clusterId);
+    const isMember = this.#deps.isMember(clusterId);
+    const reader = this.#readers.get(name) ?? { seenMs: 0, asking: 0, hasAll: !isMember };
     this.#readers.delete(name);
-    this.#readers.set(name, { seenMs: this.#deps.clock.monotonic(), hasAll: hasAll || before?.hasAll === true });
+    if (isMember) this.#readers.set(name, reader);
     const [oldest] = this.#readers.keys();
     if (this.#readers.size > limits.membersMax && oldest !== undefined) this.#readers.delete(oldest);
+    return reader;
   }
 
   #encode({ page, statement }: { readonly page: FeedPage; readonly statement: Statement }, request: Request): Uint8Array {
@@ -149,7 +158,7 @@ export class FeedServer {
 
   /** Waits where there is nothing that the reader lacks, until who the members are changes; and a moment where we made nothing of it. */
   async #page(
-    { after, covered, options, pullsFromAll }: Place,
+    { after, covered, options, pullsFromAll, reader }: Place,
     waitMs: number,
   ): Promise<{ page: FeedPage; reach: Reach; wasLeaving: boolean }> {
     const { feed, clock, signal, reach: reachNow } = this.#deps;
@@ -162,7 +171,8 @@ export class FeedServer {
       const changed = feed.feedChange(wait.signal); // from before the page is read, so that nothing is missed
       changed.catch(() => undefined);
       try {
-        const [isLast, wasLeaving] = [handsOver.aborted, this.#isLeaving]; // from before the page is read
+        const wasLeaving = this.#isLeaving; // from before the page is read
+        const isLast = handsOver.aborted || (wasLeaving && !reader.hasAll);
         const isOver = epochEnds.aborted; // from before the reach is read, so that the reader hears of the next one
         const reach = await reachNow();
         const page = await feed.feedPage(looked, covered, options);

@@ -25,7 +25,7 @@ export interface ScrubbingDeps {
 export class Scrubbing {
   readonly job: Job;
   readonly #deps: ScrubbingDeps;
-  #hasBegun = false;
+  #isDone = false;
   #last: (ScrubReport & { readonly endedMs: number }) | undefined;
   #underWay: ScrubReport | undefined;
 
@@ -33,7 +33,7 @@ export class Scrubbing {
     this.#deps = deps;
     this.job = {
       name: jobName,
-      pauseMs: () => (this.#hasBegun ? pauseMs : firstPauseMs * (0.75 + deps.random.fraction() / 2)),
+      pauseMs: () => (this.#isDone ? pauseMs : firstPauseMs * (0.75 + deps.random.fraction() / 2)),
       runsOn: 'one',
       work: (store, signal) => this.#run(store, signal),
     };
@@ -74,11 +74,11 @@ export class Scrubbing {
 
   async #run(store: Store, signal: AbortSignal): Promise<void> {
     const { digests, log, clock } = this.#deps;
-    this.#hasBegun = true;
     const report = await scrub(store, digests, log, signal, (soFar) => {
       this.#underWay = soFar;
     });
     if (signal.aborted) return; // it may not have seen everything
+    this.#isDone = true;
     this.#last = { ...report, endedMs: clock.now() };
     this.#underWay = undefined;
   }

@@ -290,6 +290,49 @@ describe('M5: waiting', () => {
     }
   });
 
+  it('G29: who leaves waits for a member whose question has waited long, and is answered with less than all', async () => {
+    const served = await serve(1);
+    const { replica } = served.instance;
+    const feedPage = replica.feedPage.bind(replica);
+    let pages = 0;
+    let release = (): void => undefined;
+    let gate: Promise<void> = Promise.resolve();
+    replica.feedPage = async (...asked) => {
+      const page = await feedPage(...asked);
+      pages += 1;
+      await gate; // a store that is slow for a moment
+      return page;
+    };
+    const question = served.ask({ ...(await atEnd(served)), waitMs: 10_000 });
+    await until(() => pages === 2);
+    for (let ms = 0; ms < 5_000; ms += 100) await served.clock.advance(100);
+    gate = new Promise((resolve) => (release = resolve));
+    await replica.write([set('first', 'v')]);
+    await until(() => pages === 3); // it was woken, and this was read
+    await replica.write([set('second', 'v')]);
+    let isOver = false;
+    const leaving = served.server.handOver().then(() => (isOver = true));
+    await turns();
+    assert.equal(isOver, false);
+    release();
+    const { names, page } = await question;
+    assert.deepEqual(names, ['first']);
+    for (let ms = 0; ms < 500; ms += 10) await served.clock.advance(10);
+    assert.equal(isOver, false);
+    assert.deepEqual((await served.ask({ cursor: page.cursor, waitMs: 10_000 })).names, ['second']);
+    await served.clock.advance(20);
+    await leaving;
+  });
+
+  it('G29: a member that comes again with nothing new to get is answered at once, and holds nobody up', async () => {
+    const served = await serve(1);
+    const asked = await atEnd(served);
+    const leaving = served.server.handOver();
+    assert.deepEqual((await served.ask(asked)).names, []);
+    await served.clock.advance(20);
+    await leaving;
+  });
+
   it('S2: goes on over what the reader has already', async () => {
     const served = await serve(1);
     const asked = await atEnd(served);

@@ -89,7 +89,7 @@ export class Region {
   /** It is what it was before it was filled anew, by a copy: it is removed from the mesh, or soon will be. */
   get isGone(): boolean {
     const opened = this.#opened;
-    return opened !== undefined && this.#lost.some((lost) => isSame(lost, opened));
+    return opened !== undefined && [...this.#lost, ...this.#leftBehind].some((lost) => isSame(lost, opened));
   }
 
   /** True where this copy makes it another cluster than it is: then one of the two is removed. */
