@@ -1,5 +1,5 @@
 import { equalBytes } from '../core/bytes.ts';
-import { type ClusterPart, type Frontier } from '../core/frontier.ts';
+import { frontierZero, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { holdsOurs, type Scopes } from '../core/scope.ts';
 import { stampZero, type Stamp } from '../core/stamp.ts';
 import { type Reach } from '../replica/ended.ts';
@@ -15,18 +15,20 @@ export interface Claims {
 
 /**
  * What of a peer's claims holds for what we hold. A frontier is of the keys that its cluster holds: where these contain ours, all of it; else what the peer took in itself alone, since that lies in its
- * scope, and it sends us what of that lies in ours. What it took in itself is left out as long as some of it is older than the floor, which would make us look too old (M25).
+ * scope, and it sends us what of that lies in ours. What it took in itself, where we have nothing of it (`ours`), is left out as long as some of it is older than the floor, which would
+ * make us look too old (M25).
  */
 export function claimsFor(
   claims: Claims,
   scopes: Scopes | undefined,
   peer: { readonly clusterId: Uint8Array; readonly incarnation: number },
   floor: Stamp = stampZero,
+  ours: Frontier = frontierZero,
 ): Claims {
   const { joins, reached } = claims;
   const part = partOf(peer);
   const [least = stampZero] = joins === undefined ? [] : closedBy(peer, joins);
-  const isOld = isTooOld(least, floor);
+  const isOld = !ours.has(part) && isTooOld(least, floor);
   if (holdsOurs(scopes)) return isOld && joins !== undefined ? { joins: without(joins, part), reached } : claims;
   const ofPeer = isOld ? undefined : joins?.get(part);
   return {

@@ -56,6 +56,8 @@ interface AskedPage extends UpstreamPage {
   readonly cameMs: number;
   /** The same by the monotonic clock. */
   readonly cameAtMs: number;
+  /** What we had when we asked. */
+  readonly ours: Frontier;
 }
 
 const nowhere: FeedCursor = { incarnation: 0, position: positionZero };
@@ -116,7 +118,7 @@ export class Follower {
       // A request on a connection that was used before leaves only when others had a turn, and taking in is long without one.
       if (next !== undefined) await this.#deps.clock.sleep(0, signal);
       const peer = { clusterId: this.#peerId, incarnation: page.cursor.incarnation };
-      const claims = claimsFor({ joins: page.end, reached }, page.scopes, peer, this.#deps.floor());
+      const claims = claimsFor({ joins: page.end, reached }, page.scopes, peer, this.#deps.floor(), page.ours);
       const move = { peerId: this.#peerId, cursor: { from, to: page.cursor }, ...claims };
       const { results, isMoved } = await replica.receivePage(page.writes, toHex(this.#peerId), move);
       const brought = page.writes.filter((_, i) => results[i]?.status === 'applied');
@@ -155,7 +157,7 @@ export class Follower {
     this.#health.lateAtMs = dueMs + lateMs;
     const [frontier, statement] = await Promise.all([replica.frontier(), state()]);
     const page = await this.#upstream.page({ waitMs, cursor, frontier, statement }, signal);
-    return { ...page, dueMs, cameMs: clock.now(), cameAtMs: clock.monotonic() };
+    return { ...page, dueMs, cameMs: clock.now(), cameAtMs: clock.monotonic(), ours: frontier };
   }
 
   /** Told where it changes: writes of the one that is ahead wait elsewhere until their time has come, and nothing else shows that. */

@@ -53,7 +53,13 @@ export async function repair(
     await deps.hear(peerId, after.statement, after.end);
     // What was missed may have given way to something that did not come: then not all that the frontier covers is here.
     if (report.parked === 0 && report.missed === 0 && end !== undefined) {
-      const claims = claimsFor({ joins: end, reached }, scopes, { clusterId: peerId, incarnation: cursor.incarnation }, deps.floor());
+      const claims = claimsFor(
+        { joins: end, reached },
+        scopes,
+        { clusterId: peerId, incarnation: cursor.incarnation },
+        deps.floor(),
+        before,
+      );
       await replica.receivePage([], toHex(peerId), { peerId, cursor: undefined, ...claims, lapse });
     }
     if (sink.defects > 0)

@@ -48,7 +48,7 @@ export class Talk {
   constructor(roster: Roster, deps: TalkDeps) {
     this.#deps = deps;
     this.#roster = roster;
-    this.words = new Words(deps.own);
+    this.words = new Words(deps.own, deps.times.dayMs);
     this.standing = new Standing({ ...deps, isMember: (name) => roster.isNamed(name) });
     this.#recency = new Recency(deps.log);
     this.#renewal = new Renewal(deps.store, deps.own);

@@ -7,8 +7,9 @@ import { epochNone } from './epoch.ts';
 import { type OwnCluster } from './ports.ts';
 import { type MemberWord, type Statement } from './statement.ts';
 
-/** So long a member's own word stands against what others say of it. */
-const ownWordMs = 60_000;
+/** So long a member's own word stands against what others say of it, and no longer than this part of a day: it may have another incarnation meanwhile, and what we have of it grows old. */
+const ownWordMsMax = 60_000;
+const ownWordDayPart = 100;
 
 interface Heard {
   readonly word: MemberWord;
@@ -22,10 +23,13 @@ interface Heard {
  */
 export class Words {
   readonly #own: OwnCluster;
+  readonly #ownWordMs: number;
   readonly #heard = new Map<string, Heard>();
 
-  constructor(own: OwnCluster) {
+  /** `dayMs`: the mesh's day. */
+  constructor(own: OwnCluster, dayMs: number) {
     this.#own = own;
+    this.#ownWordMs = Math.min(ownWordMsMax, dayMs / ownWordDayPart);
   }
 
   /** What one says of itself and of others. `isMember` is asked of a cluster id in hex; `nowMs`: by the monotonic clock; `epoch`: ours. */
@@ -41,10 +45,8 @@ export class Words {
       if (name === toHex(this.#own.clusterId) || !isMember(name)) continue;
       const before = this.#heard.get(name);
       const isOwn = equalBytes(word.clusterId, from);
-      if (!isOwn && before?.ownMs !== undefined && nowMs - before.ownMs < ownWordMs) continue;
-      // Nothing of what others said of it outlasts its own word.
-      const earlier = isOwn && before?.ownMs === undefined ? undefined : before?.word;
-      this.#heard.set(name, { word: merged(earlier, word, epoch), ownMs: isOwn ? nowMs : undefined });
+      if (!isOwn && before?.ownMs !== undefined && nowMs - before.ownMs < this.#ownWordMs) continue;
+      this.#heard.set(name, { word: merged(before?.word, word, epoch), ownMs: isOwn ? nowMs : undefined });
     }
   }
 

@@ -169,7 +169,7 @@ describe('M38: what is joined of a peer that holds other keys', () => {
     assert.deepEqual(claimsFor({ joins, reached }, { own: everything, peer: prefixes('a/') }, renewed).joins, new Map());
   });
 
-  it('M25: of what a peer took in itself nothing is joined while some slot of its own is older than the floor, whatever it holds', () => {
+  it('M25: of what a peer took in itself nothing is joined while we have nothing of it and some slot is older than the floor, whatever it holds', () => {
     const floor = stampOf(own, 0, 100_000);
     const slotted = frontierOf({
       [other]: { base: stampOf(other, 0, 5) },
@@ -179,6 +179,12 @@ describe('M38: what is joined of a peer that holds other keys', () => {
     assert.deepEqual(claimsFor({ joins: slotted, reached }, undefined, peer, floor), { joins: rest, reached });
     assert.deepEqual(claimsFor({ joins: slotted, reached }, undefined, peer), { joins: slotted, reached });
     assert.deepEqual(claimsFor({ joins: rest, reached }, undefined, peer, floor), { joins: rest, reached }, 'others may be older');
+    const ours = frontierOf({ [own]: { base: stampOf(own, 0, 150_000) } });
+    assert.deepEqual(
+      claimsFor({ joins: slotted, reached }, undefined, peer, floor, ours),
+      { joins: slotted, reached },
+      'it makes us no older',
+    );
   });
 
   it('I3: who holds a part of what we hold is believed of itself, not of others, nor of the floor', () => {
