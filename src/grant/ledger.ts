@@ -1,7 +1,7 @@
-import { asBuffer, equalBytes, toHex, writeU64 } from '../core/bytes.ts';
+import { asBuffer, equalBytes, toHex, u64Bytes } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { type Signatures } from '../crypto/ed25519.ts';
-import { storeKey, tableKeys, tables } from '../store/keyspace.ts';
+import { feedTailKey, storeKey, tableKeys, tables } from '../store/keyspace.ts';
 import { versionstampBytes, type Snapshot, type Store, type Transaction } from '../store/store.ts';
 import { decodeAny, encodeAny, knownAs, take, type AnyRecord } from './anyRecord.ts';
 import { Authority } from './authority.ts';
@@ -13,7 +13,6 @@ import { ledgerBounds, Places, type LedgerBounds, type Source } from './places.t
 export const recordsPageMax = 200;
 
 const tailKey = storeKey(tables.recordTail);
-const feedTailKey = storeKey(tables.feedTail);
 
 /**
  * What a store holds of a mesh's authority, and in memory what that comes to: record/<number u64> → kind u8 | record, numbered from 1 in the order in
@@ -223,7 +222,7 @@ function decodeStored(bytes: Uint8Array, meshId: Uint8Array): AnyRecord {
 }
 
 async function readRows(snapshot: Snapshot, after: number, limit: number): Promise<Uint8Array[]> {
-  const rows = await snapshot.range(tableKeys(tables.record, { start: u64(after + 1), end: null }), { limit });
+  const rows = await snapshot.range(tableKeys(tables.record, { start: u64Bytes(after + 1), end: null }), { limit });
   return rows.map(({ value }) => value);
 }
 
@@ -236,14 +235,8 @@ async function readTail(snapshot: Snapshot): Promise<number> {
 async function append(tx: Transaction, number: number, records: readonly Uint8Array[], { rowsMax }: LedgerBounds): Promise<boolean> {
   if ((await readTail(tx)) !== number) return false;
   if (number + records.length > rowsMax) throw new GkvError('too_large', `more than ${rowsMax} records of one mesh's authority`);
-  for (const [i, bytes] of records.entries()) tx.set(storeKey(tables.record, u64(number + 1 + i)), bytes);
-  tx.set(tailKey, u64(number + records.length));
+  for (const [i, bytes] of records.entries()) tx.set(storeKey(tables.record, u64Bytes(number + 1 + i)), bytes);
+  tx.set(tailKey, u64Bytes(number + records.length));
   tx.setVersionstampedValue(feedTailKey, new Uint8Array(versionstampBytes), 0);
   return true;
-}
-
-function u64(value: number): Uint8Array {
-  const bytes = Buffer.allocUnsafe(8);
-  writeU64(bytes, value, 0);
-  return bytes;
 }

@@ -5,7 +5,6 @@ import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { Seldom } from '../core/seldom.ts';
 import { Gate, type HostRule } from './gate.ts';
-import { Repeats } from './repeats.ts';
 import { errorAnswer } from './status.ts';
 
 /** One path with one method. */
@@ -65,7 +64,7 @@ function outermost(deps: ShellDeps, routes: readonly Route[]): Middleware {
   const gate = new Gate(deps.hosts);
   const known = new Set(routes.map((route) => route.path));
   const unsent = new Unsent(deps.unsentBytesMax ?? unsentBytesMax);
-  const telling = { log: deps.log, repeats: new Repeats(deps.clock), faults: new Seldom(deps.clock) };
+  const telling = { log: deps.log, seldom: new Seldom(deps.clock) };
   let requests = 0;
   return async (ctx, next) => {
     const started = deps.clock.monotonic();
@@ -128,24 +127,20 @@ function pathOf(ctx: Context): string {
 
 interface Telling {
   readonly log: Log;
-  readonly repeats: Repeats;
-  readonly faults: Seldom;
+  readonly seldom: Seldom;
 }
 
-function answerError(
-  ctx: Context,
-  { log, repeats, faults }: Telling,
-  error: unknown,
-  request: { requestId: string; path: string },
-): ErrorCode {
+function answerError(ctx: Context, { log, seldom }: Telling, error: unknown, request: { requestId: string; path: string }): ErrorCode {
   const { status, code, body } = errorAnswer(error, request.requestId);
   const fields = { requestId: request.requestId, status, method: ctx.method, path: request.path.slice(0, 200) };
   if (status === 500) log.error({ ...fields, err: error }, 'request failed');
   else if (isMeant(error)) {
-    const at = repeats.isNew(`${request.path} ${error.message}`) ? 'warn' : 'debug';
-    log[at]({ ...fields, code, reason: error.message }, 'request is not served now; that is told once while it lasts');
+    const times = seldom.note(`${request.path} ${error.message}`);
+    if (times === undefined) log.debug({ ...fields, code, reason: error.message }, 'request is not served now, as others before');
+    else
+      log.warn({ ...fields, times, code, reason: error.message }, 'request is not served now; that is told once a minute while it lasts');
   } else if (status === 503 || status === 507) {
-    const times = faults.note(`${code} ${String(error)}`);
+    const times = seldom.note(`${code} ${String(error)}`);
     if (times === undefined) log.debug({ ...fields, err: error }, 'request could not be served, as others before');
     else log.warn({ ...fields, times, err: error }, 'request could not be served; that is told once a minute while it lasts');
   } else log.debug({ ...fields, err: error }, 'request refused');

@@ -8,7 +8,7 @@ import { type Ledger } from '../grant/ledger.ts';
 import { type Job } from '../replica/jobs.ts';
 import { type Standing as ReplicaStanding } from '../replica/proposal.ts';
 import { isFree, readLease } from '../replica/leaseRecord.ts';
-import { peerEnded } from '../replica/ended.ts';
+import { peerEnded, type Removal } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { closeFreeSlots } from '../replica/slot.ts';
 import { slotLease } from '../replica/slots.ts';
@@ -20,7 +20,7 @@ import { floorOf, isAboveFloor } from './floor.ts';
 import { Following, type FollowingDeps, type FollowingObserver } from './following.ts';
 import { newHealth, type PeerHealth } from './health.ts';
 import { type Members } from './members.ts';
-import { Peers, type PeerRecord, type RemovedRecord } from './peers.ts';
+import { Peers, type PeerRecord } from './peers.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { RecordIntake } from './records.ts';
 import { Roster } from './roster.ts';
@@ -90,7 +90,7 @@ export interface MeshView {
   readonly members: readonly MemberView[];
   /** Members whose records cannot be read: they hold the floor back all the same. */
   readonly unreadable: readonly { readonly clusterId: Uint8Array; readonly low: Stamp | undefined }[];
-  readonly removed: readonly RemovedRecord[];
+  readonly removed: readonly Removal[];
   /** Being filled: until they are members, or removed, the floor stands. */
   readonly joining: readonly PeerRecord[];
   /** Names who is a member and who was removed; 8 bytes. */

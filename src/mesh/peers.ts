@@ -20,9 +20,6 @@ export interface PeerRecord {
   readonly regionName: string;
 }
 
-/** A cluster that was a member and is none any more, for good. */
-export type RemovedRecord = Removal;
-
 const removedSchema = z.looseObject({
   removed: z.string().min(1).max(100),
   incarnation: z.number().int().min(1).max(incarnationMax),
@@ -60,12 +57,12 @@ export function isJoining(value: Uint8Array): boolean {
 }
 
 /** The value of the record of a cluster that was removed. */
-export function encodeRemoved({ removal, incarnation, settled }: RemovedRecord): Uint8Array {
+export function encodeRemoved({ removal, incarnation, settled }: Removal): Uint8Array {
   return Buffer.from(JSON.stringify({ removed: removal, incarnation, settled }));
 }
 
 /** Undefined for the record of a member. Errors: those of JSON and of the schema. */
-export function parseRemoved(clusterId: Uint8Array, value: Uint8Array): RemovedRecord | undefined {
+export function parseRemoved(clusterId: Uint8Array, value: Uint8Array): Removal | undefined {
   const json: unknown = JSON.parse(Buffer.from(value).toString());
   if (typeof json !== 'object' || json === null || !('removed' in json)) return undefined;
   const { removed, incarnation, settled = false } = removedSchema.parse(json);
@@ -102,7 +99,7 @@ export interface Members {
   readonly joining: readonly PeerRecord[];
   /** Cluster ids, in hex, of those whose records cannot be read: members all the same, of whom only that is known. */
   readonly unreadable: readonly string[];
-  readonly removed: readonly RemovedRecord[];
+  readonly removed: readonly Removal[];
 }
 
 /** The members that the data name. A record that cannot be read is left out of the records, with a warning. */
@@ -121,7 +118,7 @@ export class Peers {
     const records: PeerRecord[] = [];
     const joining: PeerRecord[] = [];
     const unreadable: string[] = [];
-    const removed: RemovedRecord[] = [];
+    const removed: Removal[] = [];
     for (const entry of await this.#entries()) {
       const name = Buffer.from(entry.key.subarray(membersPrefix.length)).toString();
       const clusterId = parseUuid(name);

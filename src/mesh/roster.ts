@@ -1,8 +1,9 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
+import { type Removal } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { type OwnCluster } from './ports.ts';
 import { epochNone, epochOf } from './epoch.ts';
-import { withEnded, type Members, type PeerRecord, type Peers, type RemovedRecord } from './peers.ts';
+import { withEnded, type Members, type PeerRecord, type Peers } from './peers.ts';
 
 /** The members that the data name, as they were read last. Cluster ids are in hex. */
 export class Roster {
@@ -13,7 +14,7 @@ export class Roster {
   readonly #ended = new Map<string, boolean>();
   /** Undefined until they were read. */
   #members: Members | undefined;
-  #overwritten: readonly RemovedRecord[] = [];
+  #overwritten: readonly Removal[] = [];
   #epoch: Uint8Array = epochNone;
   #epochEnds = new AbortController();
   #readsBegun = 0;
@@ -35,7 +36,7 @@ export class Roster {
     const number = this.#readsBegun;
     const [said, ended] = [await this.#peers.read(), await this.#replica.ended()];
     const members = withEnded(said, ended);
-    const isNoted = ({ clusterId, settled }: RemovedRecord): boolean => {
+    const isNoted = ({ clusterId, settled }: Removal): boolean => {
       const noted = this.#ended.get(toHex(clusterId));
       return noted !== undefined && (noted || !settled);
     };
@@ -64,12 +65,12 @@ export class Roster {
     return this.#epochEnds.signal;
   }
 
-  removed(): readonly RemovedRecord[] {
+  removed(): readonly Removal[] {
     return this.#members?.removed ?? [];
   }
 
   /** Removed ones of which the data say that they are members: somebody wrote that who had not heard of it. */
-  overwritten(): readonly RemovedRecord[] {
+  overwritten(): readonly Removal[] {
     return this.#overwritten;
   }
 

@@ -5,13 +5,13 @@ import { type Clock, type Log } from '../core/ports.ts';
 import { compareStamps, stampZero, type Stamp } from '../core/stamp.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type Standing as ReplicaStanding } from '../replica/proposal.ts';
-import { peerEnded, type Reach } from '../replica/ended.ts';
+import { peerEnded, type Reach, type Removal } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
 import { type Store } from '../store/store.ts';
 import { isAboveFloor, isPlausibleFloor, isTooOld } from './floor.ts';
 import { type OwnCluster } from './ports.ts';
 import { Recency, tooOld } from './recency.ts';
-import { type RemovedRecord } from './peers.ts';
+
 import { Renewal } from './renewed.ts';
 import { type Roster } from './roster.ts';
 import { Standing } from './standing.ts';
@@ -131,7 +131,7 @@ export class Talk {
   }
 
   /** Removals after which every member has what any of them had: from now on they need not be waited for. */
-  async settledNow(): Promise<readonly RemovedRecord[]> {
+  async settledNow(): Promise<readonly Removal[]> {
     const waiting = this.#roster.removed().filter(({ settled }) => !settled);
     if (waiting.length === 0) return [];
     const { epoch } = await this.reach();

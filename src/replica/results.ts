@@ -1,5 +1,5 @@
 import { assert, GkvError } from '../core/errors.ts';
-import { compareStamps, instanceBytes, makeStamp, parseInstance, physicalMsOf, stampFromHex, stampZero } from '../core/stamp.ts';
+import { compareStamps, makeStamp, noInstance, physicalMsOf, stampFromHex, stampZero } from '../core/stamp.ts';
 import { mismatchError, parkingFull } from './batch.ts';
 import { countOfSubmission, type Submission, type WriteOp } from './proposal.ts';
 import { type BatchResult } from './slot.ts';
@@ -22,8 +22,6 @@ export function storedResults(outcome: Outcome): readonly BatchResult[] {
 
 /** What callers of ours ask for, which may be refused for one of its operations. */
 export type OwnSubmission = Extract<Submission, { kind: 'local' | 'signed' }>;
-
-const noInstance = parseInstance(new Uint8Array(instanceBytes));
 
 /** The stored results, given back to the submissions that they answer. */
 export function splitResults(

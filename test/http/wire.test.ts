@@ -171,7 +171,7 @@ describe('HTTP API on the wire', () => {
     for (const path of ['/livez', '/readyz']) assert.equal((await send(`${api.url}${path}`, 'GET')).status, 503);
   });
 
-  it('what is meant to be 503 is warned of once while it lasts, without a stack; what fails, once a minute with it and how often', async () => {
+  it('what is meant to be 503 is warned of once a minute with how often, without a stack; what fails, with it', async () => {
     const clock = new TestClock();
     let why = 'it joins: 1 writes came';
     await using api = await startApi({ clock, health: { live: () => true, unready: () => why } });
