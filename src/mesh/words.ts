@@ -13,8 +13,10 @@ const ownWordDayPart = 100;
 
 interface Heard {
   readonly word: MemberWord;
-  /** When the member itself said so; undefined: others did. */
+  /** When the member itself said anything last, unless others were heard of it since. */
   readonly ownMs: number | undefined;
+  /** When others were last heard of it; undefined: only the member itself is. */
+  readonly othersMs: number | undefined;
 }
 
 /**
@@ -46,7 +48,8 @@ export class Words {
       const before = this.#heard.get(name);
       const isOwn = equalBytes(word.clusterId, from);
       if (!isOwn && before?.ownMs !== undefined && nowMs - before.ownMs < this.#ownWordMs) continue;
-      this.#heard.set(name, { word: merged(before?.word, word, epoch), ownMs: isOwn ? nowMs : undefined });
+      const byOthers = { word: merged(before?.word, word, epoch), ownMs: undefined, othersMs: nowMs };
+      this.#heard.set(name, isOwn ? saidItself(before, word, nowMs, epoch) : byOthers);
     }
   }
 
@@ -91,6 +94,13 @@ export function closedBy(cluster: OwnCluster, frontier: Frontier): Stamp[] {
   const part = frontier.get(partOf(cluster));
   const all = part === undefined ? [] : [part.base, ...part.slots.values()];
   return all.filter((stamp) => compareStamps(stamp, stampZero) > 0).sort(compareStamps);
+}
+
+/** What others said counts beside it for no longer than a word of its own could be late. */
+function saidItself(before: Heard | undefined, word: MemberWord, nowMs: number, epoch: Uint8Array): Heard {
+  const isOutlived = before?.othersMs !== undefined && nowMs - before.othersMs >= ownWordMsMax;
+  if (isOutlived) return { word, ownMs: nowMs, othersMs: undefined };
+  return { word: merged(before?.word, word, epoch), ownMs: nowMs, othersMs: before?.othersMs };
 }
 
 /** The greater by incarnation, then by low. That a member was at our epoch, or level there, stays true, whatever comes late. */

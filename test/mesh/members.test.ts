@@ -144,6 +144,22 @@ describe('M3: words', () => {
     assert.deepEqual(soon.of(name), word(2, 2, 1), 'where a day is short, what we have of it is soon too old');
   });
 
+  it('M24: what others said of a member gives way to its own word once nobody has said so for a minute', () => {
+    const kept = new Words(own, 86_400_000);
+    const name = '02'.repeat(16);
+    const itself = new Uint8Array(16).fill(2);
+    kept.hear(relaying, words(word(2, 4_294_967_295, 1)), all, 1_000);
+    for (const nowMs of [2_000, 31_000, 60_999]) {
+      kept.hear(itself, words(word(2, 2, 50)), all, nowMs);
+      kept.hear(relaying, words(word(2, 4_294_967_295, 1)), all, nowMs);
+      assert.equal(kept.of(name)?.incarnation, 4_294_967_295, 'its own may have been under way for so long');
+    }
+    kept.hear(itself, words(word(2, 2, 50)), all, 61_000);
+    assert.deepEqual(kept.of(name), word(2, 2, 50));
+    kept.hear(itself, words(word(2, 1, 90)), all, 200_000);
+    assert.deepEqual(kept.of(name), word(2, 2, 50), 'of its own words the greatest counts, however late');
+  });
+
   it('I9: nothing is kept or told of clusters that are no members', () => {
     const kept = new Words(own, 86_400_000);
     kept.hear(relaying, words(word(2, 1, 1), word(3, 1, 1)), (name) => name.startsWith('02'), 0);
