@@ -17,6 +17,7 @@ const descriptions: Readonly<Record<string, string>> = {
   advertise: 'where other regions reach the mesh port (default: where it listens)',
   join: 'mesh port of a member: an empty store is filled from it before this instance is ready',
   dayMs: 'deletes are remembered at least this long, in ms (default 86400000); every region of a mesh must have the same',
+  drainMs: 'so long after SIGTERM the instance goes on, not ready, so that a balancer sees it, in ms (default 0, at most 600000)',
   region: 'shown to operators (default local)',
   meshId: '64 hex digits; fixed at the first start',
   meshKey: 'a file with 64 hex digits; fixed at the first start',
@@ -42,6 +43,7 @@ const placeholders: Readonly<Record<string, string>> = {
   advertise: ' <host:port>',
   join: ' <host:port>',
   dayMs: ' <ms>',
+  drainMs: ' <ms>',
   region: ' <name>',
   meshId: ' <hex>',
   meshKey: ' <file>',
@@ -55,7 +57,7 @@ const placeholders: Readonly<Record<string, string>> = {
   hostNames: ' <names>',
   logLevel: ' <level>',
 };
-/** A second signal, or this long after the first, ends the process at once. */
+/** A second signal, or this long after the stop began, ends the process at once. */
 const stopMsMax = 10_000;
 
 /**
@@ -128,7 +130,7 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
     process.exit(exitCodes.failed);
   };
   process.once('SIGTERM', hurry).once('SIGINT', hurry);
-  setTimeout(hurry, stopMsMax).unref();
+  setTimeout(hurry, config.drainMs + stopMsMax).unref();
   await server[Symbol.asyncDispose]();
   process.exit(0);
 }

@@ -15,6 +15,7 @@ export interface Readings {
   /** The clock's last stamp less the wall clock. */
   clockAheadMs(): number;
   storeAvailable(): boolean;
+  storeBytes(): Promise<number>;
   storeFull(): boolean;
   /** Runs of transactions that had to be made again, since the start. */
   storeRetries(): number;
@@ -150,6 +151,9 @@ export class Metrics {
     );
     this.#gauge('parked_bytes', 'Bytes of their keys and values', async () => (await readings.parked()).bytes);
     this.#gauge('lapsed_peers', 'Peers whose waiting writes were given up, until an exchange has made it good', () => readings.lapsed());
+    this.#gauge('store_bytes', 'What the store takes: on disk where it is embedded, else roughly its keys and values', () =>
+      readings.storeBytes(),
+    );
     this.#gauge('store_full', '1 for a minute after the disk was full', () => Promise.resolve(readings.storeFull() ? 1 : 0));
     this.#gauge('store_available', '1 while the store answers', () => Promise.resolve(readings.storeAvailable() ? 1 : 0));
     this.#gauge('store_retries', 'Runs of transactions made again for a conflict, or because the store asked for it, since the start', () =>

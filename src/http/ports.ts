@@ -76,6 +76,8 @@ export interface StatusReport extends Identity {
     readonly healthy: boolean;
     /** What is wrong, and what to do; empty when healthy. */
     readonly message: string;
+    /** What it takes, on disk where it is embedded, else roughly; null: not known now. */
+    readonly sizeBytes: number | null;
     /** Null: none has ended since this instance started, or another one does it. */
     readonly scrub: ScrubStatus | null;
     /** What is damaged in it, and what to do; null: nothing that this instance knows of. */

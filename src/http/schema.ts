@@ -141,6 +141,7 @@ export const statusAnswer = z.object({
     kind: z.enum(['lmdb', 'fdb']),
     available: z.boolean(),
     healthy: z.boolean(),
+    sizeBytes: count.nullable().meta({ description: 'on disk where it is embedded, else roughly what keys and values take' }),
     message: z.string(),
     scrub: z
       .object({ endedMs: count, keys: count, repaired: count, damaged: count })

@@ -51,6 +51,8 @@ export interface ServerConfig {
   readonly join: HostPort | undefined;
   /** The mesh's day: deletes are remembered at least this long, in ms. */
   readonly dayMs: number;
+  /** So long a stop is told by `/readyz` before it begins, in ms. */
+  readonly drainMs: number;
   readonly region: string;
   /** Undefined: the one that was fixed at the first start, or the public one. */
   readonly meshId: Uint8Array | undefined;
@@ -92,6 +94,8 @@ const wholeNumber = (right: string, digits: RegExp, least: number, most: number)
     .union([z.number(), z.string().regex(digits).transform(Number)], right)
     .refine((number) => Number.isInteger(number) && number >= least && number <= most, right);
 const dayMs = wholeNumber(dayIs, /^\d{1,15}$/, 1_000, limits.ttlMsMax);
+const drainIs = 'a whole number of ms, at most 600000';
+const drainMs = wholeNumber(drainIs, /^\d{1,6}$/, 0, 600_000);
 const rankIs = 'a whole number from 0 to 255';
 const jobRank = wholeNumber(rankIs, /^\d{1,3}$/, 0, 255);
 const hexIs = '64 lower-case hex digits (32 bytes), in quotes in a file';
@@ -126,6 +130,7 @@ const schema = z.strictObject({
   advertise: reachable.optional(),
   join: hostPort.optional(),
   dayMs: dayMs.default(86_400_000),
+  drainMs: drainMs.default(0),
   region: regionName.default('local'),
   meshId: hexId.optional(),
   meshKey: text('a file').optional(),

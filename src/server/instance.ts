@@ -33,6 +33,8 @@ export interface Instance {
   readonly donor: HostPort | undefined;
   /** Aborting it makes the instance not ready and ends pulls. */
   readonly stopping: AbortController;
+  /** Makes a ready instance say that it is not, and goes on for so long, in ms. */
+  drain(ms: number): Promise<void>;
   /** After the last write was acknowledged: resolves once the peers that follow have it, or after a while. */
   handOver(): Promise<void>;
   /** Aborting it answers the peers that wait for changes. */
@@ -75,8 +77,9 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
   });
   const { mesh } = inMesh;
   const joining = donor && new Joining(donor, { store, ...inMesh, kind: own.kind, clock: realClock, log, signal: stopping.signal });
+  let isDraining = false;
   const unready = (): string | undefined => {
-    if (stopping.signal.aborted) return 'it is stopping';
+    if (isDraining || stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
   };
   const shared = { opened, config, own, scope, digests, replica, scrubbing, leases, refusals, metrics, log, tokens, unready };
@@ -90,6 +93,11 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
   };
   return {
     ...{ apps, donor, stopping, leaving },
+    drain: async (ms) => {
+      if (ms === 0 || unready() !== undefined) return;
+      isDraining = true;
+      await realClock.sleep(ms);
+    },
     handOver: () => mesh.feedServer.handOver(),
     begin: (meshAddress, onProgress) => {
       listensAt = meshAddress;

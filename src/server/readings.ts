@@ -6,7 +6,7 @@ import { type Mesh } from '../mesh/mesh.ts';
 import { type Replica } from '../replica/replica.ts';
 import { type OpenStore } from './openStore.ts';
 import { type Scrubbing } from './scrubbing.ts';
-import { contentOf, peerStatus, scrubGauges } from './statusView.ts';
+import { contentOf, peerStatus, scrubGauges, sizeOf } from './statusView.ts';
 import { type TlsPorts } from './tlsPorts.ts';
 
 export interface ReadingsDeps {
@@ -26,6 +26,7 @@ export function readingsOf({ opened, digests, tls, clock, made }: ReadingsDeps):
     lapsed: () => made().replica.lapsedCount(),
     clockAheadMs: () => made().replica.hlc.aheadMs(),
     storeAvailable: () => opened.available(),
+    storeBytes: () => sizeOf(opened.store),
     storeFull: () => opened.isFull(),
     storeRetries: () => opened.retries(),
     scrubbed: () => scrubGauges(made().scrubbing, clock.now()),

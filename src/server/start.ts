@@ -73,6 +73,7 @@ async function serveOn(
     donor: instance.donor === undefined ? undefined : hostPortText(instance.donor),
     ready,
     [Symbol.asyncDispose]: async () => {
+      await instance.drain(config.drainMs);
       instance.stopping.abort(new GkvError('unavailable', 'this instance is stopping'));
       await apiListener[Symbol.asyncDispose]();
       await instance.handOver(); // peers are served meanwhile: what was acknowledged last is in their answers

@@ -23,6 +23,7 @@ import { type Mesh, type MemberView, type MeshView } from '../mesh/mesh.ts';
 import { type PeerRecord } from '../mesh/peers.ts';
 import { type Leases } from '../replica/lease.ts';
 import { type Replica } from '../replica/replica.ts';
+import { allTables } from '../store/keyspace.ts';
 import { type Store } from '../store/store.ts';
 import { type OpenStore } from './openStore.ts';
 import { release } from './release.ts';
@@ -49,7 +50,8 @@ export function statusView({ opened, identity, scope, digests, replica, mesh, sc
   const status = async (): Promise<StatusReport> => {
     const health = await opened.health();
     const why = unready();
-    const [content, parked, view] = await Promise.all([
+    const [size, content, parked, view] = await Promise.all([
+      known(() => sizeOf(opened.store)),
       known(() => contentOf(opened.store, digests)),
       known(() => replica.parkedCount()),
       known(() => mesh.view()),
@@ -62,7 +64,7 @@ export function statusView({ opened, identity, scope, digests, replica, mesh, sc
       slot: replica.slot,
       leases: leases?.names() ?? [],
       clockAheadMs: replica.hlc.aheadMs(),
-      store: { kind: opened.kind, ...health, scrub: scrubStatus(scrubbing.last), fault: textOf(scrubbing.fault) },
+      store: { kind: opened.kind, ...health, sizeBytes: size ?? null, scrub: scrubStatus(scrubbing.last), fault: textOf(scrubbing.fault) },
       entries: content?.entries ?? null,
       bytes: content?.bytes ?? null,
       parkedWrites: parked?.writes ?? null,
@@ -135,6 +137,12 @@ export function peerStatus({ record, low, isAtEpoch, health, fault }: MemberView
 
 function textOf(fault: GkvError | undefined): string | null {
   return fault === undefined ? null : `${fault.code}: ${fault.message}`;
+}
+
+/** What a store takes, in bytes: on disk, or where others have their data on it too, roughly what ours takes. */
+export function sizeOf(store: Store): Promise<number> {
+  const onDisk = store.diskBytes();
+  return onDisk > 0 ? Promise.resolve(onDisk) : store.approximateBytes(allTables);
 }
 
 /** Candidate writes held, and the bytes of their keys and values. */

@@ -58,6 +58,9 @@ export const tables = {
 
 export type Table = (typeof tables)[keyof typeof tables];
 
+/** Where all tables lie. */
+export const allTables: Range = { start: Uint8Array.of(0), end: Uint8Array.of(0xff) };
+
 /** table ‖ parts. */
 export function storeKey(table: Table, ...parts: readonly Uint8Array[]): Uint8Array {
   let length = 1;

@@ -33,6 +33,7 @@ describe('configuration', () => {
       advertise: undefined,
       join: undefined,
       dayMs: 86_400_000,
+      drainMs: 0,
       region: 'local',
       meshId: undefined,
       meshKey: undefined,
@@ -44,6 +45,9 @@ describe('configuration', () => {
       logLevel: 'info',
     });
     assert.throws(() => loadConfig({}, {}), refused(/--open/));
+    assert.equal(loadConfig({ open: true }, { GKVMESH_DRAIN_MS: '600000' }).drainMs, 600_000);
+    for (const wrong of ['600001', '-1', '1e3', ''])
+      assert.throws(() => loadConfig({ open: true, drainMs: wrong }, {}), refused(/^--drain-ms: /));
   });
 
   it('T18: a mesh directory names a granted mesh, whose id and key no other option does', () => {

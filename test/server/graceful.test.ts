@@ -17,7 +17,7 @@ describe('G29: a graceful stop', () => {
     for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
   });
 
-  function serve(region: string): Promise<RunningServer> {
+  function serve(region: string, drainMs = 0): Promise<RunningServer> {
     const dir = mkdtempSync(join(tmpdir(), 'gkvmesh-graceful-'));
     dirs.push(dir);
     const free = { host: '127.0.0.1', port: 0 };
@@ -34,7 +34,7 @@ describe('G29: a graceful stop', () => {
           meshKey: undefined,
         },
         ...{ tls: { api: undefined, mesh: undefined }, insecurePlaintext: false, hostNames: [], logLevel: 'error' },
-        ...{ advertise: undefined, join: undefined, dayMs: 86_400_000, jobRank: 100, tokens: undefined },
+        ...{ advertise: undefined, join: undefined, dayMs: 86_400_000, drainMs, jobRank: 100, tokens: undefined },
       },
       () => undefined,
     );
@@ -117,6 +117,21 @@ describe('G29: a graceful stop', () => {
     } finally {
       await Promise.allSettled([leaves[Symbol.asyncDispose](), stays[Symbol.asyncDispose]()]);
     }
+  });
+
+  it('with a drain it goes on at first, and only its readiness says that it stops', async () => {
+    const drainMs = 300;
+    const server = await serve('drains', drainMs);
+    await server.ready;
+    const ready = async (): Promise<number> => (await send(`${server.apiUrl}/readyz`, 'GET')).status;
+    assert.equal(await ready(), 200);
+    const sinceMs = performance.now();
+    const stopped = server[Symbol.asyncDispose]();
+    assert.equal(await ready(), 503);
+    assert.equal((await post(`${server.apiUrl}/data/set`, { key: b64('meanwhile'), value: '' })).status, 200);
+    await stopped;
+    assert(performance.now() - sinceMs >= drainMs - 1);
+    assert(await isClosed(server));
   });
 
   it('an answer under way comes whole, however slowly it is read', async () => {

@@ -49,7 +49,16 @@ async function openOn(database: MemoryDatabase, jobRank = 100): Promise<Opened> 
     {
       ...{ open: true, mesh: undefined, granted: undefined, store: { kind: 'lmdb', dir: '' }, listen: free, meshListen: free },
       ...{ region: 'here', meshId: undefined, meshKey: undefined, tls: { api: undefined, mesh: undefined }, insecurePlaintext: false },
-      ...{ hostNames: [], logLevel: 'error', advertise: undefined, join: undefined, dayMs: 86_400_000, jobRank, tokens: undefined },
+      ...{
+        hostNames: [],
+        logLevel: 'error',
+        advertise: undefined,
+        join: undefined,
+        dayMs: 86_400_000,
+        drainMs: 0,
+        jobRank,
+        tokens: undefined,
+      },
     },
     silentLog,
     files,

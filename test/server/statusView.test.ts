@@ -8,6 +8,7 @@ import { type PeerStatus, type StatusView } from '../../src/http/ports.ts';
 import { peerView, statusView } from '../../src/server/statusView.ts';
 import { key, remove, set } from '../aae/world.ts';
 import { memberOp, Network, openCluster, openWorld, untilEqual, type Cluster } from '../mesh/world.ts';
+import { forwarded } from '../store/wrap.ts';
 import { TestClock, until } from '../support.ts';
 
 type Found = Parameters<typeof statusView>[0]['scrubbing'];
@@ -95,6 +96,17 @@ describe('M15: what an operator sees of the mesh', () => {
       await a.replica.write([remove(unheard)]);
       await until(async () => !(await heldBy()).includes('09090909-0909-0909-0909-090909090909'));
     }
+  });
+
+  it('what the store takes: on disk where it tells, else what its rows are, and nothing while it does not answer', async () => {
+    await using world = await openWorld(1);
+    const [a] = world.clusters as [Cluster];
+    const sizeOf = async (view: StatusView): Promise<number | null> => (await view.status()).store.sizeBytes;
+    const before = (await sizeOf(viewOf(a))) ?? 0;
+    await a.replica.write([set('much', 'v'.repeat(10_000))]);
+    assert(((await sizeOf(viewOf(a))) ?? 0) >= before + 10_000);
+    assert.equal(await sizeOf(viewOf(a, false)), null);
+    assert.equal(await sizeOf(viewOf({ ...a, store: { ...forwarded(a.store), diskBytes: () => 8_192 } })), 8_192);
   });
 
   it('Li5: lag grows from when a member was last level, though it is not heard of, and is 0 as soon as it is level again', async () => {
