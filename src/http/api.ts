@@ -59,7 +59,7 @@ export function createApi(deps: ApiDeps): Koa {
     metrics.request(answer);
   };
   return createShell({ ...deps, observe }, [
-    ...forCallers(access, dataRoutes(deps.store, bodies, deps.signal)),
+    ...forCallers(access, dataRoutes(deps.store, bodies, deps.signal, deps.health)),
     ...forControl(access, [
       ...controlRoutes({ ...deps, bodies }),
       ...memberRoutes(deps.members, bodies, deps.signal),

@@ -10,7 +10,7 @@ import { type BodyReader } from './body.ts';
 import { clientGone } from './clientGone.ts';
 import { type CallerRoute } from './guard.ts';
 import { decodeKey, decodeStamp, parseBody, toFilter, toRange } from './parse.ts';
-import { type DataStore } from './ports.ts';
+import { type DataStore, type Health } from './ports.ts';
 import { getRequest, listRequest } from './schema.ts';
 import { answerJson } from './shell.ts';
 import { parseBatch, parseSet, type Writes } from './writes.ts';
@@ -19,7 +19,7 @@ import { parseBatch, parseSet, type Writes } from './writes.ts';
  * The four data routes. Answers are put together as text: base64 and hex need no escaping, and this is the path that
  * every request takes.
  */
-export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSignal): CallerRoute[] {
+export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSignal, { ended }: Pick<Health, 'ended'>): CallerRoute[] {
   const waits = new Waits(store, signal);
   const get = async (ctx: Context, callerOf: () => Caller): Promise<void> => {
     const caller = callerOf();
@@ -35,6 +35,8 @@ export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSi
     // A signed write says by itself who made it: who shows a token is asked for a good one, and who shows none may only send such.
     const shown = store.takesSigned && ctx.req.headers.authorization === undefined ? undefined : callerOf();
     const writes = parse(await bodies.read(ctx.req, ctx.res));
+    const why = ended();
+    if (why !== undefined) throw why;
     if (writes.kind === 'signed') return store.writeSigned(writes.statements);
     const caller = shown ?? callerOf();
     for (const { kind, key, expected } of writes.ops) {

@@ -1,6 +1,7 @@
 import { type PullReport } from '../aae/driver.ts';
 import { type BackupResume } from '../backup/source.ts';
 import { type Head } from '../core/entry.ts';
+import { type GkvError } from '../core/errors.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
@@ -200,4 +201,6 @@ export interface Health {
   live(): boolean;
   /** Why it is not ready; undefined: it is. */
   unready(): string | undefined;
+  /** Why nothing more is taken from clients: it would reach no other region, ever; undefined: it may be. */
+  ended(): GkvError | undefined;
 }

@@ -196,6 +196,11 @@ export class Mesh {
     return this.#talk.fault();
   }
 
+  /** Why what is written here would reach no other cluster, ever. */
+  ended(): GkvError | undefined {
+    return this.#talk.ended();
+  }
+
   /** Why what is here may not be read: deletes are missing. */
   unready(): string | undefined {
     const fault = this.fault();

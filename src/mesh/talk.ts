@@ -61,9 +61,14 @@ export class Talk {
 
   /** Why this cluster takes no part in the mesh. */
   fault(): GkvError | undefined {
+    return this.ended() ?? this.standing.refusal();
+  }
+
+  /** Why it never will again, by what is known here. */
+  ended(): GkvError | undefined {
     const { clusterId } = this.#deps.own;
     if (this.#roster.isRemoved(toHex(clusterId))) return peerEnded(uuidText(clusterId));
-    return this.#recency.fault ?? this.standing.refusal();
+    return this.#recency.fault;
   }
 
   /** Whether a cluster may repair what is below the floor: a member in good standing may, that has what the floor counts on. */

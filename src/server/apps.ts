@@ -95,7 +95,7 @@ export function createApps(deps: AppsDeps): Apps {
       remove: (clusterId) => members.remove(clusterId),
     },
     access: tokens === undefined ? openAccess : new TokenAccess(() => tokens.table),
-    health: { live: () => true, unready },
+    health: { live: () => true, unready, ended: () => mesh.ended() },
     metrics,
     hosts: hostRule(config.listen, config.hostNames),
     release,

@@ -143,6 +143,8 @@ describe('members of a mesh', () => {
     await until(async () => (await anew.get('/readyz')).status === 200);
     assert.equal(await anew.read('after/removal'), 'v');
     assert.equal(await us.read('after/removal'), undefined);
+    const refused = await us.post('/data/set', { key: b64('for/nobody'), value: '' });
+    assert.deepEqual([refused.status, errorIn(refused).code], [409, 'must_bootstrap']);
     const list = async (): Promise<string> => (await members(['list'])).stdout.toString();
     await until(async () => new RegExp(`^removed ${us.clusterId}: settled$`, 'm').test(await list()));
     await until(async () => /^epoch [0-9a-f]{16}: reached by all$/m.test(await list()));

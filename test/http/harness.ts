@@ -119,7 +119,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
       remove: () => Promise.resolve(true),
     },
     access: openAccess,
-    health: { live: () => true, unready: () => undefined },
+    health: { live: () => true, unready: () => undefined, ended: () => undefined },
     metrics: new Metrics(readingsOf(store), log),
     hosts: { kind: 'loopback', names: [] },
     clock: realClock,

@@ -167,14 +167,32 @@ describe('HTTP API on the wire', () => {
   });
 
   it('probes are 503 unavailable when the instance is not well', async () => {
-    await using api = await startApi({ health: { live: () => false, unready: () => 'it is asleep' } });
+    await using api = await startApi({ health: { live: () => false, unready: () => 'it is asleep', ended: () => undefined } });
     for (const path of ['/livez', '/readyz']) assert.equal((await send(`${api.url}${path}`, 'GET')).status, 503);
+  });
+
+  it('H13: writes that would reach nobody are 409 must_bootstrap, in whatever form, and reads go on', async () => {
+    const why = new GkvError('must_bootstrap', 'it was removed');
+    await using api = await startApi({ health: { live: () => true, unready: () => undefined, ended: () => why } });
+    const key = b64('k');
+    for (const [path, body] of [
+      ['/data/set', { key, value: '' }],
+      ['/data/batch', { ops: [{ op: 'delete', key }] }],
+      ['/data/batch', { ops: [] }],
+    ] as const) {
+      const { status, json } = await post(`${api.url}${path}`, body);
+      assert.deepEqual([status, codeOf(json)], [409, 'must_bootstrap'], path);
+    }
+    assert.equal(api.store.held.size, 0);
+    assert.equal(codeOf((await post(`${api.url}/data/set`, { key })).json), 'malformed');
+    assert.equal((await post(`${api.url}/data/get`, { key })).status, 200);
+    assert.equal((await post(`${api.url}/data/list`, {})).status, 200);
   });
 
   it('what is meant to be 503 is warned of once a minute with how often, without a stack; what fails, with it', async () => {
     const clock = new TestClock();
     let why = 'it joins: 1 writes came';
-    await using api = await startApi({ clock, health: { live: () => true, unready: () => why } });
+    await using api = await startApi({ clock, health: { live: () => true, unready: () => why, ended: () => undefined } });
     const warned = async (): Promise<number> => {
       const before = api.lines.length;
       assert.equal((await send(`${api.url}/readyz`, 'GET')).status, 503);
