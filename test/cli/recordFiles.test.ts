@@ -111,5 +111,9 @@ describe('T18: the records of a mesh directory', () => {
       for (let told = 0; told === 0; looks += 1) told = (await files.news()).wrong.length;
       assert.ok(looks <= 4, `${looks} looks`);
     }
+    for (let i = 0; i < count - 1; i += 1) write(nameOf(i), 'once more');
+    const parts: number[] = [];
+    for (let left = count - 1; left > 0; left -= parts.at(-1) ?? 0) parts.push((await files.news()).wrong.length);
+    assert.ok(Math.max(...parts) <= 1_000, `${parts.join()} seen`);
   });
 });
