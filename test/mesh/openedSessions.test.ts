@@ -64,6 +64,25 @@ describe('M35: a session for which several wait', () => {
     assert.equal(begun.length, 2);
   });
 
+  it('that ends late, when nobody waits for it any more, leaves alone the one that is being opened since', async () => {
+    const ends: ((opened: Session) => void)[] = [];
+    const begin = (): Promise<Session> => new Promise((end) => ends.push(end)); // heeds no signal
+    const sessions = new OpenedSessions();
+    const gone = new AbortController();
+    const first = assert.rejects(sessions.open(begin, gone.signal), { message: 'gone' });
+    gone.abort(new Error('gone'));
+    await first;
+    const { signal } = new AbortController();
+    const second = sessions.open(begin, signal);
+    ends[0]?.(session());
+    await new Promise(setImmediate);
+    const third = sessions.open(begin, signal);
+    const opened = session();
+    ends[1]?.(opened);
+    assert.deepEqual([await second, await third], [opened, opened]);
+    assert.equal(ends.length, 2);
+  });
+
   it('that cannot be opened fails all, and whoever tries again does not get the same error', async () => {
     const { begun, begin } = openings();
     const sessions = new OpenedSessions();
