@@ -56,6 +56,14 @@ describe('T18: what an instance takes from its mesh directory', () => {
     assert.match(told[0] ?? '', /mesh directory is wrong.*x\.grant/);
   });
 
+  it('a record that is refused for good is told of once', async () => {
+    const { look, told } = await open();
+    const parent = mesh.grant('a');
+    for (const record of [parent, mesh.given(parent, 'b', 'c')]) writeRecord(folder, anyOf(record));
+    for (let looks = 0; looks < 3; looks += 1) await look();
+    assert.deepEqual(told, ['a record of the mesh directory is refused: ']);
+  });
+
   it('a start does not go by a directory with a file that is wrong', async () => {
     writeFileSync(join(folder, 'x.grant'), 'half');
     await assert.rejects(open(), (error) => hasCode(error, 'malformed') && error.message.includes('x.grant'));
