@@ -197,6 +197,22 @@ describe('exchange', () => {
     assert.deepEqual(await content(a), await content(b));
   });
 
+  it('G23: G24: equal sets take one request; one key that differs among 100,000 takes few, that name little (replaced)', async () => {
+    const a = await openInstance({ cluster: 1 });
+    const b = await openInstance({ cluster: 2, seed: 2 });
+    const names = Array.from({ length: 100_000 }, (_, i) => `k${i}`);
+    for (let at = 0; at < names.length; at += limits.commitWritesMax)
+      await a.replica.write(names.slice(at, at + limits.commitWritesMax).map((name) => set(name, 'v')));
+    assert.equal((await exchange(b, linkTo(a))).received, names.length);
+    const equal = await exchange(b, linkTo(a));
+    assert.deepEqual([equal.roundTrips, equal.received, equal.sent], [1, 0, 0]);
+    await a.replica.write([set('k77777', 'other')]);
+    const { roundTrips, received, sent, bytesIn, bytesOut } = await exchange(b, linkTo(a));
+    assert.deepEqual([received, sent], [1, 1]); // ours is told too, though it is the lesser
+    assert.ok(roundTrips <= 6, `${roundTrips} requests`);
+    assert.ok(bytesIn + bytesOut < 200_000, `${bytesIn + bytesOut} bytes`);
+  });
+
   it('pull takes and sends nothing', async () => {
     const a = await openInstance({ cluster: 1 });
     const b = await openInstance({ cluster: 2, seed: 2 });

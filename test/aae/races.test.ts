@@ -153,7 +153,7 @@ async function afterwards(one: Instance, two: Instance, field: Field): Promise<v
 
 for (const level of [1, 2]) {
   const field = makeField(level);
-  describe(`A9: races at level ${level}: the first commits between the reads and the commit of the second`, () => {
+  describe(`G21: A9: races at level ${level}: the first commits between the reads and the commit of the second (replaced)`, () => {
     for (const [first, makeFirst] of Object.entries(acts)) {
       for (const [second, makeSecond] of Object.entries(acts)) {
         for (const { title, a, b, aSide } of places) {

@@ -237,7 +237,7 @@ describe('scrub', () => {
 });
 
 describe('levels', () => {
-  it('A18: grow to three, drop back to one, with right sums and an equal root at each step', async () => {
+  it('G18: A18: grow to three, drop back to one, with right sums and an equal root at each step (replaced)', async () => {
     const instance = await openInstance({ fan: 3 });
     const { store, digests } = instance;
     await instance.replica.write(Array.from({ length: 800 }, (_, i) => set(`k${i}`, 'v')));

@@ -27,7 +27,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 describe('tree', () => {
-  it('A1: the tree after any history is the rebuilt tree (I5)', async () => {
+  it('G19: A1: the tree after any history is the rebuilt tree (I5) (replaced)', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), fc.integer({ min: 2, max: 4 }), async (steps, fan) => {
         const instance = await openInstance({ fan });

@@ -193,6 +193,18 @@ export function apiSuite(base: () => string): void {
     assert.deepEqual((await post(url('/data/list'), { reverse: true, limit: 1 })).json, json);
   });
 
+  it('Li19: a key and one below it are both there, in whatever order they came', async () => {
+    for (const [first, second] of [
+      ['li19/up', 'li19/up/down'],
+      ['li19/below/it', 'li19/below'],
+    ] as const) {
+      await set(first, first);
+      await set(second, second);
+    }
+    const { json } = await post(url('/data/list'), { prefix: b64('li19/') });
+    assert.deepEqual(keysOf(json), ['li19/below', 'li19/below/it', 'li19/up', 'li19/up/down']);
+  });
+
   it('G5: a batch sets and deletes, and reports every version', async () => {
     await set('g5/old', 'x');
     const { status, json } = await post(url('/data/batch'), {

@@ -11,7 +11,7 @@ import { Child } from './child.ts';
 import { restricted, seededRandom, TestClock, withoutWriting } from '../support.ts';
 import { bytes, getText, put, rejectsWith, span, text } from './suite/stores.ts';
 
-describe('store: lmdb and the machine', () => {
+describe('Li22: store: lmdb and the machine', () => {
   let dir: string;
   beforeEach(() => {
     dir = mkdtempSync(join(tmpdir(), 'gkvmesh-lmdb-'));
@@ -22,7 +22,7 @@ describe('store: lmdb and the machine', () => {
 
   const open = (): Promise<Store> => openLmdbStore({ dir, clock: new TestClock(), random: seededRandom(1) });
 
-  it('L4: keeps what was acknowledged, and each transaction whole, when the process is killed', async () => {
+  it('C2: L4: keeps what was acknowledged, and each transaction whole, when the process is killed', async () => {
     const acknowledged = new Set<string>();
     for (let round = 0; round < 6; round += 1) {
       const child = new Child('write', dir);

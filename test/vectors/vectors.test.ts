@@ -85,7 +85,7 @@ describe('vectors', () => {
     assert.deepEqual({ id: hexOf(openMesh.id), key: hexOf(openMesh.key) }, core.openMesh);
   });
 
-  it('C7: bound levels', () => {
+  it('G16: C7: bound levels (replaced)', () => {
     for (const [key, level] of Object.entries(core.boundLevels)) assert.equal(digests.boundLevel(Buffer.from(key, 'hex')), level, key);
     assert.deepEqual(Object.values(core.boundLevels).sort(), [0, 1, 2, 3]);
   });
