@@ -19,9 +19,12 @@ export interface ParkedWrite {
   readonly row: Uint8Array;
 }
 
-interface ParkedCount {
+/** Of writes that wait, whatever for. */
+export interface ParkedCount {
   readonly writes: number;
   readonly bytes: number;
+  /** How many of them wait for their grants, and not for the clock; undefined: some have waited since before that was counted. */
+  readonly unproven: number | undefined;
 }
 
 function countKey(peer: string): Uint8Array {
@@ -34,32 +37,54 @@ export async function readParkedCount(snapshot: Snapshot, peer = ''): Promise<Pa
   return bytes === undefined ? nothing : countOf(bytes);
 }
 
+/** Bytes of a row that says what its writes wait for; stores of before have rows without the last number, until nothing waits any more. */
+const countBytes = 12;
+
+/** writes u32 | bytes u32 | of the writes, those that wait for their grants: u32. */
 function countOf(bytes: Uint8Array): ParkedCount {
   const view = asBuffer(bytes);
-  return { writes: view.readUInt32BE(0), bytes: view.readUInt32BE(4) };
+  return {
+    writes: view.readUInt32BE(0),
+    bytes: view.readUInt32BE(4),
+    unproven: view.length < countBytes ? undefined : view.readUInt32BE(8),
+  };
 }
 
-async function addToCount(tx: Transaction, peer: string, more: ParkedCount): Promise<void> {
+function encodeCount({ writes, bytes, unproven }: ParkedCount): Uint8Array {
+  const row = Buffer.alloc(countBytes);
+  row.writeUInt32BE(writes, 0);
+  row.writeUInt32BE(bytes, 4);
+  row.writeUInt32BE(unproven ?? 0, 8);
+  return unproven === undefined ? row.subarray(0, 8) : row;
+}
+
+async function addToCount(tx: Transaction, peer: string, more: CountChange): Promise<void> {
   const before = await readParkedCount(tx, peer);
   if (before.writes + more.writes === 0) {
     tx.clear(countKey(peer)); // whoever can make up peers' names must not leave rows behind
     return;
   }
-  const bytes = Buffer.alloc(8);
-  bytes.writeUInt32BE(before.writes + more.writes, 0);
-  bytes.writeUInt32BE(before.bytes + more.bytes, 4);
-  tx.set(countKey(peer), bytes);
+  const unproven = before.unproven === undefined ? undefined : before.unproven + more.unproven;
+  tx.set(countKey(peer), encodeCount({ writes: before.writes + more.writes, bytes: before.bytes + more.bytes, unproven }));
+}
+
+interface CountChange {
+  writes: number;
+  bytes: number;
+  unproven: number;
 }
 
 /** What was added to or taken from parking, by peer. */
 class CountChanges {
-  readonly #changes = new Map<string, { writes: number; bytes: number }>();
+  readonly #changes = new Map<string, CountChange>();
 
-  add(peer: string, writes: number, bytes: number): void {
+  /** `row`: whose table tells what the write waits for. */
+  add(peer: string, row: Uint8Array, writes: 1 | -1, bytes: number): void {
     for (const name of ['', peer]) {
-      const change = this.#changes.get(name) ?? { writes: 0, bytes: 0 };
+      const change = this.#changes.get(name) ?? { writes: 0, bytes: 0, unproven: 0 };
       change.writes += writes;
       change.bytes += bytes;
+      if (row[0] === tables.unproven) change.unproven += writes;
       this.#changes.set(name, change);
     }
   }
@@ -84,7 +109,7 @@ export async function peerRooms(tx: Transaction, peers: Iterable<string>): Promi
   return new Map(names.map((peer, i) => [peer, roomBeside(counts[i] ?? nothing)]));
 }
 
-const nothing: ParkedCount = { writes: 0, bytes: 0 };
+const nothing: ParkedCount = { writes: 0, bytes: 0, unproven: 0 };
 
 /** The peer that takes the greatest part of what may wait; undefined where nothing does. */
 export async function heaviestPeer(snapshot: Snapshot): Promise<string | undefined> {
@@ -116,7 +141,7 @@ export async function addWaiting(
     [...rows.values()].map(async ({ row, received, peer }) => {
       if ((await tx.get(row)) !== undefined) return;
       const value = valueOf(received);
-      changes.add(peer, 1, value.length);
+      changes.add(peer, row, 1, value.length);
       tx.set(row, value);
     }),
   );
@@ -152,7 +177,7 @@ export async function clearWaiting(tx: Transaction, waiting: readonly ParkedWrit
     waiting.map(async ({ row, peer }) => {
       const value = await tx.get(row);
       if (value === undefined) return;
-      changes.add(peer, -1, -value.length);
+      changes.add(peer, row, -1, -value.length);
       tx.clear(row);
     }),
   );

@@ -24,7 +24,7 @@ import { lineageOf, type Lineage } from './lineage.ts';
 import { Ingest, type CommitObserver } from './ingest.ts';
 import { type Guard, type LeafChain } from './guard.ts';
 import { countLapsed, readLapse } from './lapsed.ts';
-import { readParkedCount } from './park.ts';
+import { readParkedCount, type ParkedCount } from './park.ts';
 import {
   bytesOfSubmission,
   partsOfWrites,
@@ -327,7 +327,7 @@ export class Replica {
     return this.#deps.store.read(countLapsed);
   }
 
-  parkedCount(): Promise<{ writes: number; bytes: number }> {
+  parkedCount(): Promise<ParkedCount> {
     return this.#deps.store.read(readParkedCount);
   }
 

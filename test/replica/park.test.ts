@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { hasCode } from '../../src/core/errors.ts';
 import { limits } from '../../src/core/limits.ts';
 import { compareStamps, makeStamp, parseInstance, physicalMsOf, type Stamp } from '../../src/core/stamp.ts';
+import { tableRange, tables } from '../../src/store/keyspace.ts';
 import { assertTree } from '../aae/oracle.ts';
 import { key, openInstance, type Instance } from '../aae/world.ts';
 import { FakeClock } from '../support.ts';
@@ -36,7 +37,7 @@ describe('parking', () => {
     assert.equal(await replica.retryParked(), 0);
     clock.ms += 1;
     assert.equal(await replica.retryParked(), 1);
-    assert.deepEqual(await replica.parkedCount(), { writes: 0, bytes: 0 });
+    assert.deepEqual(await replica.parkedCount(), { writes: 0, bytes: 0, unproven: 0 });
     const { version: read } = await replica.get(key('k'));
     assert.equal(read === null ? undefined : compareStamps(read, version), 0);
     await assertTree(store, digests);
@@ -68,7 +69,7 @@ describe('parking', () => {
     await assert.rejects(park(parked), (error) => hasCode(error, 'unavailable'));
     clock.ms += 60_000;
     assert.equal(await replica.retryParked(), parked);
-    assert.deepEqual(await replica.parkedCount(), { writes: 0, bytes: 0 });
+    assert.deepEqual(await replica.parkedCount(), { writes: 0, bytes: 0, unproven: 0 });
     assert.equal((await replica.get(key(`k${parked - 1}`))).exists, true);
   }).timeout(30_000);
 
@@ -81,6 +82,27 @@ describe('parking', () => {
     assert.equal((await replica.parkedCount()).writes, 1);
     await replica.receive([write], 'two');
     assert.equal((await replica.parkedCount()).writes, 2);
+  });
+
+  it('R9: what waits for the clock is counted as that; a store of before tells it once nothing waits any more', async () => {
+    const { instance, clock, at } = await world();
+    const { replica, digests, store } = instance;
+    await replica.receive([received(digests, 'k', at(60_000))], 'peer');
+    const { bytes, ...counted } = await replica.parkedCount();
+    assert.deepEqual(counted, { writes: 1, unproven: 0 });
+    const rows = (await store.read((snapshot) => snapshot.range(tableRange(tables.parkedCount), { limit: 10 }))).map(({ key: row }) => row);
+    const before = Buffer.from(`00000001${bytes.toString(16).padStart(8, '0')}`, 'hex');
+    await store.transact((tx) => {
+      for (const row of rows) tx.set(row, before);
+      return Promise.resolve();
+    });
+    assert.deepEqual(await replica.parkedCount(), { writes: 1, bytes, unproven: undefined });
+    await replica.receive([received(digests, 'l', at(120_000))], 'peer');
+    assert.deepEqual(await replica.parkedCount(), { writes: 2, bytes: 2 * bytes, unproven: undefined });
+    clock.ms += 120_000;
+    await replica.retryParked();
+    await replica.receive([received(digests, 'm', at(60_000))], 'peer');
+    assert.deepEqual(await replica.parkedCount(), { writes: 1, bytes, unproven: 0 });
   });
 
   it('I9: R9: parking is bounded: over 10,000 writes are refused with unavailable, and what is parked stays', async () => {
@@ -97,7 +119,7 @@ describe('parking', () => {
     assert.equal((await replica.parkedCount()).writes, 10_000);
     clock.ms += yearMs;
     while ((await replica.retryParked()) > 0);
-    assert.deepEqual(await replica.parkedCount(), { writes: 0, bytes: 0 });
+    assert.deepEqual(await replica.parkedCount(), { writes: 0, bytes: 0, unproven: 0 });
     assert.ok((await replica.get(key('k19-499'))).exists);
   });
 });
