@@ -3,13 +3,13 @@ import { type Log } from '../core/ports.ts';
 import { type ExchangeOutcome } from '../mesh/ports.ts';
 import { type RefusedWrite } from '../replica/refused.ts';
 import { registerPeerGauges } from './peerMetrics.ts';
-import { type PeerStatus } from './ports.ts';
+import { type OriginStatus, type ParkedByReason, type PeerStatus } from './ports.ts';
 import { type Answer } from './shell.ts';
 
 /** What is read when metrics are asked for. One that fails is left out of that answer. */
 export interface Readings {
   entries(): Promise<{ entries: number; bytes: number }>;
-  parked(): Promise<{ writes: number; bytes: number }>;
+  parked(): Promise<{ writes: number; bytes: number; byReason: ParkedByReason }>;
   /** Peers of whose waiting writes some were given up. */
   lapsed(): Promise<number>;
   /** The clock's last stamp less the wall clock. */
@@ -26,6 +26,8 @@ export interface Readings {
   faults(): number;
   /** How it goes with each member. */
   peers(): Promise<readonly PeerStatus[]>;
+  /** Up to when all that each took in itself is here, this cluster among them. */
+  origins(): Promise<readonly OriginStatus[]>;
   /** Of each port that speaks TLS, how long until its certificate ends. */
   tlsEndsInMs(): readonly { readonly port: string; readonly ms: number }[];
 }
@@ -89,7 +91,12 @@ export class Metrics {
       secondsBuckets,
     );
     this.#gauges(readings);
-    registerPeerGauges(this.#registry, () => readings.peers(), log);
+    registerPeerGauges(
+      this.#registry,
+      () => readings.peers(),
+      () => readings.origins(),
+      log,
+    );
     collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -148,6 +155,16 @@ export class Metrics {
       'parked_writes',
       'Writes of peers that wait for the clock to reach them, or for their grants',
       async () => (await readings.parked()).writes,
+    );
+    this.#gauge(
+      'parked_clock_writes',
+      'Those of them that wait for the clock; left out while some have waited since before that was counted',
+      async () => (await readings.parked()).byReason.clockAhead ?? undefined,
+    );
+    this.#gauge(
+      'parked_grant_writes',
+      'Those of them that wait for their grants; left out while some have waited since before that was counted',
+      async () => (await readings.parked()).byReason.grantUnknown ?? undefined,
     );
     this.#gauge('parked_bytes', 'Bytes of their keys and values', async () => (await readings.parked()).bytes);
     this.#gauge('lapsed_peers', 'Peers whose waiting writes were given up, until an exchange has made it good', () => readings.lapsed());

@@ -86,8 +86,18 @@ export interface StatusReport extends Identity {
   };
   readonly entries: number | null;
   readonly bytes: number | null;
+  /** Of peers, that wait, whatever for. */
   readonly parkedWrites: number | null;
+  readonly parkedByReason: ParkedByReason | null;
   readonly mesh: MeshStatus | null;
+}
+
+/** What writes of peers wait for; null: some have waited since before that was counted. */
+export interface ParkedByReason {
+  /** They are too far ahead of our clock. */
+  readonly clockAhead: number | null;
+  /** A grant that they rest on is not known yet. */
+  readonly grantUnknown: number | null;
 }
 
 /** What the last scrub found that went through the whole store. */
@@ -140,9 +150,22 @@ export interface PeerStatus extends PeerView {
   readonly fault: string | null;
 }
 
+/** Up to when all that a cluster took in itself is here. */
+export interface OriginStatus {
+  readonly clusterId: string;
+  /** Empty where it has none, or its record cannot be read. */
+  readonly regionName: string;
+  /** Stamp in hex; null: of a slot of it nothing is known yet. */
+  readonly closed: string | null;
+  /** How long ago that was by our wall clock. */
+  readonly ageMs: number | null;
+}
+
 /** The mesh as this cluster sees it. Stamps in hex. */
 export interface MeshStatus {
   readonly peers: readonly PeerStatus[];
+  /** All members, ourselves first. */
+  readonly origins: readonly OriginStatus[];
   /** Which keys this cluster holds: `**` for all. */
   readonly scope: readonly string[];
   /** Up to where everything of every member is here. */

@@ -152,6 +152,13 @@ export const statusAnswer = z.object({
   entries: count.nullable(),
   bytes: count.nullable(),
   parkedWrites: count.nullable(),
+  parkedByReason: z
+    .object({
+      clockAhead: count.nullable().meta({ description: 'too far ahead of our clock' }),
+      grantUnknown: count.nullable().meta({ description: 'a grant that they rest on is not known yet' }),
+    })
+    .nullable()
+    .meta({ description: 'what parkedWrites wait for; null: some have waited since before that was counted' }),
   mesh: z
     .object({
       peers: z.array(
@@ -175,6 +182,12 @@ export const statusAnswer = z.object({
           fault: z.string().nullable(),
         }),
       ),
+      origins: z
+        .array(z.object({ clusterId: z.string(), regionName: z.string(), closed: z.string().nullable(), ageMs: count.nullable() }))
+        .meta({
+          description:
+            'of each member, this cluster first, up to when all that it took in itself is here, and how long ago that was; null: not known yet',
+        }),
       scope: z.array(z.string()).meta({ description: 'the keys that the cluster holds: ** for all' }),
       low: z.string(),
       floor: z.string(),

@@ -86,7 +86,17 @@ export interface MemberView {
   readonly fault: GkvError | undefined;
 }
 
+/** What of a cluster's own writes is here. */
+export interface OriginView {
+  readonly clusterId: Uint8Array;
+  readonly regionName: string;
+  /** Up to where all of them are; undefined: of a slot of it nothing is known yet. */
+  readonly closed: Stamp | undefined;
+}
+
 export interface MeshView {
+  /** Of ourselves, first, and of all members. */
+  readonly origins: readonly OriginView[];
   readonly members: readonly MemberView[];
   /** Members whose records cannot be read: they hold the floor back all the same. */
   readonly unreadable: readonly { readonly clusterId: Uint8Array; readonly low: Stamp | undefined }[];
@@ -247,7 +257,7 @@ export class Mesh {
 
   async view(): Promise<MeshView> {
     const { words, standing } = this.#talk;
-    const { low, floor } = await this.#talk.lowAndFloor();
+    const { low, floor, frontier } = await this.#talk.lowAndFloor();
     const members = this.#roster.others().map((record) => {
       const name = toHex(record.clusterId);
       const word = words.of(name);
@@ -257,9 +267,15 @@ export class Mesh {
     const unreadable = this.#roster.unreadable().map((name) => {
       return { clusterId: Buffer.from(name, 'hex'), low: words.of(name)?.low };
     });
+    const { own } = this.#deps;
+    const regionNames = new Map(this.#roster.records().map(({ clusterId, regionName }) => [toHex(clusterId), regionName]));
+    const names = [toHex(own.clusterId), ...(this.#roster.otherNames() ?? [])];
+    const origins = names.map((name): OriginView => {
+      return { clusterId: Buffer.from(name, 'hex'), regionName: regionNames.get(name) ?? '', closed: words.closedOf(frontier, name) };
+    });
     const removed = this.#roster.removed();
     const joining = this.#roster.joining();
-    return { members, unreadable, removed, joining, epoch: this.#roster.epoch, low, floor, fault: this.fault() };
+    return { members, origins, unreadable, removed, joining, epoch: this.#roster.epoch, low, floor, fault: this.fault() };
   }
 
   async #hearReader(from: Uint8Array, statement: Statement, has: Frontier): Promise<void> {

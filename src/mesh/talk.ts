@@ -114,13 +114,13 @@ export class Talk {
   }
 
   /** `low` is zero while this cluster is being filled, members are not known, or nothing was heard of one of them. */
-  async lowAndFloor(): Promise<{ low: Stamp; floor: Stamp }> {
+  async lowAndFloor(): Promise<{ low: Stamp; floor: Stamp; frontier: Frontier }> {
     const { replica } = this.#deps;
     const [frontier, floor] = await Promise.all([replica.frontier(), replica.floor()]);
     this.#recency.note(floor);
     const others = this.#deps.isFilling() ? undefined : this.#roster.otherNames();
     const removed = this.#roster.removed().filter(({ settled }) => !settled);
-    return { low: (others === undefined ? undefined : this.words.lowOf(frontier, others, removed)) ?? stampZero, floor };
+    return { low: (others === undefined ? undefined : this.words.lowOf(frontier, others, removed)) ?? stampZero, floor, frontier };
   }
 
   /** Our epoch, and whose content of it is here. Asked before anything is read that others shall take it to be true of. */

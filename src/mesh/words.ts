@@ -80,6 +80,13 @@ export class Words {
     return lowOf(frontier, parts);
   }
 
+  /** Up to where we have everything of a member, in hex, or of ourselves; undefined where of one of its slots, or of it, nothing is known yet. */
+  closedOf(frontier: Frontier, member: string): Stamp | undefined {
+    const cluster = member === toHex(this.#own.clusterId) ? this.#own : this.of(member);
+    const low = cluster === undefined ? stampZero : lowOf(frontier, [partOf(cluster)]);
+    return compareStamps(low, stampZero) === 0 ? undefined : low;
+  }
+
   /** As `lowOf`, of what we have anything of, of other members that were heard of: how old what we have is. Zero: we have nothing. */
   ageOf(frontier: Frontier, members: Iterable<string>): Stamp {
     const heard = [...members].flatMap((member) => this.of(member) ?? []);

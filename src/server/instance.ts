@@ -58,7 +58,7 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
   const donor = await settleJoin(store, config.join, await holdingsOf(store, own.clusterId, digests));
   const [stopping, leaving] = [new AbortController(), new AbortController()];
   const made = (): ReturnType<ReadingsDeps['made']> => ({ replica, mesh, scrubbing });
-  const metrics: Metrics = new Metrics(readingsOf({ opened, digests, tls, clock: realClock, made }), log);
+  const metrics: Metrics = new Metrics(readingsOf({ opened, digests, tls, clock: realClock, region: config.region, made }), log);
   const deps = { own, digests, tree, observer: metrics, log, guard: authority?.guard, scope };
   const { leases, replica, refusals } = await openReplica(opened, deps, config.jobRank);
   const scrubbing = new Scrubbing({ digests, clock: realClock, random: realRandom, log, leases });

@@ -6,7 +6,7 @@ import { type Mesh } from '../mesh/mesh.ts';
 import { type Replica } from '../replica/replica.ts';
 import { type OpenStore } from './openStore.ts';
 import { type Scrubbing } from './scrubbing.ts';
-import { contentOf, peerStatus, scrubGauges, sizeOf } from './statusView.ts';
+import { contentOf, originStatuses, parkedByReason, peerStatus, scrubGauges, sizeOf } from './statusView.ts';
 import { type TlsPorts } from './tlsPorts.ts';
 
 export interface ReadingsDeps {
@@ -14,15 +14,20 @@ export interface ReadingsDeps {
   readonly digests: MeshDigests;
   readonly tls: TlsPorts;
   readonly clock: Clock;
+  /** The name of ours. */
+  readonly region: string;
   /** What is made after the metrics, which it reports to. */
   readonly made: () => { readonly replica: Replica; readonly mesh: Mesh; readonly scrubbing: Scrubbing };
 }
 
 /** What metrics read of an instance when they are asked for. */
-export function readingsOf({ opened, digests, tls, clock, made }: ReadingsDeps): Readings {
+export function readingsOf({ opened, digests, tls, clock, region, made }: ReadingsDeps): Readings {
   return {
     entries: () => contentOf(opened.store, digests),
-    parked: () => made().replica.parkedCount(),
+    parked: async () => {
+      const parked = await made().replica.parkedCount();
+      return { ...parked, byReason: parkedByReason(parked) };
+    },
     lapsed: () => made().replica.lapsedCount(),
     clockAheadMs: () => made().replica.hlc.aheadMs(),
     storeAvailable: () => opened.available(),
@@ -31,6 +36,7 @@ export function readingsOf({ opened, digests, tls, clock, made }: ReadingsDeps):
     storeRetries: () => opened.retries(),
     scrubbed: () => scrubGauges(made().scrubbing, clock.now()),
     peers: async () => (await made().mesh.view()).members.map((member) => peerStatus(member, clock.monotonic())),
+    origins: async () => originStatuses(await made().mesh.view(), { region }, clock.now()),
     tlsEndsInMs: () => tls.endsInMs(),
     kept: async () => {
       const { low, floor } = await made().mesh.view();

@@ -6,12 +6,14 @@ import { type MeshDigests } from '../crypto/mesh.ts';
 import { type GkvError } from '../core/errors.ts';
 import { type Clock } from '../core/ports.ts';
 import { everything, scopeText, type Scope } from '../core/scope.ts';
-import { compareStamps, stampToHex, stampZero } from '../core/stamp.ts';
+import { compareStamps, physicalMsOf, stampToHex, stampZero } from '../core/stamp.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type ScrubGauges } from '../http/metrics.ts';
 import {
   type Identity,
   type MeshStatus,
+  type OriginStatus,
+  type ParkedByReason,
   type PeerStatus,
   type PeerView,
   type ScrubStatus,
@@ -19,9 +21,10 @@ import {
   type StatusView,
 } from '../http/ports.ts';
 import { lagOf } from '../mesh/health.ts';
-import { type Mesh, type MemberView, type MeshView } from '../mesh/mesh.ts';
+import { type Mesh, type MemberView, type MeshView, type OriginView } from '../mesh/mesh.ts';
 import { type PeerRecord } from '../mesh/peers.ts';
 import { type Leases } from '../replica/lease.ts';
+import { type ParkedCount } from '../replica/park.ts';
 import { type Replica } from '../replica/replica.ts';
 import { allTables } from '../store/keyspace.ts';
 import { type Store } from '../store/store.ts';
@@ -68,7 +71,8 @@ export function statusView({ opened, identity, scope, digests, replica, mesh, sc
       entries: content?.entries ?? null,
       bytes: content?.bytes ?? null,
       parkedWrites: parked?.writes ?? null,
-      mesh: view === undefined ? null : meshStatus(view, identity.clusterId, scope, clock.monotonic()),
+      parkedByReason: parked === undefined ? null : parkedByReason(parked),
+      mesh: view === undefined ? null : meshStatus(view, identity, scope, clock),
     };
   };
   return { status };
@@ -89,8 +93,24 @@ export function peerView({ clusterId, address, regionName }: PeerRecord): PeerVi
   return { clusterId: uuidText(clusterId), address: hostPortText(address), regionName };
 }
 
-/** `nowMs`: by the monotonic clock. */
-function meshStatus(view: MeshView, own: string, scope: Scope, nowMs: number): MeshStatus {
+/** Of each what waits for it. */
+export function parkedByReason({ writes, unproven }: ParkedCount): ParkedByReason {
+  if (unproven === undefined) return { clockAhead: null, grantUnknown: null };
+  return { clockAhead: writes - unproven, grantUnknown: unproven };
+}
+
+/** Those of all origins; `nowMs`: by the wall clock. */
+export function originStatuses({ origins }: Pick<MeshView, 'origins'>, { region }: Pick<Identity, 'region'>, nowMs: number): OriginStatus[] {
+  const [own, ...others] = origins.map((origin) => originStatus(origin, nowMs));
+  return own === undefined ? [] : [{ ...own, regionName: region }, ...others];
+}
+
+function originStatus({ clusterId, regionName, closed }: OriginView, nowMs: number): OriginStatus {
+  const ageMs = closed === undefined ? null : Math.max(0, nowMs - physicalMsOf(closed));
+  return { clusterId: uuidText(clusterId), regionName, closed: closed === undefined ? null : stampToHex(closed), ageMs };
+}
+
+function meshStatus(view: MeshView, { clusterId: own, region }: Identity, scope: Scope, clock: Clock): MeshStatus {
   const { members, unreadable, removed, joining, epoch, low, floor, fault } = view;
   const lows = [
     { clusterId: own, low },
@@ -100,7 +120,8 @@ function meshStatus(view: MeshView, own: string, scope: Scope, nowMs: number): M
   ];
   const least = lows.reduce((a, b) => (compareStamps(b.low, a.low) < 0 ? b : a));
   return {
-    peers: members.map((member) => peerStatus(member, nowMs)),
+    peers: members.map((member) => peerStatus(member, clock.monotonic())),
+    origins: originStatuses(view, { region }, clock.now()),
     scope: scopeText(scope),
     joining: joining.map(peerView),
     removed: removed.map(({ clusterId, settled }) => ({ clusterId: uuidText(clusterId), settled })),

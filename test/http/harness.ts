@@ -65,9 +65,11 @@ const peer = {
   fault: null,
 };
 
+const origin = { clusterId: peer.clusterId, regionName: 'us', closed: null, ageMs: null };
+
 export const readingsOf = (store: StubStore): Readings => ({
   entries: () => Promise.resolve({ entries: store.held.size, bytes: 7 }),
-  parked: () => Promise.resolve({ writes: 2, bytes: 3 }),
+  parked: () => Promise.resolve({ writes: 2, bytes: 3, byReason: { clockAhead: 2, grantUnknown: 0 } }),
   clockAheadMs: () => 1_500,
   storeAvailable: () => true,
   storeBytes: () => Promise.resolve(4_096),
@@ -78,6 +80,7 @@ export const readingsOf = (store: StubStore): Readings => ({
   scrubbed: () => ({ ageMs: 61_000, keys: 7, repaired: 1, damaged: 2 }),
   faults: () => 0,
   peers: () => Promise.resolve([peer]),
+  origins: () => Promise.resolve([{ ...origin, closed: '01', ageMs: 1_750 }, { ...origin, clusterId: 'unheard' }]),
   tlsEndsInMs: () => [{ port: 'mesh', ms: 2_500 }],
 });
 
@@ -105,6 +108,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
           entries: store.held.size,
           bytes: 7,
           parkedWrites: 2,
+          parkedByReason: { clockAhead: 2, grantUnknown: 0 },
           mesh: null,
         }),
     },

@@ -18,6 +18,24 @@ describe('metrics of members', () => {
   });
 });
 
+describe('metrics of origins', () => {
+  it('M15: tell how old that is up to which all of each is here, and are left out where that is not known', async () => {
+    const text = await new Metrics(readingsOf(new StubStore()), silentLog).text();
+    const told = text.split('\n').filter((line) => line.startsWith('gkvmesh_origin_age_seconds'));
+    assert.deepEqual(told, ['gkvmesh_origin_age_seconds{peer="00000000-0000-4000-8000-000000000001",region="us"} 1.75']);
+  });
+});
+
+describe('metrics of what waits', () => {
+  it('R9: leave out by reason what some have waited for since before that was counted', async () => {
+    const byReason = { clockAhead: null, grantUnknown: null };
+    const readings = { ...readingsOf(new StubStore()), parked: () => Promise.resolve({ writes: 2, bytes: 3, byReason }) };
+    const text = await new Metrics(readings, silentLog).text();
+    assert.match(text, /^gkvmesh_parked_writes 2$/m);
+    assert.doesNotMatch(text, /^gkvmesh_parked_(clock|grant)_writes/m);
+  });
+});
+
 describe('metrics of scrubs', () => {
   it('tell what the last one found, and are left out where there was none', async () => {
     const readings = readingsOf(new StubStore());

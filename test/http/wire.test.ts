@@ -236,6 +236,8 @@ describe('HTTP API on the wire', () => {
     await using api = await startApi();
     const { text } = await send(`${api.url}/metrics`, 'GET');
     assert.match(text, /gkvmesh_parked_writes 2/);
+    assert.match(text, /gkvmesh_parked_clock_writes 2/);
+    assert.match(text, /gkvmesh_parked_grant_writes 0/);
     assert.match(text, /gkvmesh_clock_ahead_seconds 1.5/);
     assert.match(text, /gkvmesh_tls_expires_seconds\{port="mesh"\} 2.5/);
     assert.match(text, /gkvmesh_peer_lag_seconds\{peer="[0-9a-f-]+",region="us"\} 0.25/);

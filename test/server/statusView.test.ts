@@ -4,8 +4,8 @@ import { GkvError } from '../../src/core/errors.ts';
 import { everything } from '../../src/core/scope.ts';
 import { stampToHex, stampZero } from '../../src/core/stamp.ts';
 import { uuidText } from '../../src/core/uuid.ts';
-import { type PeerStatus, type StatusView } from '../../src/http/ports.ts';
-import { peerView, statusView } from '../../src/server/statusView.ts';
+import { type OriginStatus, type PeerStatus, type StatusView } from '../../src/http/ports.ts';
+import { parkedByReason, peerView, statusView } from '../../src/server/statusView.ts';
 import { key, remove, set } from '../aae/world.ts';
 import { memberOp, Network, openCluster, openWorld, untilEqual, type Cluster } from '../mesh/world.ts';
 import { forwarded } from '../store/wrap.ts';
@@ -109,6 +109,62 @@ describe('M15: what an operator sees of the mesh', () => {
     assert.equal(await sizeOf(viewOf({ ...a, store: { ...forwarded(a.store), diskBytes: () => 8_192 } })), 8_192);
   });
 
+  it('M15: of each member, and of ourselves, up to when all that it took in is here, and how long ago that was', async () => {
+    await using world = await openWorld(3);
+    const [a, b, c] = world.clusters as [Cluster, Cluster, Cluster];
+    await untilEqual([a, b, c]);
+    const view = viewOf(a);
+    const status = (): ReturnType<StatusView['status']> => view.status();
+    const originOf = async ({ clusterId }: Cluster): Promise<OriginStatus | undefined> =>
+      (await status()).mesh?.origins.find((each) => each.clusterId === uuidText(clusterId));
+    await until(async () => (await status()).mesh?.low !== stampToHex(stampZero));
+    world.network.cut(a, b);
+    world.network.cut(b, c);
+    const [before] = await b.replica.write([set('late', 'v')]);
+    assert.ok(before !== undefined);
+    world.clock.advance(30_000);
+    const [after] = await c.replica.write([set('there', 'v')]);
+    assert.ok(after !== undefined);
+    await until(async () => ((await originOf(c))?.closed ?? '') >= stampToHex(after.accepted));
+    const lacked = await originOf(b);
+    assert.ok(lacked?.closed != null && lacked.closed < stampToHex(before.accepted));
+    assert.ok((lacked.ageMs ?? 0) >= 30_000, `${lacked.ageMs} ms`);
+    assert.ok(((await originOf(c))?.ageMs ?? Infinity) < 30_000);
+    const { mesh } = await status();
+    assert.deepEqual(
+      mesh?.origins.map(({ clusterId, regionName }) => [clusterId, regionName]),
+      [
+        [uuidText(a.clusterId), 'here'],
+        [uuidText(b.clusterId), 'region 2'],
+        [uuidText(c.clusterId), 'region 3'],
+      ],
+    );
+    assert.equal(mesh.low, lacked.closed, 'low is the least of them');
+    world.network.heal();
+    await until(async () => ((await originOf(b))?.closed ?? '') >= stampToHex(before.accepted));
+  });
+
+  it('M15: of a member that was never heard of, or whose record cannot be read, nothing is known', async () => {
+    await using world = await openWorld(1);
+    const [a] = world.clusters as [Cluster];
+    await a.replica.write([memberOp({ clusterId: new Uint8Array(16).fill(3), address: { host: 'nobody', port: 1 } })]);
+    await a.replica.write([set('@system/peers/09090909-0909-0909-0909-090909090909', 'no record')]);
+    const origins = async (): Promise<readonly OriginStatus[]> => (await viewOf(a).status()).mesh?.origins ?? [];
+    await until(async () => (await origins()).length === 3);
+    const [own, ...others] = await origins();
+    assert.ok(own?.clusterId === uuidText(a.clusterId));
+    assert.deepEqual(others, [
+      { clusterId: '03030303-0303-0303-0303-030303030303', regionName: 'region 1', closed: null, ageMs: null },
+      { clusterId: '09090909-0909-0909-0909-090909090909', regionName: '', closed: null, ageMs: null },
+    ]);
+  });
+
+  it('R9: R26: how many writes wait for the clock, and how many for their grants', () => {
+    const count = { writes: 5, bytes: 7, unproven: 2 };
+    assert.deepEqual(parkedByReason(count), { clockAhead: 3, grantUnknown: 2 });
+    assert.deepEqual(parkedByReason({ ...count, unproven: undefined }), { clockAhead: null, grantUnknown: null });
+  });
+
   it('Li5: lag grows from when a member was last level, though it is not heard of, and is 0 as soon as it is level again', async () => {
     await using world = await openWorld(2, { times: { waitMs: 60_000 } });
     const [a, b] = world.clusters as [Cluster, Cluster];
@@ -190,7 +246,7 @@ describe('M15: what an operator sees of the mesh', () => {
   it('is told without the mesh while the store does not answer', async () => {
     await using world = await openWorld(1);
     const [a] = world.clusters as [Cluster];
-    const { mesh, entries, parkedWrites } = await viewOf(a, false).status();
-    assert.deepEqual([mesh, entries, parkedWrites], [null, null, null]);
+    const { mesh, entries, parkedWrites, parkedByReason: byReason } = await viewOf(a, false).status();
+    assert.deepEqual([mesh, entries, parkedWrites, byReason], [null, null, null, null]);
   });
 });
