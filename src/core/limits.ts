@@ -21,6 +21,8 @@ export const limits = {
   commitBytesMax: 2_097_152,
   /** One page of a feed; a single write may be larger. */
   feedPageBytesMax: 524_288,
+  /** Rows of a feed that are counted behind one of its pages; told as so many or more. */
+  feedBehindMax: 1_000,
   /** Of one page with a write and what hides it; a frame holds it. */
   feedGroupBytesMax: 786_432,
   /** Of what one commit costs by the way in which FoundationDB counts, below its limit of 10 MB, and of what it takes to match its keys. A larger atomic write goes alone. */

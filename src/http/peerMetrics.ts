@@ -9,18 +9,31 @@ interface PeerGauge<T> {
 }
 
 const gauges: readonly PeerGauge<PeerStatus>[] = [
-  { name: 'peer_connected', help: '1 while its feed is followed by this instance and it answers', of: ({ connected }) => Number(connected) },
+  {
+    name: 'peer_connected',
+    help: '1 while its feed is followed by this instance and it answers',
+    of: ({ connected }) => Number(connected),
+  },
   {
     name: 'peer_lag_seconds',
     help: '0 while all that it had is here and it answers in time, else since when that was so; left out where it never was, or it is not followed here',
     of: ({ lagMs }) => inSeconds(lagMs),
   },
   {
+    name: 'peer_lag_writes',
+    help: 'Writes of its feed that are still to be gone through, those among them that are here from others; 1000 are so many or more; left out where that is not known',
+    of: ({ lagWrites }) => lagWrites,
+  },
+  {
     name: 'peer_clock_skew_seconds',
     help: 'Its wall clock less ours; the network’s delay is in it; left out where it never answered here',
     of: ({ clockSkewMs }) => inSeconds(clockSkewMs),
   },
-  { name: 'peer_failures', help: 'Requests to its feed that failed since this instance began to follow it', of: ({ failures }) => failures },
+  {
+    name: 'peer_failures',
+    help: 'Requests to its feed that failed since this instance began to follow it',
+    of: ({ failures }) => failures,
+  },
   {
     name: 'peer_defects',
     help: 'Writes that an exchange with it had to repair though they should have been here',

@@ -132,6 +132,8 @@ export interface PeerStatus extends PeerView {
   readonly lastLevelMs: number | null;
   /** How far we may be behind it: 0 while all that it had is here and it answers in time, else since when that was last so; null: it never was. */
   readonly lagMs: number | null;
+  /** How many writes of its feed we have still to go through, those among them that we have from others; 1,000 are so many or more; null: not known. */
+  readonly lagWrites: number | null;
   /** Its wall clock less ours, at its last answer. */
   readonly clockSkewMs: number | null;
   /** Up to where it has everything; null: not heard of. */

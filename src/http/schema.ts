@@ -170,6 +170,10 @@ export const statusAnswer = z.object({
           lagMs: count.nullable().meta({
             description: '0 while all that it had is here and it answers in time, else since when that was so; null: it never was',
           }),
+          lagWrites: count.nullable().meta({
+            description:
+              'writes of its feed that are still to be gone through, those among them that are here from others, as it counted them last; 1000 are so many or more; null: not known',
+          }),
           clockSkewMs: z.int().nullable(),
           low: z.string().nullable(),
           scope: z.array(z.string()).nullable(),

@@ -1,6 +1,7 @@
 import { ByteReader } from '../core/bytes.ts';
 import { ByteWriter } from '../core/byteWriter.ts';
 import { readFrontier, writeFrontier, type Frontier } from '../core/frontier.ts';
+import { limits } from '../core/limits.ts';
 import { type MeshKind } from '../crypto/mesh.ts';
 import { type RecordsPage } from '../grant/ledger.ts';
 import { positionBytes, type FeedCursor } from '../replica/cursor.ts';
@@ -25,6 +26,8 @@ export interface FeedAnswer {
   readonly cursor: FeedCursor;
   /** Where the page ended the feed: what the upstream has. */
   readonly end: Frontier | undefined;
+  /** Where it did not, and they were counted: rows of the feed behind the page; at most 1,000, which are so many or more. */
+  readonly behind?: number | undefined;
   readonly statement: Statement;
   /** In a granted mesh: what the reader lacked of the ledger. */
   readonly records?: RecordsPage | undefined;
@@ -57,12 +60,11 @@ export function decodeFeedAsk(bytes: Uint8Array, kind: MeshKind = 'open'): FeedA
   return ask;
 }
 
-/** incarnation u64 | position 12 | ends u8 (0 or 1) | frontier where it ends | statement | in a granted mesh: records | writes, to the end. */
+/** incarnation u64 | position 12 | ends u8: 0, 1 or 2 | frontier where it is 1, behind u16 where it is 2 | statement | in a granted mesh: records | writes, to the end. */
 export function encodeFeedAnswer(answer: FeedAnswer): Uint8Array {
   const out = new ByteWriter(answer.writes.length + 1_024);
   writeCursor(out, answer.cursor);
-  out.u8(answer.end === undefined ? 0 : 1);
-  if (answer.end !== undefined) writeFrontier(out, answer.end);
+  writeEnd(out, answer);
   writeStatement(out, answer.statement);
   if (answer.records !== undefined) writeRecords(out, answer.records);
   out.bytes(answer.writes);
@@ -73,12 +75,39 @@ export function encodeFeedAnswer(answer: FeedAnswer): Uint8Array {
 export function decodeFeedAnswer(bytes: Uint8Array, kind: MeshKind = 'open'): FeedAnswer {
   const reader = new ByteReader(bytes, 'feed answer');
   const cursor = cursorFrom(reader);
-  const ends = reader.u8();
-  if (ends > 1) throw reader.fail(`ends ${ends} is unknown`);
-  const end = ends === 0 ? undefined : readFrontier(reader);
+  const end = endFrom(reader);
   const statement = readStatement(reader);
   const records = kind === 'granted' ? { records: readRecords(reader) } : {};
-  return { cursor, end, statement, ...records, writes: reader.bytes(reader.left) };
+  return { cursor, ...end, statement, ...records, writes: reader.bytes(reader.left) };
+}
+
+const ends = { no: 0, yes: 1, counted: 2 } as const;
+
+function writeEnd(out: ByteWriter, { end, behind }: Pick<FeedAnswer, 'end' | 'behind'>): void {
+  if (end !== undefined) {
+    out.u8(ends.yes);
+    writeFrontier(out, end);
+  } else if (behind !== undefined) {
+    out.u8(ends.counted);
+    out.u16(behind);
+  } else out.u8(ends.no);
+}
+
+function endFrom(reader: ByteReader): Pick<FeedAnswer, 'end' | 'behind'> {
+  const said = reader.u8();
+  switch (said) {
+    case ends.no:
+      return { end: undefined };
+    case ends.yes:
+      return { end: readFrontier(reader) };
+    case ends.counted: {
+      const behind = reader.u16();
+      if (behind > limits.feedBehindMax) throw reader.fail(`${behind} rows behind a page: at most ${limits.feedBehindMax} are counted`);
+      return { end: undefined, behind };
+    }
+    default:
+      throw reader.fail(`ends ${said} is unknown`);
+  }
 }
 
 function writeCursor(out: ByteWriter, { incarnation, position }: FeedCursor): void {

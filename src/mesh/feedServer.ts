@@ -59,6 +59,8 @@ const relayMs = 100;
 const waitingMax = 256;
 /** Who asked so lately follows us, and will ask again. */
 const followsMs = 3_000;
+/** Between two counts of what is behind the pages of one reader. */
+const countMs = 1_000;
 /** Who leaves waits no longer for its readers. */
 const handOverMsMax = 1_500;
 const handOverPollMs = 10;
@@ -70,9 +72,11 @@ interface Reader {
   asking: number;
   /** It was given all that there was, since we hand over. */
   hasAll: boolean;
+  /** When it was last told how much is behind a page. */
+  countedMs: number;
 }
 
-/** The answering side of feeds: keeps of its readers, between two requests, only when they came. */
+/** The answering side of feeds: keeps of its readers, between two requests, only when they came and when it counted for them. */
 export class FeedServer {
   readonly #deps: FeedServerDeps;
   readonly #own: ClusterPart;
@@ -90,7 +94,7 @@ export class FeedServer {
 
   /** Answers one frame; what not both may hold is left out. Errors: `mesh_mismatch`, `peer_protocol`, `wrong_peer` in our own name, `malformed`, `too_large`, those of `hear`, and what the store reports. */
   async answer(frame: Uint8Array, scopes?: Scopes): Promise<Uint8Array> {
-    const { digests, own, hear, state } = this.#deps;
+    const { digests, own, hear, state, clock } = this.#deps;
     const request = decodeRequest(frame, digests, 'feed');
     assertAnother(request.header.clusterId, own.clusterId);
     const { waitMs, cursor, frontier, statement, records } = decodeFeedAsk(request.body, digests.kind);
@@ -99,25 +103,28 @@ export class FeedServer {
     const after = isPlaced ? cursor.position : positionZero;
     const recordsAfter = records === undefined ? undefined : records.incarnation === own.incarnation ? records.number : 0;
     const { clusterId } = request.header;
+    const isMember = this.#deps.isMember(clusterId);
+    const reader = this.#seen(clusterId, isMember);
     const options = {
       recordsAfter,
       scope: scopes && commonScope(scopes),
-      withHidersTo: this.#deps.isMember(clusterId) ? undefined : limits.feedGroupBytesMax,
+      withHidersTo: isMember ? undefined : limits.feedGroupBytesMax,
+      behindMax: isMember && clock.monotonic() - reader.countedMs >= countMs ? limits.feedBehindMax : undefined,
     };
-    const reader = this.#seen(clusterId);
     reader.asking += 1;
     try {
       const place = { after, covered: frontier, options, pullsFromAll: this.#deps.pullsFromAll(clusterId), reader };
       const { page, reach, wasLeaving } = await this.#page(place, waitMs);
+      if (page.behind !== undefined) reader.countedMs = clock.monotonic();
       const said = { page, statement: await state(reach) };
       const answer = this.#encode(said, request);
-      // Beside the greatest value there is no room for a large frontier: it comes with the next page.
+      // Beside the greatest value there is no room for a large frontier: it comes with the next page. Nor may a count make it too long.
       const isTooLong = answer.length > frameBytesMax && page.writes.length > 0;
       reader.hasAll ||= wasLeaving && page.end !== undefined && !isTooLong;
-      return isTooLong ? this.#encode({ ...said, page: { ...page, end: undefined } }, request) : answer;
+      return isTooLong ? this.#encode({ ...said, page: { ...page, end: undefined, behind: undefined } }, request) : answer;
     } finally {
       reader.asking -= 1;
-      reader.seenMs = this.#deps.clock.monotonic();
+      reader.seenMs = clock.monotonic();
     }
   }
 
@@ -133,10 +140,9 @@ export class FeedServer {
   }
 
   /** Who is no member waits as ever while we hand over. */
-  #seen(clusterId: Uint8Array): Reader {
+  #seen(clusterId: Uint8Array, isMember: boolean): Reader {
     const name = toHex(clusterId);
-    const isMember = this.#deps.isMember(clusterId);
-    const reader = this.#readers.get(name) ?? { seenMs: 0, asking: 0, hasAll: !isMember };
+    const reader = this.#readers.get(name) ?? { seenMs: 0, asking: 0, hasAll: !isMember, countedMs: -Infinity };
     this.#readers.delete(name);
     if (isMember) this.#readers.set(name, reader);
     const [oldest] = this.#readers.keys();
@@ -149,6 +155,7 @@ export class FeedServer {
     const body = encodeFeedAnswer({
       cursor: { incarnation: own.incarnation, position: page.position },
       end: page.end,
+      behind: page.behind,
       statement,
       records: page.records,
       writes: encodeWrites(page.writes),

@@ -12,7 +12,7 @@ import { type Replica } from '../replica/replica.ts';
 import { Backoff } from './backoff.ts';
 import { claimsFor } from './claims.ts';
 import { epochNone } from './epoch.ts';
-import { lagOf, noteFailure, type PeerHealth } from './health.ts';
+import { lagOf, noteBehind, noteFailure, type PeerHealth } from './health.ts';
 import { type Statement } from './statement.ts';
 import { type Upstream, type UpstreamPage } from './upstream.ts';
 
@@ -206,6 +206,7 @@ function notePage(health: PeerHealth, page: UpstreamPage, last: ReceivedWrite | 
   const nowMs = clock.now();
   health.lastError = undefined;
   health.isLevel = page.end !== undefined;
+  noteBehind(health, page);
   if (page.end !== undefined) {
     health.levelMs = nowMs;
     health.levelAtMs = clock.monotonic();

@@ -10,6 +10,8 @@ export interface PeerHealth {
   levelMs: number;
   /** The last page that was taken in ended its feed. */
   isLevel: boolean;
+  /** Rows of its feed behind the last page that was taken in, as it counted them last, up to 1,000; undefined: not known. */
+  behind: number | undefined;
   /** By the monotonic clock: when it was last known that everything that it had is here; undefined: not yet. */
   levelAtMs: number | undefined;
   /** By the monotonic clock: its answer to the question under way is late from then on. */
@@ -39,6 +41,7 @@ export function newHealth(): PeerHealth {
     contactMs: 0,
     levelMs: 0,
     isLevel: false,
+    behind: undefined,
     levelAtMs: undefined,
     lateAtMs: 0,
     skewMs: 0,
@@ -63,6 +66,17 @@ export function newHealth(): PeerHealth {
 export function lagOf({ connected, isLevel, levelAtMs, lateAtMs }: PeerHealth, nowMs: number): number | undefined {
   if (levelAtMs === undefined) return undefined;
   return connected && isLevel && nowMs < lateAtMs ? 0 : Math.max(1, Math.round(nowMs - levelAtMs));
+}
+
+/** How many writes of its feed we have still to go through: 0 while `lagOf` is, and 1,000 are so many or more. Undefined: not known. `nowMs`: by the monotonic clock. */
+export function lagWritesOf(health: PeerHealth, nowMs: number): number | undefined {
+  return health.behind === 0 && lagOf(health, nowMs) !== 0 ? undefined : health.behind;
+}
+
+/** Behind a page that was taken in: none at the end, else what it tells, or one before it of the same way to the end did. */
+export function noteBehind(health: PeerHealth, { end, behind }: { readonly end: unknown; readonly behind?: number | undefined }): void {
+  if (end !== undefined) health.behind = 0;
+  else health.behind = behind ?? (health.behind === 0 ? undefined : health.behind);
 }
 
 export function noteFailure(health: PeerHealth, error: unknown): void {

@@ -22,6 +22,8 @@ export interface UpstreamPage {
   readonly writes: readonly ReceivedWrite[];
   readonly cursor: FeedCursor;
   readonly end: Frontier | undefined;
+  /** Rows of the feed behind it, up to 1,000, where it does not end the feed; undefined: not told. */
+  readonly behind?: number | undefined;
   /** As far as it is believed. */
   readonly statement: Statement;
   /** Which keys we and the peer may hold; undefined: all. */
@@ -108,11 +110,17 @@ export class Upstream {
 
 function check(
   ask: FeedAsk,
-  { cursor, end, writes, records }: Omit<UpstreamPage, 'bytesIn' | 'bytesOut' | 'scopes'> & { readonly records?: RecordsPage | undefined },
+  {
+    cursor,
+    end,
+    behind,
+    writes,
+    records,
+  }: Omit<UpstreamPage, 'bytesIn' | 'bytesOut' | 'scopes'> & { readonly records?: RecordsPage | undefined },
 ): void {
   if (records !== undefined) checkRecords(ask, cursor, records);
   if (records !== undefined && records.records.length > 0) {
-    if (writes.length > 0 || end !== undefined) throw protocolError('a page with records and more');
+    if (writes.length > 0 || end !== undefined || behind !== undefined) throw protocolError('a page with records and more');
     return;
   }
   if (writes.length > limits.commitWritesMax) throw protocolError(`a page of ${writes.length} writes`);

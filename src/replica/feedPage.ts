@@ -24,6 +24,8 @@ export interface FeedPage {
   readonly position: Uint8Array;
   /** At the feed's end, and only there: what is here as of the same snapshot. */
   readonly end: Frontier | undefined;
+  /** Where it does not end there, and that was asked for: how many rows come behind it, those that the reader has among them. */
+  readonly behind?: number | undefined;
   /** In a granted mesh: what the reader lacks of the ledger. Where there is any, nothing else is in the page. */
   readonly records?: RecordsPage;
 }
@@ -50,6 +52,8 @@ export interface PageOptions extends Omit<LeftOut, 'covered'> {
   readonly recordsAfter?: number | undefined;
   /** With each write, what hides it, as long as both are no more bytes than this: see `readFeedPage`. */
   readonly withHidersTo?: number | undefined;
+  /** Counts the rows behind a page that does not end the feed, up to so many; left out: they are not counted. */
+  readonly behindMax?: number | undefined;
 }
 
 /**
@@ -61,7 +65,7 @@ export async function readFeedPage(
   snapshot: Snapshot,
   source: FeedSource,
   after: Uint8Array,
-  { withHidersTo, ...leftOut }: LeftOut & Pick<PageOptions, 'withHidersTo'>,
+  { withHidersTo, behindMax, ...leftOut }: LeftOut & Pick<PageOptions, 'withHidersTo' | 'behindMax'>,
 ): Promise<FeedPage> {
   const page = new Page(snapshot, leftOut, { withHidersTo, writesMax: source.writesMax ?? limits.commitWritesMax }, after);
   for (let looked = 0; looked < rowsMax;) {
@@ -70,7 +74,8 @@ export async function readFeedPage(
     if (!(await page.takeAll(rows))) break;
     if (isEnd) return { writes: await page.writes(), position: page.position, end: await readFrontier(snapshot, source.own) };
   }
-  return { writes: await page.writes(), position: page.position, end: undefined };
+  const made = { writes: await page.writes(), position: page.position, end: undefined };
+  return behindMax === undefined ? made : { ...made, behind: await countRows(snapshot, source.partitions, page.position, behindMax) };
 }
 
 /** Bytes of records in one page; a single one may be larger. */
@@ -100,17 +105,32 @@ interface FeedRow {
 /** Rows of all partitions behind a place, in the order of commits, without a gap; `isEnd` where none is left behind them. */
 async function nextRows(snapshot: Snapshot, partitions: number, after: Uint8Array): Promise<{ rows: FeedRow[]; isEnd: boolean }> {
   const limit = Math.ceil(limits.commitWritesMax / partitions);
-  const lanes = await Promise.all(
-    Array.from({ length: partitions }, (_, partition) =>
-      snapshot.range(tableKeys(tables.feed, { start: successorKey(after), end: null }, Uint8Array.of(partition)), { limit }),
-    ),
-  );
+  const lanes = await Promise.all(Array.from({ length: partitions }, (_, partition) => laneRows(snapshot, partition, after, limit)));
   const rows = lanes.flat().map(feedRow);
   // Of a partition that has more rows nothing is known behind its last one.
   const knownTo = lanes.filter((lane) => lane.length === limit).map((lane) => positionOf(lane[limit - 1]));
   const isEnd = knownTo.length === 0;
   const known = isEnd ? rows : rows.filter(({ position }) => knownTo.every((to) => compareBytes(position, to) <= 0));
   return { rows: known.sort((a, b) => compareBytes(a.position, b.position)), isEnd };
+}
+
+function laneRows(snapshot: Snapshot, partition: number, after: Uint8Array, limit: number): Promise<Row[]> {
+  return snapshot.range(tableKeys(tables.feed, { start: successorKey(after), end: null }, Uint8Array.of(partition)), { limit });
+}
+
+/** Rows of all partitions behind a place: how many there are, or `max` where there are more. */
+async function countRows(snapshot: Snapshot, partitions: number, after: Uint8Array, max: number): Promise<number> {
+  const limit = Math.ceil(max / partitions);
+  let lanes = Array.from({ length: partitions }, (_, partition) => ({ partition, from: after }));
+  let count = 0;
+  while (lanes.length > 0 && count < max) {
+    const read = await Promise.all(
+      lanes.map(async ({ partition, from }) => ({ partition, rows: await laneRows(snapshot, partition, from, limit) })),
+    );
+    count = read.reduce((sum, { rows }) => sum + rows.length, count);
+    lanes = read.filter(({ rows }) => rows.length === limit).map(({ partition, rows }) => ({ partition, from: positionOf(rows.at(-1)) }));
+  }
+  return Math.min(count, max);
 }
 
 function positionOf(row: Row | undefined): Uint8Array {

@@ -20,7 +20,7 @@ import {
   type StatusReport,
   type StatusView,
 } from '../http/ports.ts';
-import { lagOf } from '../mesh/health.ts';
+import { lagOf, lagWritesOf } from '../mesh/health.ts';
 import { type Mesh, type MemberView, type MeshView, type OriginView } from '../mesh/mesh.ts';
 import { type PeerRecord } from '../mesh/peers.ts';
 import { type Leases } from '../replica/lease.ts';
@@ -100,7 +100,11 @@ export function parkedByReason({ writes, unproven }: ParkedCount): ParkedByReaso
 }
 
 /** Those of all origins; `nowMs`: by the wall clock. */
-export function originStatuses({ origins }: Pick<MeshView, 'origins'>, { region }: Pick<Identity, 'region'>, nowMs: number): OriginStatus[] {
+export function originStatuses(
+  { origins }: Pick<MeshView, 'origins'>,
+  { region }: Pick<Identity, 'region'>,
+  nowMs: number,
+): OriginStatus[] {
   const [own, ...others] = origins.map((origin) => originStatus(origin, nowMs));
   return own === undefined ? [] : [{ ...own, regionName: region }, ...others];
 }
@@ -143,6 +147,7 @@ export function peerStatus({ record, low, isAtEpoch, health, fault }: MemberView
     lastContactMs: at(health?.contactMs),
     lastLevelMs: at(health?.levelMs),
     lagMs: health === undefined ? null : (lagOf(health, nowMs) ?? null),
+    lagWrites: health === undefined ? null : (lagWritesOf(health, nowMs) ?? null),
     clockSkewMs: health === undefined || health.contactMs === 0 ? null : health.skewMs,
     low: low === undefined ? null : stampToHex(low),
     scope: health === undefined || health.contactMs === 0 ? null : scopeText(health.scope ?? everything),

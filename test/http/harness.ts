@@ -53,6 +53,7 @@ const peer = {
   lastContactMs: 1,
   lastLevelMs: 1,
   lagMs: 250,
+  lagWrites: 12,
   clockSkewMs: -2_000,
   low: null,
   scope: ['**'],
@@ -80,7 +81,11 @@ export const readingsOf = (store: StubStore): Readings => ({
   scrubbed: () => ({ ageMs: 61_000, keys: 7, repaired: 1, damaged: 2 }),
   faults: () => 0,
   peers: () => Promise.resolve([peer]),
-  origins: () => Promise.resolve([{ ...origin, closed: '01', ageMs: 1_750 }, { ...origin, clusterId: 'unheard' }]),
+  origins: () =>
+    Promise.resolve([
+      { ...origin, closed: '01', ageMs: 1_750 },
+      { ...origin, clusterId: 'unheard' },
+    ]),
   tlsEndsInMs: () => [{ port: 'mesh', ms: 2_500 }],
 });
 

@@ -10,10 +10,11 @@ describe('metrics of members', () => {
     const readings = readingsOf(new StubStore());
     const [us] = await readings.peers();
     assert.ok(us !== undefined);
-    const eu = { ...us, clusterId: 'unheard', regionName: 'eu', connected: false, lagMs: null, clockSkewMs: null };
+    const eu = { ...us, clusterId: 'unheard', regionName: 'eu', connected: false, lagMs: null, lagWrites: null, clockSkewMs: null };
     const text = await new Metrics({ ...readings, peers: () => Promise.resolve([us, eu]) }, silentLog).text();
     assert.match(text, /gkvmesh_peer_connected\{peer="unheard",region="eu"\} 0/);
-    assert.doesNotMatch(text, /gkvmesh_peer_(lag|clock_skew)_seconds\{peer="unheard"/);
+    assert.doesNotMatch(text, /gkvmesh_peer_(lag_seconds|lag_writes|clock_skew_seconds)\{peer="unheard"/);
+    assert.match(text, /gkvmesh_peer_lag_writes\{peer="[0-9a-f-]+",region="us"\} 12/);
     assert.match(text, /gkvmesh_peer_clock_skew_seconds\{peer="[0-9a-f-]+",region="us"\} -2/);
   });
 });

@@ -34,6 +34,7 @@ interface Served {
   epoch: AbortController;
   heard: number;
   pullsFromAll: boolean;
+  isMember: boolean;
   readonly ask: (ask?: Partial<FeedAsk>) => Promise<{ page: FeedAnswer; names: string[] }>;
 }
 
@@ -46,7 +47,7 @@ async function serve(writes = 0): Promise<Served> {
     ...{ feed: instance.replica, digests, own: { clusterId: instance.clusterId, incarnation: 1 }, clock, signal: stop.signal },
     hear: () => Promise.resolve(void (served.heard += 1)),
     pullsFromAll: () => served.pullsFromAll,
-    isMember: () => true,
+    isMember: () => served.isMember,
     reach: () => Promise.resolve(saysNothing.reach),
     epochEnds: () => served.epoch.signal,
     state: () => Promise.resolve(saysNothing),
@@ -56,7 +57,17 @@ async function serve(writes = 0): Promise<Served> {
     const page = decodeFeedAnswer(decodeAnswer(await server.answer(frame), frame, digests, 'feed').body);
     return { page, names: decodeWrites(page.writes, digests).map(({ write }) => Buffer.from(write.key).toString()) };
   };
-  const served: Served = { instance, server, clock, stop, epoch: new AbortController(), heard: 0, pullsFromAll: false, ask };
+  const served: Served = {
+    instance,
+    server,
+    clock,
+    stop,
+    epoch: new AbortController(),
+    heard: 0,
+    pullsFromAll: false,
+    isMember: true,
+    ask,
+  };
   return served;
 }
 
@@ -87,6 +98,21 @@ describe('M5: a reader that does not keep to the protocol changes nothing', () =
   it('bodies have one encoding', () => {
     const cursor = { incarnation: 1, position: positionZero };
     assertStrict(decodeFeedAsk, encodeFeedAsk({ waitMs: 0, cursor, frontier: ofClusters(2), statement: saysNothing }));
+    const answer = { cursor, statement: saysNothing, end: undefined, writes: new Uint8Array(0) };
+    const counted = encodeFeedAnswer({ ...answer, behind: 1_000 });
+    assert.deepEqual(decodeFeedAnswer(counted).behind, 1_000);
+    for (let length = 0; length < counted.length; length += 1)
+      assert.throws(
+        () => decodeFeedAnswer(counted.subarray(0, length)),
+        (error) => hasCode(error, 'malformed'),
+      );
+    const [unknown, tooMany] = [Buffer.from(counted), encodeFeedAnswer({ ...answer, behind: 1_001 })];
+    unknown[20] = 3;
+    for (const body of [unknown, tooMany])
+      assert.throws(
+        () => decodeFeedAnswer(body),
+        (error) => hasCode(error, 'malformed'),
+      );
     assertNothingElse(decodeFeedAsk);
     assertNothingElse(decodeFeedAnswer);
   });
@@ -141,6 +167,35 @@ describe('M5: a reader that does not keep to the protocol changes nothing', () =
       const past = await ask({ cursor: { incarnation, position: positionPastAll } });
       assert.deepEqual([past.names.length, past.page.end !== undefined], [0, true]);
     }
+  });
+});
+
+describe('M15: what is behind a page', () => {
+  it('is told to a member, at most once a second, and only where the page does not end the feed', async () => {
+    const served = await serve();
+    for (let i = 0; i < 4; i += 1) await served.instance.replica.write(Array.from({ length: 500 }, (_, j) => set(`k${i}/${j}`, 'v')));
+    const behind = async (cursor?: FeedAsk['cursor']): Promise<FeedAnswer> => (await served.ask(cursor && { cursor })).page;
+    const first = await behind();
+    assert.equal(first.behind, limits.feedBehindMax);
+    const second = await behind(first.cursor);
+    assert.equal(second.behind, undefined, 'it was counted less than a second ago');
+    await served.clock.advance(999);
+    assert.equal((await behind(second.cursor)).behind, undefined);
+    await served.clock.advance(1);
+    const third = await behind(second.cursor);
+    assert.deepEqual([third.behind, third.end], [500, undefined]);
+    await served.clock.advance(1_000);
+    const last = await behind(third.cursor);
+    assert.deepEqual([last.behind, last.end === undefined], [undefined, false]);
+    assert.equal((await behind(second.cursor)).behind, 500, 'a page that ends the feed is not counted');
+  });
+
+  it('is not counted for who is being filled', async () => {
+    const served = await serve(501);
+    served.isMember = false;
+    assert.equal((await served.ask()).page.behind, undefined);
+    served.isMember = true;
+    assert.equal((await served.ask()).page.behind, 1);
   });
 });
 

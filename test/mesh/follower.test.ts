@@ -232,6 +232,20 @@ describe('M6: following', () => {
     assert.ok(lagMs > 0 && lagMs < 1_000, `${lagMs} ms`);
   });
 
+  it('M15: how many writes are behind the last page is what that one tells, or one before it on the way to the end', async () => {
+    const told: (number | undefined)[] = [];
+    for (const pages of [1, 2, 3, 4, 5]) {
+      const instance = await openInstance();
+      const { link } = lyingUpstream((_, request) => {
+        if (request > pages) return { clusterId: new Uint8Array(16) };
+        const more = [{ behind: 700 }, {}, { end: frontierOf({}) }, {}, { behind: 1_000 }][request - 1];
+        return { cursor: { incarnation: 1, position: position(request) }, writes: page(1), ...more };
+      });
+      told.push((await follow(instance, link, 1)).health.behind);
+    }
+    assert.deepEqual(told, [700, 700, 0, undefined, 1_000]);
+  });
+
   it('M6: writes without authority are told once a minute, with how many came since', async () => {
     const { replica, ...others } = await openInstance();
     const clock = new FakeClock();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { GkvError } from '../../src/core/errors.ts';
-import { lagOf, newHealth, noteFailure } from '../../src/mesh/health.ts';
+import { lagOf, lagWritesOf, newHealth, noteFailure } from '../../src/mesh/health.ts';
 
 describe('M15: lag', () => {
   it('is not known of who was never level', () => {
@@ -21,5 +21,19 @@ describe('M15: lag', () => {
     assert.equal(lagOf(health, 20), 10);
     health.connected = true; // it answered, and what it said is not taken in yet
     assert.equal(lagOf(health, 30), 20);
+  });
+});
+
+describe('M15: lag in writes', () => {
+  it('is not known of who was never heard', () => {
+    assert.equal(lagWritesOf(newHealth(), 5), undefined);
+  });
+
+  it('is 0 only while lag is, and else what was told last', () => {
+    const level = { ...newHealth(), connected: true, isLevel: true, levelAtMs: 10, lateAtMs: 100, behind: 0 };
+    assert.deepEqual([lagWritesOf(level, 99), lagWritesOf(level, 100)], [0, undefined]);
+    noteFailure(level, new GkvError('peer_timeout', 'late'));
+    assert.equal(lagWritesOf(level, 20), undefined);
+    assert.equal(lagWritesOf({ ...level, behind: 700 }, 20), 700);
   });
 });

@@ -99,6 +99,7 @@ describe('M32: records of a peer', () => {
     ['of another mesh', { records: { number: 1, records: bytesOf(new Mesh(['other']).root) } }],
     ['that do not go on', { records: { number: 2, records: bytesOf(mesh.root) } }],
     ['with an end of the feed beside them', { records: { number: 1, records: bytesOf(mesh.root) }, end: frontierZero }],
+    ['with a count of what is behind them', { records: { number: 1, records: bytesOf(mesh.root) }, behind: 5 }],
     ['none, and a number that was not asked from', { records: { number: 1, records: [] } }],
     ['more than there can be', { records: { number: 65_537, records: [] } }],
     ['with bytes behind them that are no writes', { records: empty, writes: Buffer.of(1) }],

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { compareBytes, toHex } from '../../src/core/bytes.ts';
-import { covers, frontierZero } from '../../src/core/frontier.ts';
+import { clusterPartOf, covers, frontierZero } from '../../src/core/frontier.ts';
 import { limits } from '../../src/core/limits.ts';
 import { positionPastAll, positionZero } from '../../src/replica/cursor.ts';
-import { type FeedPage } from '../../src/replica/feedPage.ts';
+import { readFeedPage, type FeedPage } from '../../src/replica/feedPage.ts';
+import { stampZero } from '../../src/core/stamp.ts';
+import { type Snapshot } from '../../src/store/store.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { openInstance, set, type Instance } from '../aae/world.ts';
 import { seededRandom } from '../support.ts';
@@ -117,6 +119,41 @@ describe('R18: pages of a feed', () => {
     assert.deepEqual(names(second), ['new']);
     assert.ok(second.end !== undefined);
   });
+
+  for (const partitions of [1, 16] as const) {
+    it(`M15: what is behind a page that does not end the feed is counted where that is asked for: ${partitions} partitions`, async () => {
+      const instance = await openInstance({ feedPartitions: partitions });
+      const { replica, store } = instance;
+      for (let i = 0; i < 4; i += 1) await replica.write(Array.from({ length: 500 }, (_, j) => set(`k${i}/${j}`, 'v')));
+      const behind: (number | undefined)[] = [];
+      let after: Uint8Array = positionZero;
+      for (let pages = 0; pages < 4; pages += 1) {
+        assert.equal((await replica.feedPage(after, frontierZero)).behind, undefined);
+        const page = await replica.feedPage(after, frontierZero, { behindMax: 700 });
+        behind.push(page.behind);
+        after = page.position;
+        const rest = { behindMax: 10_000 };
+        if (page.end === undefined) assert.equal((await replica.feedPage(positionZero, frontierZero, rest)).behind, 1_500);
+      }
+      assert.deepEqual(behind, [700, 700, 500, undefined]);
+      const reads = (behindMax: number | undefined): Promise<number> =>
+        store.read(async (snapshot) => {
+          let count = 0;
+          const counted: Snapshot = {
+            get: (name) => snapshot.get(name),
+            range: (range, options) => {
+              count += 1;
+              return snapshot.range(range, options);
+            },
+          };
+          const source = { own: clusterPartOf(stampZero), partitions };
+          const page = await readFeedPage(counted, source, after, { covered: frontierZero, behindMax });
+          assert.ok(page.end !== undefined);
+          return count;
+        });
+      assert.equal(await reads(700), await reads(undefined), 'a page that ends the feed takes no read more');
+    });
+  }
 
   it('from past all there is the frontier alone', async () => {
     const instance = await openInstance();

@@ -127,7 +127,7 @@ describe('M15: what an operator sees of the mesh', () => {
     assert.ok(after !== undefined);
     await until(async () => ((await originOf(c))?.closed ?? '') >= stampToHex(after.accepted));
     const lacked = await originOf(b);
-    assert.ok(lacked?.closed != null && lacked.closed < stampToHex(before.accepted));
+    assert.ok(lacked !== undefined && lacked.closed !== null && lacked.closed < stampToHex(before.accepted));
     assert.ok((lacked.ageMs ?? 0) >= 30_000, `${lacked.ageMs} ms`);
     assert.ok(((await originOf(c))?.ageMs ?? Infinity) < 30_000);
     const { mesh } = await status();
@@ -170,9 +170,11 @@ describe('M15: what an operator sees of the mesh', () => {
     const [a, b] = world.clusters as [Cluster, Cluster];
     const peer = peerOf(a);
     await until(async () => (await peer())?.lagMs === 0);
+    assert.equal((await peer())?.lagWrites, 0);
     world.network.cut(a, b);
     await b.replica.write([set('late', 'v')]);
     await until(async () => (await peer())?.connected === false);
+    assert.equal((await peer())?.lagWrites, null);
     const levelMs = (await peer())?.lastLevelMs ?? 0;
     for (const passedMs of [30_000, 60_000]) {
       world.clock.advance(30_000);
@@ -216,8 +218,8 @@ describe('M15: what an operator sees of the mesh', () => {
     await a.replica.write([memberOp({ clusterId: new Uint8Array(16).fill(3), address: { host: 'nobody', port: 1 } })]);
     const peer = peerOf(a);
     await until(async () => ((await peer())?.failures ?? 0) > 0);
-    const { followed, connected, lagMs, clockSkewMs } = (await peer()) ?? {};
-    assert.deepEqual([followed, connected, lagMs, clockSkewMs], [true, false, null, null]);
+    const { followed, connected, lagMs, lagWrites, clockSkewMs } = (await peer()) ?? {};
+    assert.deepEqual([followed, connected, lagMs, lagWrites, clockSkewMs], [true, false, null, null, null]);
   });
 
   it('Li5: how far the clock of a member is off', async () => {

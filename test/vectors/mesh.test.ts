@@ -67,12 +67,13 @@ describe('vectors of feeds', () => {
     const ask = decodeFeedAsk(bytesOf('ask'));
     assert.deepEqual([ask.waitMs, ask.cursor.incarnation, ask.frontier.size], [10_000, 3, 2]);
     assert.equal(hexOf(encodeFeedAsk(ask)), vectors['ask']);
-    for (const [name, ends] of [
-      ['pageAtEnd', true],
-      ['pageBefore', false],
+    for (const [name, ends, behind] of [
+      ['pageAtEnd', true, undefined],
+      ['pageBefore', false, undefined],
+      ['pageCounted', false, 700],
     ] as const) {
       const page = decodeFeedAnswer(bytesOf(name));
-      assert.equal(page.end !== undefined, ends);
+      assert.deepEqual([page.end !== undefined, page.behind], [ends, behind]);
       assert.deepEqual(
         decodeWrites(page.writes, digests).map(({ write }) => Buffer.from(write.value).toString()),
         ['yo'],

@@ -42,9 +42,10 @@ const ask = cat(u16(10_000), u64(3), position, frontier, statement);
 /** flags | version | keyLen, key | valueLen, value | signature block: the write "hi" = "yo". */
 const write = cat(u8(0), version, u16(2), text('hi'), be(2, 4), text('yo'), u16(0));
 
-/** incarnation, position | ends | frontier where it ends | statement | writes. */
+/** incarnation, position | ends | frontier where it ends, or rows behind it | statement | writes. */
 const pageAtEnd = cat(u64(3), position, u8(1), frontier, statement, write);
 const pageBefore = cat(u64(3), position, u8(0), statement, write);
+const pageCounted = cat(u64(3), position, u8(2), u16(700), statement, write);
 
 /** Behind the question of an open mesh: incarnation, number of the last record that is here. */
 const askGranted = cat(ask, u64(3), u64(7));
@@ -73,7 +74,7 @@ function answerFrame(request: Buffer, body: Buffer): Buffer {
 export function meshVectors(): object {
   const request = requestFrame(ask);
   const cursor = cat(u64(3), position);
-  const open = { frontier, statement, ask, pageAtEnd, pageBefore, request, answer: answerFrame(request, pageAtEnd), cursor };
+  const open = { frontier, statement, ask, pageAtEnd, pageBefore, pageCounted, request, answer: answerFrame(request, pageAtEnd), cursor };
   const named = { ...open, epochOfThree, askGranted, pageOfRecords, pageGranted };
   return Object.fromEntries(Object.entries(named).map(([name, bytes]) => [name, bytes.toString('hex')]));
 }
