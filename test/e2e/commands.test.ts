@@ -101,6 +101,9 @@ describe('the commands of gkvmesh', () => {
     assert.match(text, new RegExp(`^clusterId +${server.clusterId}$`, 'm'));
     assert.match(text, /^ready +true$/m);
     assert.match(text, /^store\.kind +lmdb$/m);
+    assert.match(text, /^parkedByReason\.clockAhead +0$/m);
+    assert.match(text, new RegExp(`^mesh\\.origins\\.0\\.clusterId +${server.clusterId}$`, 'm'));
+    assert.match(text, /^mesh\.origins\.0\.ageMs +\d+$/m);
     const status = statusAnswer.parse(JSON.parse(await succeeds(['status', '--json'])));
     const { count, bytes } = await server.tree();
     assert.deepEqual([status.clusterId, status.entries, status.bytes], [server.clusterId, count, bytes]);

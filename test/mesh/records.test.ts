@@ -99,7 +99,6 @@ describe('M32: records of a peer', () => {
     ['of another mesh', { records: { number: 1, records: bytesOf(new Mesh(['other']).root) } }],
     ['that do not go on', { records: { number: 2, records: bytesOf(mesh.root) } }],
     ['with an end of the feed beside them', { records: { number: 1, records: bytesOf(mesh.root) }, end: frontierZero }],
-    ['with a count of what is behind them', { records: { number: 1, records: bytesOf(mesh.root) }, behind: 5 }],
     ['none, and a number that was not asked from', { records: { number: 1, records: [] } }],
     ['more than there can be', { records: { number: 65_537, records: [] } }],
     ['with bytes behind them that are no writes', { records: empty, writes: Buffer.of(1) }],
@@ -110,6 +109,13 @@ describe('M32: records of a peer', () => {
       assert.deepEqual(ledger.known.grants(), []);
     });
   }
+
+  it('I4: M15: with a count of what is behind them: the peer breaks the protocol', async () => {
+    const records = { number: 1, records: bytesOf(mesh.root) };
+    const { ledger, page } = await asking({ records, behind: 5 }, { records: { number: 1, records: [] } });
+    await assert.rejects(page(), (error) => hasCode(error, 'peer_protocol'));
+    assert.equal(ledger.number, 0);
+  });
 
   it('have one encoding: every truncation of a question is refused, and of an answer what is left is no page', () => {
     const question = encodeFeedAsk({ ...ask, records: { incarnation: 1, number: 7 } });

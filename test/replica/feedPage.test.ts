@@ -132,7 +132,7 @@ describe('R18: pages of a feed', () => {
         const page = await replica.feedPage(after, frontierZero, { behindMax: 700 });
         behind.push(page.behind);
         after = page.position;
-        const rest = { behindMax: 10_000 };
+        const rest = { behindMax: 1_510 }; // of some partitions there is more than their part of it
         if (page.end === undefined) assert.equal((await replica.feedPage(positionZero, frontierZero, rest)).behind, 1_500);
       }
       assert.deepEqual(behind, [700, 700, 500, undefined]);
