@@ -14,10 +14,11 @@ export type AnyRecord =
 
 /** As a line of text: its kind, a colon, the record in base64. */
 export function recordText(any: AnyRecord): string {
-  return `${any.kind}:${Buffer.from(bytesOf(any)).toString('base64')}`;
+  return `${any.kind}:${Buffer.from(recordBytes(any)).toString('base64')}`;
 }
 
-function bytesOf(any: AnyRecord): Uint8Array {
+/** A record with its signatures, without its kind. */
+export function recordBytes(any: AnyRecord): Uint8Array {
   switch (any.kind) {
     case 'root':
       return encodeRecord(rootLayout, any.record);
@@ -28,11 +29,11 @@ function bytesOf(any: AnyRecord): Uint8Array {
   }
 }
 
-const kinds = ['root', 'grant', 'revocation'] as const;
+export const recordKinds = ['root', 'grant', 'revocation'] as const;
 
 /** kind u8 (0 root document, 1 grant, 2 revocation) | record. */
 export function encodeAny(any: AnyRecord): Uint8Array {
-  return Buffer.concat([Buffer.of(kinds.indexOf(any.kind)), bytesOf(any)]);
+  return Buffer.concat([Buffer.of(recordKinds.indexOf(any.kind)), recordBytes(any)]);
 }
 
 /** Errors: `malformed` for everything that is not exactly one record, `too_large`. */
@@ -40,7 +41,7 @@ export function decodeAny(bytes: Uint8Array, meshId: Uint8Array): AnyRecord {
   if (bytes.length > recordBytesMax) {
     throw new GkvError('too_large', `a record of ${bytes.length} bytes: at most ${recordBytesMax} are allowed`);
   }
-  const kind = kinds[bytes[0] ?? kinds.length];
+  const kind = recordKinds[bytes[0] ?? recordKinds.length];
   if (kind === undefined) throw new GkvError('malformed', `a record of kind ${bytes[0] ?? 'none'}: there are 0, 1 and 2`);
   return decodeOf(kind, bytes.subarray(1), meshId);
 }
@@ -69,7 +70,7 @@ export function parseRecordText(text: string, meshId: Uint8Array): AnyRecord {
   const [kind = '', base64 = '', ...more] = text.split(':');
   const bytes = Buffer.from(base64, 'base64');
   if (more.length > 0 || bytes.toString('base64') !== base64) throw notRecord(text);
-  const known = kinds.find((name) => name === kind);
+  const known = recordKinds.find((name) => name === kind);
   if (known === undefined) throw notRecord(text);
   return decodeOf(known, bytes, meshId);
 }

@@ -199,13 +199,18 @@ export interface RecordsPage {
   readonly number: number;
 }
 
-/** At most so many bytes, and one record whatever its size. */
-export async function readRecordsPage(snapshot: Snapshot, after: number, bytesMax: number): Promise<RecordsPage> {
+/** At most so many bytes and records, and one record whatever its size. */
+export async function readRecordsPage(
+  snapshot: Snapshot,
+  after: number,
+  bytesMax: number,
+  recordsMax = recordsPageMax,
+): Promise<RecordsPage> {
   const tail = await readTail(snapshot);
   const records: Uint8Array[] = [];
   if (tail <= after) return { records, number: after };
   let bytes = 0;
-  for (const record of await readRows(snapshot, after, recordsPageMax)) {
+  for (const record of await readRows(snapshot, after, recordsMax)) {
     bytes += record.length;
     if (records.length > 0 && bytes > bytesMax) break;
     records.push(record);
@@ -213,7 +218,8 @@ export async function readRecordsPage(snapshot: Snapshot, after: number, bytesMa
   return { records, number: after + records.length };
 }
 
-function decodeStored(bytes: Uint8Array, meshId: Uint8Array): AnyRecord {
+/** Error: `corrupt`. */
+export function decodeStored(bytes: Uint8Array, meshId: Uint8Array): AnyRecord {
   try {
     return decodeAny(bytes, meshId);
   } catch (cause) {
@@ -226,7 +232,8 @@ async function readRows(snapshot: Snapshot, after: number, limit: number): Promi
   return rows.map(({ value }) => value);
 }
 
-async function readTail(snapshot: Snapshot): Promise<number> {
+/** How many records a store has. */
+export async function readTail(snapshot: Snapshot): Promise<number> {
   const bytes = await snapshot.get(tailKey);
   return bytes === undefined ? 0 : Number(asBuffer(bytes).readBigUInt64BE(0));
 }

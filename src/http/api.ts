@@ -19,6 +19,7 @@ import {
   type MembersControl,
   type PeersView,
   type Puller,
+  type RecordsView,
   type RefusalsView,
   type StatusView,
   type TreeView,
@@ -33,6 +34,8 @@ export interface ApiDeps {
   readonly backups: Backups;
   readonly entries: EntryView;
   readonly refusals: RefusalsView;
+  /** Undefined in an open mesh. */
+  readonly records: RecordsView | undefined;
   readonly identity: Identity;
   readonly peers: PeersView;
   readonly members: MembersControl;

@@ -2,16 +2,27 @@ import { PassThrough, Readable } from 'node:stream';
 import { type Context } from 'koa';
 import { type PullReport } from '../aae/driver.ts';
 import { asBuffer, toHex } from '../core/bytes.ts';
+import { GkvError } from '../core/errors.ts';
 import { encodePosition, type Head } from '../core/entry.ts';
 import { clusterPartOf, slotOf } from '../core/frontier.ts';
 import { stampToHex } from '../core/stamp.ts';
 import { beginWait } from '../core/wait.ts';
 import { type BodyReader } from './body.ts';
 import { clientGone } from './clientGone.ts';
-import { backupRequest, pullRequest } from './schema.ts';
-import { decodeAddress, decodeQueryKey, parseBody, toBackupResume, toRange } from './parse.ts';
+import { backupRequest, pullRequest, recordsQuery } from './schema.ts';
+import { checkJson, decodeAddress, decodeQueryKey, parseBody, toBackupResume, toRange } from './parse.ts';
+import { recordBytes } from '../grant/anyRecord.ts';
 import { type LeafChain } from '../replica/guard.ts';
-import { type Backups, type EntryView, type Puller, type PullRequest, type RefusalsView, type StatusView, type TreeView } from './ports.ts';
+import {
+  type Backups,
+  type EntryView,
+  type Puller,
+  type PullRequest,
+  type RecordsView,
+  type RefusalsView,
+  type StatusView,
+  type TreeView,
+} from './ports.ts';
 import { answerJson, type Route } from './shell.ts';
 import { errorAnswer } from './status.ts';
 
@@ -22,6 +33,8 @@ export interface ControlDeps {
   readonly backups: Backups;
   readonly entries: EntryView;
   readonly refusals: RefusalsView;
+  /** Undefined in an open mesh. */
+  readonly records: RecordsView | undefined;
   readonly bodies: BodyReader;
   /** Ends the pulls and backups under way. */
   readonly signal: AbortSignal;
@@ -61,7 +74,20 @@ export function controlRoutes(deps: ControlDeps): Route[] {
   const refused = (ctx: Context): void => {
     answerJson(ctx, JSON.stringify({ refused: deps.refusals.latest().map(refusalJson) }));
   };
+  const records = async (ctx: Context): Promise<void> => {
+    const { after, limit } = checkJson(recordsQuery, { ...ctx.query });
+    if (deps.records === undefined)
+      throw new GkvError('mesh_mismatch', 'this is an open mesh: it has no grants, nor other records of authority');
+    const page = await deps.records.page(after, limit);
+    const told = page.records.map((any, i) => ({
+      number: after + 1 + i,
+      kind: any.kind,
+      record: asBuffer(recordBytes(any)).toString('base64'),
+    }));
+    answerJson(ctx, JSON.stringify({ records: told, next: page.next ?? null }));
+  };
   return [
+    { method: 'GET', path: '/control/records', handle: records },
     { method: 'GET', path: '/control/refused', handle: refused },
     { method: 'POST', path: '/control/backup', handle: backup },
     { method: 'GET', path: '/control/key', handle: key },

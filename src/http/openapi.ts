@@ -6,8 +6,8 @@ interface Operation {
   readonly path: string;
   readonly summary: string;
   readonly request?: z.ZodType;
-  /** In the address; all are required. */
-  readonly query?: readonly string[];
+  /** In the address. */
+  readonly query?: z.ZodType;
   /** Undefined: of the media type, or plain text. */
   readonly answer: z.ZodType | undefined;
   readonly media?: string;
@@ -49,7 +49,20 @@ const operations: readonly Operation[] = [
     answer: undefined,
     media: 'application/octet-stream',
   },
-  { method: 'get', path: '/control/key', summary: 'All that is held for one key, in base64url', query: ['key'], answer: schema.keyAnswer },
+  {
+    method: 'get',
+    path: '/control/key',
+    summary: 'All that is held for one key, in base64url',
+    query: schema.keyQuery,
+    answer: schema.keyAnswer,
+  },
+  {
+    method: 'get',
+    path: '/control/records',
+    summary: 'Root documents, grants and revocations that this cluster knows of, in an order in which each rests on those before it',
+    query: schema.recordsQuery,
+    answer: schema.recordsAnswer,
+  },
   {
     method: 'get',
     path: '/control/refused',
@@ -88,14 +101,18 @@ export function openApi(release: string): object {
   return { openapi: '3.1.0', info: { title: 'gkvmesh', version: release }, paths, components };
 }
 
-function describe({ summary, request, query = [], answer, media = 'text/plain', free }: Operation): object {
+function describe({ summary, request, query, answer, media = 'text/plain', free }: Operation): object {
   const body = request === undefined ? {} : { requestBody: { required: true, content: json(request, 'input') } };
   const content = answer === undefined ? { [media]: { schema: { type: 'string' } } } : json(answer, 'output');
-  const inQuery = query.map((name) => ({ name, in: 'query', required: true, schema: { type: 'string' } }));
-  const parameters = inQuery.length === 0 ? {} : { parameters: inQuery };
+  const parameters = query === undefined ? {} : { parameters: inQuery(query) };
   const failed = { description: 'Any error: a stable code, and a message', content: json(schema.errorAnswer, 'output') };
   const security = free === true ? [] : [{ token: [] }, {}];
   return { summary, ...parameters, ...body, security, responses: { 200: { description: 'Done', content }, default: failed } };
+}
+
+function inQuery(shape: z.ZodType): object[] {
+  const { properties = {}, required = [] } = z.toJSONSchema(shape, { io: 'input' });
+  return Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', required: required.includes(name), schema }));
 }
 
 function json(shape: z.ZodType, io: 'input' | 'output'): object {

@@ -2,6 +2,7 @@ import { type PullReport } from '../aae/driver.ts';
 import { type BackupResume } from '../backup/source.ts';
 import { type Head } from '../core/entry.ts';
 import { type GkvError } from '../core/errors.ts';
+import { type AnyRecord } from '../grant/anyRecord.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { type Key, type KeyRange } from '../core/key.ts';
 import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
@@ -195,6 +196,12 @@ export interface EntryView {
 /** The last writes that this instance has refused, the latest first. */
 export interface RefusalsView {
   latest(): readonly (RefusedWrite & { readonly atMs: number })[];
+}
+
+/** What this cluster knows of the mesh's authority. */
+export interface RecordsView {
+  /** Behind a number, in their order, one at least where there is one. `next`: the number to go on from; undefined: there are no more. Error: `corrupt`. */
+  page(after: number, recordsMax: number): Promise<{ readonly records: readonly AnyRecord[]; readonly next: number | undefined }>;
 }
 
 export interface PeersView {

@@ -1,6 +1,9 @@
 import * as z from 'zod';
 import { limits } from '../core/limits.ts';
+import { recordKinds } from '../grant/anyRecord.ts';
+import { recordsPageMax } from '../grant/ledger.ts';
 import { grantLimits } from '../grant/limits.ts';
+import { ledgerBounds } from '../grant/places.ts';
 
 /** The shapes of requests and answers. What they check is checked once, here; bytes are decoded in `parse.ts`. */
 const base64 = (what: string): z.ZodString =>
@@ -248,4 +251,29 @@ export const refusedAnswer = z.object({
     }),
   ),
 });
+/** A whole number as it stands in an address, in its one spelling. */
+const wholeText = (
+  description: string,
+  bounds: { minimum: number; maximum: number; default: number },
+): z.ZodType<number, string | undefined> =>
+  z
+    .string()
+    .refine((text) => /^(?:0|[1-9]\d{0,8})$/.test(text), 'must be a whole number')
+    .transform(Number)
+    .pipe(z.int().min(bounds.minimum).max(bounds.maximum))
+    .default(bounds.default)
+    .meta({ type: 'integer', ...bounds, description });
+
+export const keyQuery = z.object({ key: z.string().meta({ description: 'key in base64url without padding' }) });
+
+export const recordsQuery = z.strictObject({
+  after: wholeText('number of the record behind which to begin; 0 if absent', { minimum: 0, maximum: ledgerBounds.rowsMax, default: 0 }),
+  limit: wholeText(`records; ${recordsPageMax} if absent`, { minimum: 1, maximum: recordsPageMax, default: recordsPageMax }),
+});
+
+export const recordsAnswer = z.object({
+  records: z.array(z.object({ number: count, kind: z.enum(recordKinds), record: base64('the record with its signatures') })),
+  next: count.nullable().meta({ description: 'after what to go on; null: there are no more' }),
+});
+
 export const errorAnswer = z.object({ error: z.looseObject({ code: z.string(), message: z.string() }) });

@@ -9,7 +9,7 @@ import { createApi } from '../http/api.ts';
 import { type HostRule } from '../http/gate.ts';
 import { createMeshApp } from '../http/mesh.ts';
 import { type Metrics } from '../http/metrics.ts';
-import { type Identity, type RefusalsView } from '../http/ports.ts';
+import { type Identity, type RecordsView, type RefusalsView } from '../http/ports.ts';
 import { type Leases } from '../replica/lease.ts';
 import { type Replica } from '../replica/replica.ts';
 import { createBackups } from './backups.ts';
@@ -38,6 +38,8 @@ export interface AppsDeps extends OpenedMesh {
   /** Undefined: nobody shares the store. */
   readonly leases: Leases | undefined;
   readonly refusals: RefusalsView;
+  /** Undefined in an open mesh. */
+  readonly records: RecordsView | undefined;
   readonly metrics: Metrics;
   readonly log: Log;
   /** Undefined: nobody needs one. */
@@ -73,6 +75,7 @@ export function createApps(deps: AppsDeps): Apps {
     store: replica,
     entries: replica,
     refusals: deps.refusals,
+    records: deps.records,
     puller: createPuller({ ...shared, random: realRandom }, links, metrics, log),
     tree: { root: () => store.read((snapshot) => treeSummary(snapshot, digests)) },
     identity,

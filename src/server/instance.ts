@@ -22,6 +22,7 @@ import { type OpenStore } from './openStore.ts';
 import { type PortFiles } from './portFiles.ts';
 import { readingsOf, type ReadingsDeps } from './readings.ts';
 import { realClock, realRandom } from './real.ts';
+import { recordsView } from './recordsView.ts';
 import { settleScope } from './scope.ts';
 import { Scrubbing } from './scrubbing.ts';
 import { contentOf } from './statusView.ts';
@@ -82,7 +83,8 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
     if (isDraining || stopping.signal.aborted) return 'it is stopping';
     return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
   };
-  const shared = { opened, config, own, scope, digests, replica, scrubbing, leases, refusals, metrics, log, tokens, unready };
+  const records = config.granted && recordsView(store, own.meshId);
+  const shared = { opened, records, config, own, scope, digests, replica, scrubbing, leases, refusals, metrics, log, tokens, unready };
   const apps = createApps({ ...shared, ...inMesh, signal: stopping.signal });
   const jobDeps = { store, leases, clock: realClock, log };
   const jobs = [runJobs([...jobsOf(digests, replica, scrubbing), ...(authority?.jobs(replica) ?? []), ...mesh.jobs], jobDeps)];

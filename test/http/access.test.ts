@@ -28,7 +28,8 @@ const both = tokenFor(['write', 'control'], '@system/**');
 describe('HTTP API with bearer tokens', () => {
   let api: TestApi;
   before(async () => {
-    api = await startApi({ access: new TokenAccess(() => new TokenTable(tokens)) });
+    const records = { page: () => Promise.resolve({ records: [], next: undefined }) };
+    api = await startApi({ records, access: new TokenAccess(() => new TokenTable(tokens)) });
   });
   after(() => api[Symbol.asyncDispose]());
 
@@ -109,7 +110,7 @@ describe('HTTP API with bearer tokens', () => {
   });
 
   it('T31: H10: what is not data needs the right to control; probes and the description of the API need nothing', async () => {
-    const paths = ['/control/status', '/control/tree', '/control/key?key=YQ', '/control/refused', '/metrics', '/peers'];
+    const paths = ['/control/status', '/control/tree', '/control/key?key=YQ', '/control/refused', '/control/records', '/metrics', '/peers'];
     const status = async (path: string, token?: string): Promise<number> =>
       (await send(`${api.url}${path}`, 'GET', undefined, token === undefined ? {} : { authorization: `Bearer ${token}` })).status;
     for (const path of paths) {

@@ -343,6 +343,7 @@ function surroundings(url: (path: string) => string): void {
       '/control/key',
       '/control/members/add',
       '/control/members/remove',
+      '/control/records',
       '/control/refused',
       '/control/status',
       '/control/tree',

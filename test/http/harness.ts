@@ -122,6 +122,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     peers: { peers: () => [] },
     entries: { candidates: () => Promise.resolve([]), chainOf: () => undefined },
     refusals: { latest: () => [] },
+    records: undefined,
     members: {
       add: (address, regionName) =>
         Promise.resolve({ clusterId: identity.clusterId, address: hostPortText(address), regionName: regionName ?? 'its own' }),
