@@ -9,8 +9,10 @@ import { Authority } from '../grant/authority.ts';
 import { type Grant } from '../grant/grant.ts';
 import { grantLimits } from '../grant/limits.ts';
 import { rightsOf } from '../grant/rights.ts';
+import { fetchRecords } from './fetchRecords.ts';
 import { grantLine, grantLines } from './grantLines.ts';
-import { print } from './io.ts';
+import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
+import { exitCodes, oneLine, print } from './io.ts';
 import { readKeyFile } from './keyFile.ts';
 import { makeGrant, patternsOf } from './makeGrant.ts';
 import { withMesh, type InMesh } from './meshOption.ts';
@@ -27,7 +29,7 @@ interface CreateOptions extends InMesh {
   readonly parent?: string;
 }
 
-/** Adds grant create, show, list and verify. */
+/** Adds grant create, show, list, fetch and verify. */
 export function grantCommands(program: Command): void {
   const grants = program.command('grant').description('signed grants of a mesh');
   withMesh(grants.command('create'))
@@ -57,6 +59,18 @@ export function grantCommands(program: Command): void {
       const { authority, refused: others } = await MeshDirectory.open(mesh);
       for (const grant of authority.grants()) print(grantLine(authority, grant, Date.now()));
       for (const { any, refusal } of others) print(`${toHex(any.record.id)}  ${any.kind}  ${refusal.code}: ${refusal.message}`);
+    });
+  withInstance(withMesh(grants.command('fetch')))
+    .description(
+      'put the grants and revocations that an instance of the mesh knows into the mesh directory, each verified from the mesh id',
+    )
+    .action(async (options: InMesh & InstanceOptions) => {
+      const directory = await MeshDirectory.open(options.mesh);
+      await using client = clientOf(options);
+      const { added, known, refused: others, reasons } = await fetchRecords(client, directory);
+      for (const reason of reasons) process.stderr.write(`gkvmesh: ${oneLine(reason)}\n`);
+      print(`${added} new, ${known} known, ${others} refused`);
+      if (others > 0) process.exitCode = exitCodes.failed;
     });
   grants
     .command('verify <file>')

@@ -8,9 +8,10 @@ import { take, takeAll, type AnyRecord } from '../grant/anyRecord.ts';
 import { Authority } from '../grant/authority.ts';
 import { type Grant } from '../grant/grant.ts';
 import { type Refusal } from '../grant/known.ts';
+import { grantLimits } from '../grant/limits.ts';
 import { type GrantedStart } from '../server/config.ts';
 import { readKeyFile, readSecret, writeNew } from './keyFile.ts';
-import { RecordFiles, writeRecord } from './recordFiles.ts';
+import { RecordFiles, writeNewRecord, writeRecord } from './recordFiles.ts';
 
 const names = { meshId: 'mesh-id', meshKey: 'mesh-key', rootKey: 'root.key', clusterKey: 'cluster.key', records: 'records' } as const;
 
@@ -20,11 +21,14 @@ export class MeshDirectory {
   /** Records that lie there and were refused. */
   readonly refused: readonly { readonly any: AnyRecord; readonly refusal: Refusal }[];
   readonly #dir: string;
+  /** Of records, when it was opened. */
+  readonly #files: number;
 
-  private constructor(dir: string, authority: Authority, refused: MeshDirectory['refused']) {
+  private constructor(dir: string, authority: Authority, refused: MeshDirectory['refused'], files: number) {
     this.#dir = dir;
     this.authority = authority;
     this.refused = refused;
+    this.#files = files;
   }
 
   /** The paths of a new directory, mode 700, in which a mesh is to be made. Error: `bad_config` where there is something. */
@@ -53,7 +57,7 @@ export class MeshDirectory {
     const { records, wrong } = await new RecordFiles(join(dir, names.records), authority.meshId).news();
     if (wrong[0] !== undefined) throw wrong[0];
     const refused = await takeAll(authority, records);
-    return new MeshDirectory(dir, authority, refused);
+    return new MeshDirectory(dir, authority, refused, records.length);
   }
 
   get rootKey(): string {
@@ -66,6 +70,21 @@ export class MeshDirectory {
     if (refusal !== undefined) throw refused(refusal);
     const known = any.kind === 'grant' ? this.authority.grant(any.record.id) : undefined; // with the signatures that count
     writeRecord(join(this.#dir, names.records), known === undefined ? any : { kind: 'grant', record: known });
+  }
+
+  /**
+   * Writes records that `authority` has taken in, each to a file of its own: what ends grants before grants, so that none that has ended seems to stand where this is cut short.
+   * Error: `too_large`, and nothing is written, where the directory would have more records than are read.
+   */
+  keep(taken: readonly AnyRecord[]): { readonly written: number; readonly inTheWay: readonly AnyRecord[] } {
+    if (this.#files + taken.length > grantLimits.recordsMax)
+      throw new GkvError('too_large', `${taken.length} more records, beside ${this.#files}: at most ${grantLimits.recordsMax} are read`);
+    const ordered = [...taken.filter(({ kind }) => kind !== 'grant'), ...taken.filter(({ kind }) => kind === 'grant')];
+    const outcomes = ordered.map((any) => ({ any, outcome: writeNewRecord(join(this.#dir, names.records), any) }));
+    return {
+      written: outcomes.filter(({ outcome }) => outcome === 'written').length,
+      inTheWay: outcomes.flatMap(({ any, outcome }) => (outcome === 'other' ? [any] : [])),
+    };
   }
 
   /** The grant whose id begins with these hex digits. Error: `bad_config` where none does, or several do. */

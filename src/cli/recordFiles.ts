@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { renameSync, type Stats } from 'node:fs';
+import { existsSync, readFileSync, renameSync, type Stats } from 'node:fs';
 import { opendir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '../core/bytes.ts';
@@ -150,10 +150,24 @@ function parsed(path: string, text: string, meshId: Uint8Array): AnyRecord | Gkv
   }
 }
 
+/** As `writeRecord`, where no file has its name; else whether that file is of this very record. */
+export function writeNewRecord(folder: string, any: AnyRecord): 'written' | 'there' | 'other' {
+  const path = pathOf(folder, any);
+  if (!existsSync(path)) {
+    writeRecord(folder, any);
+    return 'written';
+  }
+  return readFileSync(path, 'utf8').trimEnd() === recordText(any) ? 'there' : 'other';
+}
+
 /** Under its id; whole, or not at all. */
 export function writeRecord(folder: string, any: AnyRecord): void {
-  const path = join(folder, `${toHex(any.record.id)}.${any.kind}`);
+  const path = pathOf(folder, any);
   const draft = `${path}.${randomBytes(4).toString('hex')}`;
   writeNew(draft, `${recordText(any)}\n`, 0o644);
   renameSync(draft, path);
+}
+
+function pathOf(folder: string, { kind, record }: AnyRecord): string {
+  return join(folder, `${toHex(record.id)}.${kind}`);
 }
