@@ -1,5 +1,5 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
-import { clusterPartOf, lowOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
+import { clusterPartOf, lowOf, type ClusterFrontier, type ClusterPart, type Frontier } from '../core/frontier.ts';
 import { limits } from '../core/limits.ts';
 import { compareStamps, makeStamp, stampZero, type Stamp } from '../core/stamp.ts';
 import { instanceOf } from '../crypto/mesh.ts';
@@ -98,8 +98,12 @@ export class Words {
 
 /** What each slot of a cluster has closed, and what those have that were never used, from the least on; without what closed nothing. */
 export function closedBy(cluster: OwnCluster, frontier: Frontier): Stamp[] {
-  const part = frontier.get(partOf(cluster));
-  const all = part === undefined ? [] : [part.base, ...part.slots.values()];
+  return closedIn(frontier.get(partOf(cluster)));
+}
+
+/** As `closedBy`, of one cluster. */
+export function closedIn(cluster: ClusterFrontier | undefined): Stamp[] {
+  const all = cluster === undefined ? [] : [cluster.base, ...cluster.slots.values()];
   return all.filter((stamp) => compareStamps(stamp, stampZero) > 0).sort(compareStamps);
 }
 

@@ -187,6 +187,21 @@ describe('M38: what is joined of a peer that holds other keys', () => {
     );
   });
 
+  it('M25: nor what would make us look too old though we have something of it: where its base is at zero, a slot that is not here yet', () => {
+    const floor = stampOf(own, 0, 100_000);
+    const now = stampOf(own, 0, 200_000);
+    const ours = frontierOf({ [own]: { base: stampZero, slots: { 0: now } } });
+    const planted = frontierOf({ [own]: { base: stampZero, slots: { 0: now, 5: stampOf(own, 5, 1) } } });
+    for (const scopes of [undefined, { own: everything, peer: prefixes('a/') }])
+      assert.deepEqual(claimsFor({ joins: planted, reached: undefined }, scopes, peer, floor, ours).joins, new Map());
+    const old = frontierOf({ [own]: { base: stampZero, slots: { 0: stampOf(own, 0, 2) } } });
+    assert.deepEqual(
+      claimsFor({ joins: planted, reached }, undefined, peer, floor, old),
+      { joins: planted, reached },
+      'too old it is already',
+    );
+  });
+
   it('I3: who holds a part of what we hold is believed of itself, not of others, nor of the floor', () => {
     const word = (clusterId: Uint8Array): MemberWord => ({
       clusterId,
