@@ -99,8 +99,8 @@ export class FeedServer {
     assertAnother(request.header.clusterId, own.clusterId);
     const { waitMs, cursor, frontier, statement, records } = decodeFeedAsk(request.body, digests.kind);
     await hear(request.header.clusterId, believedOf(statement, scopes, request.header.clusterId), frontier);
-    const isPlaced = cursor.incarnation === own.incarnation || equalBytes(cursor.position, positionPastAll);
-    const after = isPlaced ? cursor.position : positionZero;
+    const isPastAll = equalBytes(cursor.position, positionPastAll);
+    const after = isPastAll || cursor.incarnation === own.incarnation ? cursor.position : positionZero;
     const recordsAfter = records === undefined ? undefined : records.incarnation === own.incarnation ? records.number : 0;
     const { clusterId } = request.header;
     const isMember = this.#deps.isMember(clusterId);
@@ -120,7 +120,8 @@ export class FeedServer {
       const answer = this.#encode(said, request);
       // Beside the greatest value there is no room for a large frontier: it comes with the next page. Nor may a count make it too long.
       const isTooLong = answer.length > frameBytesMax && page.writes.length > 0;
-      reader.hasAll ||= wasLeaving && page.end !== undefined && !isTooLong;
+      // An exchange asks past all, and is given nothing of it.
+      reader.hasAll ||= wasLeaving && page.end !== undefined && !isTooLong && !isPastAll;
       return isTooLong ? this.#encode({ ...said, page: { ...page, end: undefined, behind: undefined } }, request) : answer;
     } finally {
       reader.asking -= 1;

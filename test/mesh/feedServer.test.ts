@@ -379,6 +379,20 @@ describe('M5: waiting', () => {
     await leaving;
   });
 
+  it('G29: who leaves waits for a member whose exchange asks for the frontier alone meanwhile', async () => {
+    const served = await serve(1);
+    const asked = await atEnd(served);
+    await served.instance.replica.write([set('last', 'v')]);
+    let isOver = false;
+    const leaving = served.server.handOver().then(() => (isOver = true));
+    assert.deepEqual((await served.ask({ cursor: { incarnation: 0, position: positionPastAll } })).names, []);
+    await served.clock.advance(500);
+    assert.equal(isOver, false);
+    assert.deepEqual((await served.ask(asked)).names, ['last']);
+    await served.clock.advance(20);
+    await leaving;
+  });
+
   it('G29: a member that comes again with nothing new to get is answered at once, and holds nobody up', async () => {
     const served = await serve(1);
     const asked = await atEnd(served);
