@@ -15,9 +15,9 @@ export class Seldom {
     this.#clock = clock;
   }
 
-  /** It happened so often more. Returns how often since it was told last, where it is to be told now; undefined: it is not. Numbers in the text make it nothing else. */
+  /** It happened so often more. Returns how often since it was told last, where it is to be told now; undefined: it is not. Numbers and stamps in the text, which who asks may choose, make it nothing else. */
   note(text: string, times = 1): number | undefined {
-    const words = text.replaceAll(/\d+/g, '0');
+    const words = text.replaceAll(/\b[\da-f]{4,}\b|\d+/g, '0');
     const nowMs = this.#clock.monotonic();
     const told = this.#told.get(words);
     if (told !== undefined && nowMs - told.ms < quietMs) {

@@ -203,6 +203,14 @@ describe('HTTP API on the wire', () => {
     assert.equal(await warned(), 0, 'how far it is makes it nothing new');
     why = 'it is asleep';
     assert.deepEqual([await warned(), await warned()], [1, 0]);
+    for (const [stamp, count] of [
+      ['00000000000a0000e1b4c0ffee00000a', 1],
+      ['ffffffffffff0000aaaaaaaaaaaaaaaa', 0],
+      ['a'.repeat(32), 0],
+    ] as const) {
+      why = `what was accepted under ${stamp} is not here yet`;
+      assert.equal(await warned(), count, 'whatever stamp is asked for');
+    }
     clock.advance(60_000);
     assert.equal(await warned(), 1);
     assert.ok(api.lines.every(({ fields }) => !('err' in fields)));
