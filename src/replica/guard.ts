@@ -30,6 +30,17 @@ export interface LeafChain {
   readonly refusal: Refusal | undefined;
 }
 
+/** Of what our key holds, the chains that may allow a write, and the last grant that might have, had it not ended. */
+interface Asked {
+  readonly asked: readonly Chain[];
+  readonly end: Grant | undefined;
+}
+
+interface Own extends Held {
+  readonly number: number;
+  readonly byRight: Map<Right, Asked>;
+}
+
 /** What a granted store asks of every write, and what it signs its own with. */
 export class Guard {
   readonly #ledger: Ledger;
@@ -38,7 +49,7 @@ export class Guard {
   /** What the store is for; undefined: everything. */
   #scope: Scope | undefined;
   /** What our key holds, as of the ledger's number; the chains that are nearer to the root first. */
-  #own: { readonly number: number } & Held = { number: -1, chains: [], ended: [] };
+  #own: Own = { number: -1, byRight: new Map(), chains: [], ended: [] };
 
   /**
    * The chains that stand, by leaf, and undefined for those that do not, as of the ledger's number: reads ask of every candidate that they see, and so does who takes
@@ -123,11 +134,8 @@ export class Guard {
    */
   leafFor(write: Unsigned): { readonly kind: 'leaf'; readonly leaf: GrantId } | { readonly kind: 'refused'; readonly refusal: Refusal } {
     if (this.#scope !== undefined && !isInScope(write.key, this.#scope)) return { kind: 'refused', refusal: outOfScope(this.#scope) };
-    const { chains, ended } = this.#ownHeld();
     const question = questionOf(write);
-    const givesIt = ({ body }: Grant): boolean => hasRight(body.rights, question.right);
-    const giving = chains.filter((chain) => givesIt(leafOf(chain)));
-    const [asked, end] = giving.length > 0 || ended.some(givesIt) ? [giving, ended.findLast(givesIt)] : [chains, ended.at(-1)];
+    const { asked, end } = this.#askedFor(question.right);
     let last = this.#whyEnded(end) ?? refusal('grant_unknown', 'this cluster’s key holds no grant that is known here');
     const asks = checksOf(question);
     for (const chain of asked) {
@@ -136,6 +144,19 @@ export class Guard {
       if (checks.indexOf(answer.refusal.code) >= checks.indexOf(last.code)) last = answer.refusal;
     }
     return { kind: 'refused', refusal: last };
+  }
+
+  /** Once for all writes: a delegate may have given our key some thousands. */
+  #askedFor(right: Right): Asked {
+    const { chains, ended, byRight } = this.#ownHeld();
+    const before = byRight.get(right);
+    if (before !== undefined) return before;
+    const givesIt = ({ body }: Grant): boolean => hasRight(body.rights, right);
+    const giving = chains.filter((chain) => givesIt(leafOf(chain)));
+    const isGiven = giving.length > 0 || ended.some(givesIt);
+    const found = isGiven ? { asked: giving, end: ended.findLast(givesIt) } : { asked: chains, end: ended.at(-1) };
+    byRight.set(right, found);
+    return found;
   }
 
   #whyEnded(grant: Grant | undefined): Refusal | undefined {
@@ -154,12 +175,12 @@ export class Guard {
   }
 
   /** The nearer to the root first: what a delegate gives us, and may take away again, is of use only where nobody above gave as much. */
-  #ownHeld(): Held {
+  #ownHeld(): Own {
     const { number, known } = this.#ledger;
     const own = this.#signer?.publicKey;
     if (this.#own.number !== number && own !== undefined) {
       const { chains, ended } = known.heldBy(own);
-      this.#own = { number, chains: chains.toSorted((a, b) => a.length - b.length), ended };
+      this.#own = { number, byRight: new Map(), chains: chains.toSorted((a, b) => a.length - b.length), ended };
     }
     return this.#own;
   }

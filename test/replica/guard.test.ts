@@ -76,6 +76,30 @@ describe('what a granted store asks of writes', () => {
     assert.ok(looksFor()[1] <= 2);
   });
 
+  it('I9: R24: which of our grants give a right is looked at once for all writes, until another record comes', async () => {
+    const ledger = await ledgerOf();
+    const own = mesh.grant('b');
+    const gifts = Array.from({ length: 50 }, () => mesh.given(held, 'a', 'b'));
+    assert.deepEqual(await ledger.takeAll([own, ...gifts].map(anyOf)), []);
+    let looks = 0;
+    for (const { id } of gifts) {
+      const { body } = ledger.known.grant(id)!;
+      const { rights } = body;
+      Object.defineProperty(body, 'rights', { get: () => ((looks += 1), rights) }); // to count
+    }
+    const guard = new Guard(ledger, inlineSignatures(), person('b'));
+    const asked = { key: key('/k'), tombstone: false, version: makeStamp(1_500, 0, parseInstance(Buffer.alloc(8, 1))) };
+    const looksFor = (): [Uint8Array | undefined, number] => {
+      looks = 0;
+      const answer = guard.leafFor(asked);
+      return [answer.kind === 'leaf' ? Buffer.from(answer.leaf) : undefined, looks];
+    };
+    assert.deepEqual([looksFor(), looksFor()], [[Buffer.from(own.id), gifts.length], [Buffer.from(own.id), 0]]); // prettier-ignore
+    await ledger.takeAll([anyOf(mesh.revocationByRoot(own))]);
+    assert.deepEqual(looksFor()[0], Buffer.from(gifts[0]!.id));
+    assert.ok(looksFor()[1] < 5);
+  });
+
   it('T15: where one block of many is none, who was asked of the others may fail beside it, and is asked again afterwards', async () => {
     let isAway = true;
     const real = inlineSignatures();
