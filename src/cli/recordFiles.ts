@@ -133,6 +133,8 @@ async function lookAt(
     const stats = await stat(path);
     const state = stateOf(stats); // from before it is read
     if (state === before) return { state };
+    // A pipe would be waited for without an end, and some devices have none.
+    if (!stats.isFile()) return { state, what: new GkvError('bad_config', `${path}: is no file`) };
     if (stats.size > recordFileBytesMax)
       return { state, what: new GkvError('too_large', `${path}: more than ${recordFileBytesMax} bytes`) };
     return { state, what: parsed(path, await readFile(path, 'utf8'), meshId) };

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,6 +49,14 @@ describe('T18: the records of a mesh directory', () => {
     const later = mesh.grant('d');
     writeRecord(folder, anyOf(later));
     assert.deepEqual(await look(), [[toHex(first.id), toHex(later.id)].sort(), []]);
+    assert.deepEqual(await look(), [[], []]);
+  });
+
+  it('a pipe with the name of a record is told of once, and keeps nothing back: to read it would have no end', async () => {
+    execFileSync('mkfifo', [join(folder, 'a.grant')]);
+    const grant = mesh.grant('a');
+    writeRecord(folder, anyOf(grant));
+    assert.deepEqual(await look(), [[toHex(grant.id)], ['bad_config']]);
     assert.deepEqual(await look(), [[], []]);
   });
 
