@@ -8,6 +8,14 @@ export function print(text: string): void {
   process.stdout.write(`${harmless(text)}\n`);
 }
 
+/** Ends a command whose output is not taken. A reader that went away, as in `gkvmesh list | head`, is no failure. */
+export function endWithoutOutput(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(0);
+  const code = error.code === 'ENOSPC' ? 'disk_full' : 'unavailable';
+  process.stderr.write(`gkvmesh: ${code}: standard output cannot be written: ${oneLine(error.message)}\n`);
+  process.exit(exitCodes.failed);
+}
+
 /** What a terminal would take as an order, or as another direction of writing, as it stands in JSON: others may have made the text. */
 export function harmless(text: string): string {
   return text.replace(orders, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);

@@ -8,7 +8,7 @@ import { controlCommands } from './control.ts';
 import { dataCommands } from './data.ts';
 import { grantCommands } from './grants.ts';
 import { initCommands } from './init.ts';
-import { exitCodes, oneLine } from './io.ts';
+import { endWithoutOutput, exitCodes, oneLine } from './io.ts';
 import { offlineCommands } from './offline.ts';
 import { memberCommands } from './members.ts';
 import { revokeCommand } from './revoke.ts';
@@ -19,11 +19,8 @@ import { transferCommands } from './transfer.ts';
 
 const usageCodes = new Set<string>(['bad_config']);
 
-/** A reader that went away, as in `gkvmesh list | head`, is no failure. */
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
+process.stdout.on('error', endWithoutOutput);
+process.stderr.on('error', () => undefined); // what is told there is told besides
 
 const program = new Command('gkvmesh').description('geo-replicated key-value store').version(release).exitOverride();
 program.configureOutput({

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { type Command } from 'commander';
 import { configNames, flagOf, loadConfig, type ServerConfig } from '../server/config.ts';
-import { exitCodes, print } from './io.ts';
+import { endWithoutOutput, exitCodes, print } from './io.ts';
 import { JoinLines, type JoinProgress } from './joinLines.ts';
 import { startOf } from './meshDirectory.ts';
 
@@ -104,6 +104,7 @@ function withConfigFlags(command: Command): Command {
 }
 
 async function serve(flags: Record<string, unknown>): Promise<void> {
+  process.stdout.off('error', endWithoutOutput).on('error', () => undefined); // who reads our lines may go away: we serve on
   const config = loadConfig(flags, process.env);
   const granted = config.mesh === undefined ? undefined : startOf(config.mesh);
   setFlagsFromString(noPretenuring);

@@ -6,6 +6,7 @@ import { uuidText } from '../core/uuid.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { openMesh, type MeshKind } from '../crypto/mesh.ts';
 import { type StoreConfig } from './config.ts';
+import { logTarget } from './logTarget.ts';
 import { openStore, type OpenStore } from './openStore.ts';
 import { realClock, realRandom } from './real.ts';
 import { renewStore } from './renew.ts';
@@ -57,7 +58,7 @@ function fitting({ kind, meshId, keyDigest }: VerifiedBackup['header'], given: U
 }
 
 async function withStore<T>(config: StoreConfig, work: (opened: OpenStore) => Promise<T>): Promise<T> {
-  const opened = await openStore(config, pino({ level: 'warn' }, pino.destination({ fd: 2, sync: true })));
+  const opened = await openStore(config, pino({ level: 'warn' }, logTarget));
   try {
     return await work(opened);
   } finally {

@@ -6,6 +6,7 @@ import { type JoinProgress } from '../mesh/bootstrap.ts';
 import { type GrantedStart, type ServerConfig } from './config.ts';
 import { openInstance, type Instance, type InstanceConfig } from './instance.ts';
 import { listen, type Listener } from './listen.ts';
+import { logTarget } from './logTarget.ts';
 import { openStore, type OpenStore } from './openStore.ts';
 import { realClock } from './real.ts';
 import { PortFiles } from './portFiles.ts';
@@ -30,7 +31,7 @@ export async function start(
   onProgress: (progress: JoinProgress) => void,
   granted?: GrantedStart,
 ): Promise<RunningServer> {
-  const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
+  const log = pino({ level: config.logLevel }, logTarget);
   if (config.insecurePlaintext) log.warn({}, 'started with --insecure-plaintext: whoever reaches the ports may read and write everything');
   const files = await PortFiles.open(config, realClock, log);
   try {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import * as z from 'zod';
@@ -94,6 +94,21 @@ describe('the commands of gkvmesh', () => {
     const { code, stdout, stderr } = await scene.process('bash', args).ended;
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout.toString(), /^epipe\/00000\t[^\n]+\n$/);
+  });
+
+  it('where standard output is full a command ends with 1 and one line, and where standard error is it goes on', async () => {
+    const full = openSync('/dev/full', 'w');
+    try {
+      for (const args of [['status'], ['export'], ['backup', '-'], ['set', 'full', 'v']]) {
+        const { code, stderr } = await scene.run([...args, '--url', server.api], { stdio: ['ignore', full, 'pipe'] });
+        assert.match(stderr, /^gkvmesh: disk_full: standard output cannot be written: ENOSPC[^\n]+\n$/, args.join(' '));
+        assert.equal(code, 1);
+      }
+      const { code, stdout } = await scene.run(['export', '--prefix', 'full', '--url', server.api], { stdio: ['ignore', 'pipe', full] });
+      assert.deepEqual([code, stdout.toString()], [0, `{"key":"${b64('full')}","value":"${b64('v')}"}\n`]);
+    } finally {
+      closeSync(full);
+    }
   });
 
   it('status tells the cluster, readiness, the store and what it holds, and as JSON too', async () => {

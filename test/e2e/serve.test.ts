@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, describe, it } from 'mocha';
 import * as z from 'zod';
 import { until } from '../support.ts';
-import { command } from '../region.ts';
+import { command, freePort } from '../region.ts';
 import { b64, rawExchange, Scene, serveArgs } from './server.ts';
 
 describe('gkvmesh serve and check-config', () => {
@@ -204,5 +204,23 @@ describe('gkvmesh serve and check-config', () => {
     const lines = stderr.trim().split('\n');
     assert.ok(lines.length >= 2);
     for (const line of lines) assert.doesNotThrow(() => JSON.parse(line), line);
+  });
+
+  it('serves on where a full disk takes neither what it logs nor what it prints', async () => {
+    const full = openSync('/dev/full', 'w');
+    try {
+      const port = await freePort();
+      for (const stdio of [
+        ['ignore', 'ignore', full],
+        ['ignore', full, 'ignore'],
+      ] as const) {
+        const args = ['serve', '--open', '--data', scene.dir(), '--listen', `127.0.0.1:${port}`, '--mesh-listen', '127.0.0.1:0'];
+        const process = scene.process(globalThis.process.execPath, [command, ...args], { stdio: [...stdio] });
+        await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined))?.ok === true);
+        assert.equal((await process.kill('SIGTERM')).code, 0);
+      }
+    } finally {
+      closeSync(full);
+    }
   });
 });
