@@ -315,7 +315,7 @@ function wrong(issues: readonly z.core.$ZodIssue[], merged: Record<string, unkno
 }
 
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+  return host.toLowerCase() === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 /** An address to listen on that nobody can call. */

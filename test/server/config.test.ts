@@ -177,10 +177,8 @@ describe('configuration', () => {
       assert.throws(() => loadConfig({ open: true, meshListen: listen }, {}), refused(/^--mesh-listen: /), listen);
       assert.equal(loadConfig({ open: true, listen, insecurePlaintext: true }, {}).insecurePlaintext, true);
     }
-    assert.deepEqual(['127.0.0.1', '127.255.0.9', '::1', 'localhost', '128.0.0.1', '127.0.0.1.example', '0.0.0.0'].map(isLoopback), [
-      ...[true, true, true, true],
-      ...[false, false, false],
-    ]);
+    for (const host of ['127.0.0.1', '127.255.0.9', '::1', 'localhost', 'LocalHost']) assert.ok(isLoopback(host), host);
+    for (const host of ['128.0.0.1', '127.0.0.1.example', '0.0.0.0']) assert.ok(!isLoopback(host), host);
   });
 
   it('reads the mesh key from a file, and never shows it', () => {
