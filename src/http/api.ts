@@ -54,6 +54,8 @@ export interface ApiDeps {
   readonly signal: AbortSignal;
 }
 
+const unknownPathAdvice = 'see /openapi.json';
+
 /** The HTTP API for clients and operators. */
 export function createApi(deps: ApiDeps): Koa {
   const bodies = new BodyReader({ bytesMax: limits.bodyBytesMax, arrivalMsMax: deps.bodyArrivalMsMax }, deps.clock, deps.signal);
@@ -61,7 +63,7 @@ export function createApi(deps: ApiDeps): Koa {
   const observe = (answer: Answer): void => {
     metrics.request(answer);
   };
-  return createShell({ ...deps, observe }, [
+  return createShell({ ...deps, observe, unknownPathAdvice }, [
     ...forCallers(access, dataRoutes(deps.store, bodies, deps.signal, deps.health)),
     ...forControl(access, [
       ...controlRoutes({ ...deps, bodies }),

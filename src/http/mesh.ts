@@ -28,6 +28,7 @@ export interface MeshDeps {
 }
 
 const frameType = 'application/octet-stream';
+const unknownPathAdvice = 'this is a mesh port, for other regions: clients call the API’s';
 
 /**
  * Beyond loopback peers may call us by any name: a web page that has a name made to point here (DNS rebinding) still sends
@@ -51,7 +52,7 @@ export function createMeshApp(deps: MeshDeps): Koa {
       ctx.set('Content-Type', frameType);
       ctx.body = asBuffer(frame);
     };
-  return createShell({ ...deps, hosts: meshHosts(deps.hosts) }, [
+  return createShell({ ...deps, hosts: meshHosts(deps.hosts), unknownPathAdvice }, [
     { method: 'POST', path: '/exchange', handle: answer(deps.responder) },
     { method: 'POST', path: '/feed', handle: answer(deps.feed) },
     { method: 'POST', path: '/identity', handle: answer(deps.identity) },

@@ -31,6 +31,8 @@ export interface ShellDeps {
   readonly requestIdPrefix: string;
   readonly hosts: HostRule;
   readonly observe: (answer: Answer) => void;
+  /** What is said to who asks for a path that there is not. */
+  readonly unknownPathAdvice: string;
   /** Of large answers that nobody has taken yet, in bytes. Default: 256 MiB. */
   readonly unsentBytesMax?: number;
 }
@@ -46,7 +48,7 @@ export function createShell(deps: ShellDeps, routes: readonly Route[]): Koa {
   for (const route of routes) router.register(route.path, [route.method], [route.handle]);
   app.use(outermost(deps, routes));
   app.use(router.routes());
-  app.use(refuseUnknown(routes));
+  app.use(refuseUnknown(routes, deps.unknownPathAdvice));
   app.on('error', (error: unknown) => {
     if (isDisconnect(error)) deps.log.debug({ err: error }, 'client went away');
     else deps.log.error({ err: error }, 'answering failed');
@@ -156,11 +158,10 @@ function isMeant(error: unknown): error is GkvError {
   return hasCode(error, 'unavailable') && error.cause === undefined && error.details['outcome'] === undefined;
 }
 
-function refuseUnknown(routes: readonly Route[]): Middleware {
+function refuseUnknown(routes: readonly Route[], advice: string): Middleware {
   return (ctx) => {
     const methods = routes.filter((route) => route.path === ctx.path).map((route) => route.method);
-    if (methods.length === 0)
-      throw new GkvError('unknown_path', `path ${JSON.stringify(ctx.path.slice(0, 100))} is not known; see /openapi.json`);
+    if (methods.length === 0) throw new GkvError('unknown_path', `path ${JSON.stringify(ctx.path.slice(0, 100))} is not known; ${advice}`);
     const allow = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
     ctx.set('Allow', allow);
     throw new GkvError('wrong_method', `${ctx.method.slice(0, 20)} ${ctx.path}: this path takes ${allow}`);

@@ -70,8 +70,11 @@ function refusal(origin: string, status: number, bytes: Uint8Array): GkvError {
   const { code, message, details } = parseError(bytes);
   const told = toldCodes.find((each) => each === code);
   const ours: ErrorCode = told ?? (status === 503 || status === 507 ? 'peer_unreachable' : 'peer_protocol');
-  return new GkvError(ours, `peer ${origin} answered ${status} ${code}: ${message}`, { details });
+  const doubt = code === 'unknown_path' ? `; ${isItAMeshPort}` : '';
+  return new GkvError(ours, `peer ${origin} answered ${status} ${code}: ${message}${doubt}`, { details });
 }
+
+const isItAMeshPort = 'is this the mesh port of a gkvmesh instance?';
 
 function parseError(bytes: Uint8Array): { code: string; message: string; details: ErrorDetails } {
   try {
@@ -84,8 +87,7 @@ function parseError(bytes: Uint8Array): { code: string; message: string; details
       details: typeof seal === 'string' ? { [sealField]: text(seal) } : {},
     };
   } catch {
-    const message = 'its answer is no gkvmesh error; is this the mesh port of a gkvmesh instance?';
-    return { code: 'unknown', message, details: {} };
+    return { code: 'unknown', message: `its answer is no gkvmesh error; ${isItAMeshPort}`, details: {} };
   }
 }
 

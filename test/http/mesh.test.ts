@@ -90,7 +90,9 @@ describe('mesh port', () => {
     assert.equal((await exchange(mesh, Buffer.from('x'), { ...octets, origin: `http://${mesh.address}` })).status, 403);
     assert.equal((await exchange(mesh, Buffer.from('x'), { ...octets, host: 'example.org' })).status, 403);
     assert.equal((await exchange(mesh, Buffer.from('x'), { 'content-type': 'text/plain' })).status, 400);
-    assert.equal((await request(`http://${mesh.address}/data/get`, { method: 'POST' })).statusCode, 404);
+    const { statusCode, body } = await request(`http://${mesh.address}/data/get`, { method: 'POST' });
+    assert.equal(statusCode, 404);
+    assert.match(await body.text(), /this is a mesh port, for other regions: clients call the API’s/);
     assert.equal((await request(`http://${mesh.address}/exchange`)).statusCode, 405);
   });
 });

@@ -56,6 +56,7 @@ describe('Transport', () => {
       [507, 'disk_full', 'peer_unreachable'],
       [503, 'unavailable', 'peer_unreachable'],
       [400, 'malformed', 'peer_protocol'],
+      [404, 'unknown_path', 'peer_protocol'],
       [409, 'must_bootstrap', 'must_bootstrap'],
     ] as const) {
       const { body } = errorAnswer(new GkvError(code, 'why', { details: { seal: '0a', other: 1 } }), 'request');
@@ -63,6 +64,7 @@ describe('Transport', () => {
       const asking = transport.link({ host: '127.0.0.1', port }, 'exchange').ask(Buffer.from('frame'), new AbortController().signal);
       await assert.rejects(asking, (error) => {
         assert.ok(hasCode(error, ours) && error.message.includes(`${status} ${code}: why`));
+        assert.equal(/is this the mesh port/.test(error.message), code === 'unknown_path'); // the API's port was named
         assert.deepEqual(error.details, { seal: '0a' }); // M34
         return true;
       });
