@@ -3,13 +3,14 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { BackupOrder, type BackupProgress } from '../backup/read.ts';
 import { readRecords, type RawRecord } from '../backup/record.ts';
 import { GkvError } from '../core/errors.ts';
+import { fileError } from './io.ts';
 
 /** A file's bytes, a chunk at a time. Error: `bad_config` where it cannot be read. */
 export async function* fileChunks(path: string): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of createReadStream(path)) yield chunk as Buffer; // without an encoding it gives buffers
   } catch (cause) {
-    throw new GkvError('bad_config', `${path} cannot be read: ${cause instanceof Error ? cause.message : ''}`, { cause });
+    throw fileError(path, 'cannot be read', cause);
   }
 }
 
@@ -85,7 +86,7 @@ async function opened(path: string, end: number | undefined): Promise<FileHandle
     return await open(path, end === undefined ? 'wx' : 'r+');
   } catch (cause) {
     const exists = cause instanceof Error && 'code' in cause && cause.code === 'EEXIST';
-    throw targetError(path, exists ? thereAlready : 'cannot be written', cause);
+    throw exists ? targetError(path, thereAlready, cause) : fileError(path, 'cannot be written', cause);
   }
 }
 

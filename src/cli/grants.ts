@@ -12,7 +12,7 @@ import { rightsOf } from '../grant/rights.ts';
 import { fetchRecords } from './fetchRecords.ts';
 import { grantLine, grantLines } from './grantLines.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
-import { exitCodes, oneLine, print } from './io.ts';
+import { exitCodes, fileError, oneLine, print } from './io.ts';
 import { readKeyFile } from './keyFile.ts';
 import { makeGrant, patternsOf } from './makeGrant.ts';
 import { withMesh, type InMesh } from './meshOption.ts';
@@ -131,7 +131,7 @@ function readText(file: string): string {
   try {
     bytes = readFileSync(file === '-' ? 0 : file);
   } catch (cause) {
-    throw new GkvError('bad_config', `${file} cannot be read`, { cause });
+    throw fileError(file, 'cannot be read', cause);
   }
   if (bytes.length > fileBytesMax)
     throw new GkvError('too_large', `${file} has ${bytes.length} bytes: at most ${fileBytesMax} are allowed`);

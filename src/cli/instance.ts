@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { Client } from '../client/client.ts';
 import { type ClientTls } from '../client/tls.ts';
-import { GkvError } from '../core/errors.ts';
+import { fileError } from './io.ts';
 
 /** Which instance a command talks to, and how. */
 export interface InstanceOptions {
@@ -34,6 +34,6 @@ function contentOf<Name extends string>(name: Name, path: string | undefined): P
   try {
     return { [name]: readFileSync(path, 'utf8') } as Record<Name, string>; // TypeScript widens a computed name
   } catch (cause) {
-    throw new GkvError('bad_config', `--${name}: ${path} cannot be read`, { cause });
+    throw fileError(`--${name}: ${path}`, 'cannot be read', cause);
   }
 }

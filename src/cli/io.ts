@@ -33,6 +33,11 @@ export async function printed(text: string): Promise<void> {
   if (!process.stdout.write(`${text}\n`)) await new Promise((resolve) => process.stdout.once('drain', resolve));
 }
 
+/** A file or folder that cannot be had, `why` as in "cannot be read", with the system's own reason. */
+export function fileError(path: string, why: string, cause: unknown): GkvError {
+  return new GkvError('bad_config', `${path} ${why}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+}
+
 /** A value of the command line: as a key, or a file's bytes with @; @@ begins a text with one @. */
 export function argumentBytes(text: string, options: { base64?: boolean | undefined }): Buffer {
   if (text.startsWith('@@')) return Buffer.from(text.slice(1));
@@ -40,7 +45,7 @@ export function argumentBytes(text: string, options: { base64?: boolean | undefi
     try {
       return readFileSync(text.slice(1));
     } catch (cause) {
-      throw new GkvError('bad_config', `${text.slice(1)} cannot be read`, { cause });
+      throw fileError(JSON.stringify(text.slice(1)), 'cannot be read', cause);
     }
   }
   return keyBytes(text, options);

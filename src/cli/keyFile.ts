@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { GkvError } from '../core/errors.ts';
 import { SigningKey } from '../crypto/ed25519.ts';
+import { fileError } from './io.ts';
 
 /** Names a file, mode 600, whose first line is the passphrase of private keys: with it new ones are encrypted. */
 const passphraseVariable = 'GKVMESH_PASSPHRASE_FILE';
@@ -57,7 +58,7 @@ export function readSecret(path: string): string {
     mode = statSync(path).mode;
     text = readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new GkvError('bad_config', `${path} cannot be read`, { cause });
+    throw fileError(path, 'cannot be read', cause);
   }
   if ((mode & 0o077) !== 0) throw new GkvError('bad_config', `${path} is open to others: a secret has mode 600`);
   return text;
@@ -69,6 +70,6 @@ export function writeNew(path: string, text: string, mode: number): void {
     writeFileSync(path, text, { flag: 'wx', mode });
   } catch (cause) {
     const isThere = (cause as NodeJS.ErrnoException).code === 'EEXIST'; // what node:fs throws
-    throw new GkvError('bad_config', isThere ? `${path} is there already` : `${path} cannot be written`, { cause });
+    throw isThere ? new GkvError('bad_config', `${path} is there already`, { cause }) : fileError(path, 'cannot be written', cause);
   }
 }

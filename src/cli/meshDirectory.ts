@@ -10,6 +10,7 @@ import { type Grant } from '../grant/grant.ts';
 import { type Refusal } from '../grant/known.ts';
 import { grantLimits } from '../grant/limits.ts';
 import { type GrantedStart } from '../server/config.ts';
+import { fileError } from './io.ts';
 import { readKeyFile, readSecret, writeNew } from './keyFile.ts';
 import { RecordFiles, writeNewRecord, writeRecord } from './recordFiles.ts';
 
@@ -38,7 +39,7 @@ export class MeshDirectory {
       if (readdirSync(dir).length > 0) throw new GkvError('bad_config', `${dir} is not empty`);
       mkdirSync(join(dir, names.records), { mode: 0o700 });
     } catch (cause) {
-      throw cause instanceof GkvError ? cause : new GkvError('bad_config', `${dir} cannot be made`, { cause });
+      throw cause instanceof GkvError ? cause : fileError(dir, 'cannot be made', cause);
     }
     return { rootKey: join(dir, names.rootKey), clusterKey: join(dir, names.clusterKey) };
   }
@@ -124,7 +125,8 @@ function readMeshId(dir: string): Uint8Array {
   try {
     text = readFileSync(path, 'utf8').trim();
   } catch (cause) {
-    throw new GkvError('bad_config', `${dir} is no mesh directory: ${path} cannot be read. gkvmesh init makes one`, { cause });
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw fileError(path, 'cannot be read', cause); // what node:fs throws
+    throw new GkvError('bad_config', `${dir} is no mesh directory: ${path} is not there. gkvmesh init makes one`, { cause });
   }
   if (!/^[0-9a-f]{64}$/.test(text)) throw new GkvError('bad_config', `${path} must hold 64 lower-case hex digits (32 bytes)`);
   return Buffer.from(text, 'hex');

@@ -7,6 +7,7 @@ import { GkvError } from '../core/errors.ts';
 import { parseRecordText, recordText, type AnyRecord } from '../grant/anyRecord.ts';
 import { grantLimits } from '../grant/limits.ts';
 import { type RecordNews } from '../server/config.ts';
+import { fileError } from './io.ts';
 import { writeNew } from './keyFile.ts';
 
 /** Longest file of a record, with its end of line. */
@@ -79,7 +80,7 @@ export class RecordFiles {
       state = stateOf(await stat(this.#folder)); // from before the names
       there = await this.#names();
     } catch (cause) {
-      return new GkvError('bad_config', `${this.#folder} cannot be read`, { cause });
+      return fileError(this.#folder, 'cannot be read', cause);
     }
     const { names, fresh } = there;
     if (names.size > grantLimits.recordsMax)
@@ -139,7 +140,7 @@ async function lookAt(
       return { state, what: new GkvError('too_large', `${path}: more than ${recordFileBytesMax} bytes`) };
     return { state, what: parsed(path, await readFile(path, 'utf8'), meshId) };
   } catch (cause) {
-    return { state: 'unreadable', what: new GkvError('bad_config', `${path} cannot be read`, { cause }) };
+    return { state: 'unreadable', what: fileError(path, 'cannot be read', cause) };
   }
 }
 

@@ -3,7 +3,7 @@ import { readFileSync, renameSync } from 'node:fs';
 import { type Command } from 'commander';
 import { GkvError } from '../core/errors.ts';
 import { makeToken, parseTokens, tokenLine, tokenRights, type Token, type TokenRight } from '../grant/token.ts';
-import { print } from './io.ts';
+import { fileError, print } from './io.ts';
 import { writeNew } from './keyFile.ts';
 import { patternsOf } from './makeGrant.ts';
 
@@ -72,7 +72,7 @@ function contentOf(file: string): Token[] | undefined {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined; // what node:fs throws
-    throw new GkvError('bad_config', `${file} cannot be read`, { cause });
+    throw fileError(file, 'cannot be read', cause);
   }
   return parseTokens(text);
 }

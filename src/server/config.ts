@@ -328,7 +328,9 @@ function readMeshKey(path: string, source: string): Uint8Array {
   try {
     text = readFileSync(path, 'utf8').trim();
   } catch (cause) {
-    throw new GkvError('bad_config', `${source}: ${path} cannot be read`, { cause });
+    throw new GkvError('bad_config', `${source}: ${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
   }
   if (!/^[0-9a-f]{64}$/.test(text)) throw new GkvError('bad_config', `${source}: ${path} must hold 64 lower-case hex digits (32 bytes)`);
   return Buffer.from(text, 'hex');

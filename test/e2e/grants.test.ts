@@ -157,6 +157,25 @@ describe('grants on the command line', () => {
     assert.equal(await fails(['grant', 'verify', join(dir, 'none'), '--mesh-id', meshId]), '2 bad_config');
   });
 
+  it('T16: what cannot be read or written is told with the reason, and is not taken for absent', async () => {
+    writeFileSync(join(dir, 'a file'), '');
+    for (const [args, told] of [
+      [['keygen', join(dir, 'a file', 'key')], /a file\/key cannot be written: ENOTDIR/],
+      [['init', join(dir, 'a file', 'mesh')], /a file\/mesh cannot be made: ENOTDIR/],
+      [['whoami', join(dir, 'absent')], /absent cannot be read: ENOENT/],
+      [['grant', 'list', '--mesh', join(dir, 'a file')], /a file\/mesh-id cannot be read: ENOTDIR/],
+      [['grant', 'list', '--mesh', dir], /is no mesh directory: .*mesh-id is not there\. gkvmesh init makes one/],
+      [['token', 'list', dir], /cannot be read: EISDIR/],
+      [['get', 'k', '--token-file', dir], /--token-file: .* cannot be read: EISDIR/],
+      [['set', 'k', `@${dir}`], /cannot be read: EISDIR/],
+      [['set', 'k', '@'], /: "" cannot be read: ENOENT/],
+    ] as const) {
+      const { code, stderr } = await scene.run(args);
+      assert.equal(code, 2);
+      assert.match(stderr, told);
+    }
+  });
+
   it('T16: a key that others may read, a file that is no record and a directory that is no mesh are refused by name', async () => {
     const writer = await keygen('writer');
     assert.equal(await fails(['keygen', keyFile('writer')]), '2 bad_config');
