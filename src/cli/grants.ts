@@ -116,7 +116,7 @@ const fileBytesMax = 16_777_216;
 
 async function verify(file: string, meshId: Uint8Array): Promise<void> {
   const text = readText(file);
-  const lines = text.split('\n').filter((line) => line !== '');
+  const lines = text.split(/\r?\n/).filter((line) => line !== '');
   const authority = new Authority(meshId, nativeSignatures());
   const [first] = await takeAll(
     authority,

@@ -150,6 +150,7 @@ describe('grants on the command line', () => {
       copy[at] = (copy[at] ?? 0) ^ 1;
       return `${root}\ngrant:${copy.toString('base64')}\n`;
     };
+    assert.match(await succeeds(verify(record.replaceAll('\n', '\r\n'))), new RegExp(`^${french} `)); // an editor's
     assert.equal(await fails(verify(changed(bytes.length - 1))), '1 grant_signature');
     assert.equal(await fails(verify(changed(0))), '1 malformed');
     assert.equal(await fails(verify(`${grant}\n`)), '1 root_unknown');
