@@ -17,7 +17,7 @@ import { readKeyFile } from './keyFile.ts';
 import { makeGrant, patternsOf } from './makeGrant.ts';
 import { withMesh, type InMesh } from './meshOption.ts';
 import { MeshDirectory, refused } from './meshDirectory.ts';
-import { latestRoot } from './root.ts';
+import { checkRootKey, latestRoot } from './root.ts';
 
 interface CreateOptions extends InMesh {
   readonly to: string;
@@ -98,7 +98,9 @@ async function create(options: CreateOptions): Promise<Grant> {
     days: wholeNumber(options.days, '--days', 36_500),
     patterns: patternsOf(options.pattern),
   };
-  const any = makeGrant(authority.meshId, latestRoot(authority).body.version, gift, [key], Date.now());
+  const root = latestRoot(authority);
+  if (parent === undefined) checkRootKey(root, key);
+  const any = makeGrant(authority.meshId, root.body.version, gift, [key], Date.now());
   await directory.add(any);
   return directory.grantOf(toHex(any.record.id));
 }

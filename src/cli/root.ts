@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Command } from 'commander';
 import { compareBytes, equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
+import { type SigningKey } from '../crypto/ed25519.ts';
 import { parseRecordText, recordText } from '../grant/anyRecord.ts';
 import { standing } from '../grant/authorise.ts';
 import { type Authority } from '../grant/authority.ts';
@@ -43,12 +44,7 @@ async function rotate(file: string, { mesh, key, drop = [] }: RotateOptions): Pr
   const { authority } = directory;
   const latest = latestRoot(authority);
   const old = readKeyFile(key ?? directory.rootKey);
-  if (latest.body.threshold > 1 || !latest.body.keys.some((known) => equalBytes(known, old.publicKey))) {
-    throw new GkvError(
-      'threshold',
-      `root document ${latest.body.version} needs ${latest.body.threshold} of its keys, and this is not enough`,
-    );
-  }
+  checkRootKey(latest, old);
   const dropped = drop.map((prefix) => directory.grantOf(prefix).id);
   const carried = rootGrantsOf(authority).filter((id) => !dropped.some((other) => equalBytes(other, id)));
   const fresh = makeKeyFile(file);
@@ -73,6 +69,13 @@ export function latestRoot(authority: Authority): RootDocument {
   if (latest === undefined) throw new GkvError('root_unknown', 'the mesh directory has no root document');
   if (fork !== undefined) throw new GkvError('grant_revoked', `there are several root documents ${version}`);
   return latest;
+}
+
+/** Error: `threshold` where the key does not sign for the root, or not alone. */
+export function checkRootKey({ body }: RootDocument, key: SigningKey): void {
+  if (body.threshold === 1 && body.keys.some((known) => equalBytes(known, key.publicKey))) return;
+  const why = `root document ${body.version} needs ${body.threshold} of its keys, and ${toHex(key.publicKey)} is not enough`;
+  throw new GkvError('threshold', `${why}: name the root key of now with --key; gkvmesh root show tells which it is`);
 }
 
 /** Ids of what the root has given and stands. */
