@@ -128,6 +128,12 @@ describe('the data directory', () => {
     assert.doesNotMatch(stderr, /internal|at .*\.js:\d+/);
   });
 
+  it('that cannot be made because the system has none there is refused, and not waited for', async () => {
+    const { code, stderr } = await scene.run(serveArgs('/proc/gkvmesh/data'));
+    assert.equal(code, 1);
+    assert.match(stderr, /^gkvmesh: [a-z_]+: \/proc\/gkvmesh\/data cannot be opened: ENOENT: [^\n]+\n$/);
+  });
+
   it('is made, with those above it', async () => {
     const data = join(scene.dir(), 'a', 'b', 'data');
     await scene.server(data);

@@ -1,4 +1,5 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { hasCode } from '../../core/errors.ts';
 import { type Clock, type Log, type Random, silentLog } from '../../core/ports.ts';
 import { Lifetime } from '../lifetime.ts';
@@ -30,13 +31,25 @@ export interface LmdbStoreOptions {
 export async function openLmdbStore({ dir, clock, random, log = silentLog }: LmdbStoreOptions): Promise<Store> {
   let lock: AsyncDisposable | undefined;
   try {
-    mkdirSync(dir, { recursive: true });
+    makeDirectory(dir);
     lock = await lockDirectory(dir, log);
     settleFormat(dir);
     return new LmdbStore(Environment.open(dir), lock, clock, random, log);
   } catch (error) {
     await lock?.[Symbol.asyncDispose]();
     throw failureOf(error, `${dir} cannot be opened`);
+  }
+}
+
+/** With those above it. Node's own way says ENOENT of a file system that is read-only, and never ends where a folder takes none, as in /proc. */
+function makeDirectory(path: string): void {
+  const isThere = (): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (isThere()) return;
+  if (dirname(path) !== path) makeDirectory(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (!isThere()) throw error; // made by another process meanwhile
   }
 }
 
