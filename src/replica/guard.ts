@@ -279,5 +279,6 @@ export function refusalError({ code, message, link, grantId, endedBy }: Refusal,
     grant: grantId === undefined ? null : toHex(grantId),
     endedBy: endedBy === undefined ? null : toHex(endedBy),
   };
-  return new GkvError(code, `operation ${index}: ${message}`, { details });
+  const subject = details.grant === null ? '' : `grant ${details.grant}: `;
+  return new GkvError(code, `operation ${index}: ${subject}${message}`, { details });
 }

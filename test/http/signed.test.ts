@@ -276,8 +276,9 @@ describe('writes that clients sign', () => {
 
   it('K10: K11: K20: T40: a refusal names the check, the link, the grant, and what ended it', async () => {
     const refused = await sets(one({ key: '/cities/DE/1' }));
-    const { code, index, link, grant, endedBy } = errorOf(refused.json);
+    const { code, message, index, link, grant, endedBy } = errorOf(refused.json);
     assert.deepEqual([refused.status, code, index, link, grant, endedBy], [403, 'key_denied', 0, 1, toHex(french.id), null]);
+    assert.equal(message, `operation 0: grant ${toHex(french.id)}: no pattern of it matches the key`); // the command line shows no more
     await sets(one());
     const revocation = mesh.revocation(french, 'a');
     await region.ledger?.take([anyOf(revocation)]);
