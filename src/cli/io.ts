@@ -53,7 +53,11 @@ export function argumentBytes(text: string, options: { base64?: boolean | undefi
 
 /** A key, or a part of one, of the command line: text, or base64 with --base64. */
 export function keyBytes(text: string, options: { base64?: boolean | undefined }): Buffer {
-  if (options.base64 !== true) return Buffer.from(text);
+  if (options.base64 !== true) {
+    if (text.includes('\ufffd'))
+      throw new GkvError('bad_config', `${JSON.stringify(text)} holds what is no UTF-8, or stands for it: use --base64`);
+    return Buffer.from(text);
+  }
   const bytes = Buffer.from(text, 'base64');
   if (bytes.toString('base64') !== text) throw new GkvError('bad_config', `${JSON.stringify(text)} is not standard base64 with padding`);
   return bytes;

@@ -53,6 +53,11 @@ describe('the commands of gkvmesh', () => {
     assert.equal(await succeeds(['get', '--base64', bytes]), `${bytes}\n`);
     const wrong = await gkvmesh(['set', '--base64', 'no base64!', 'aGk=']);
     assert.equal(wrong.code, 2);
+    for (const argument of [String.raw`$'\xff' v`, String.raw`k $'\xff'`]) {
+      const shell = ['-c', `"$0" "$1" set ${argument} --url ${server.api}`, process.execPath, command];
+      const { code, stderr } = await scene.process('bash', shell).ended;
+      assert.deepEqual([code, /use --base64/.test(stderr)], [2, true]); // else U+FFFD would be written in its place
+    }
   });
 
   it('Li7: @file takes keys and values of all bytes, and get gives them back as they were', async () => {
