@@ -169,7 +169,8 @@ function unavailable(message: string, request: Request | undefined, options: { c
 }
 
 function checkedUrl(url: string): { readonly protocol: 'http:' | 'https:'; readonly origin: string } {
-  if (!URL.canParse(url)) throw new GkvError('bad_config', `--url: ${JSON.stringify(url)} is not a URL such as http://localhost:6300`);
+  if (!URL.canParse(url) || !url.includes('://'))
+    throw new GkvError('bad_config', `--url: ${JSON.stringify(url)} is not a URL such as http://localhost:6300`);
   const { protocol, origin, username, password, pathname, search, hash } = new URL(url);
   if (protocol !== 'http:' && protocol !== 'https:') {
     throw new GkvError('bad_config', `--url: ${protocol} is not served, use http: or https:`);

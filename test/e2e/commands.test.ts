@@ -220,6 +220,8 @@ describe('the commands of gkvmesh', () => {
   it('a URL that is none, or of another protocol, is exit 2', async () => {
     assert.equal((await scene.run(['get', 'k', '--url', 'nonsense'])).code, 2);
     assert.equal((await scene.run(['get', 'k', '--url', 'ftp://localhost:6300'])).code, 2);
+    const { code, stderr } = await scene.run(['get', 'k', '--url', 'localhost:6300']);
+    assert.deepEqual([code, /is not a URL such as http:/.test(stderr)], [2, true]);
   });
 
   it('GKVMESH_URL stands in for --url', async () => {
