@@ -1,4 +1,5 @@
 import { type Command } from 'commander';
+import { GkvError } from '../core/errors.ts';
 import { loadOfflineConfig, type RawConfig } from '../server/config.ts';
 import { fileChunks } from './backupFile.ts';
 import { print, Progress } from './io.ts';
@@ -25,6 +26,7 @@ function restoreCommand(program: Command): void {
     .option('--mesh-key <file>', 'the mesh key of the cluster that the backup is of, if it has its own and no directory')
     .option('--as-new-cluster', 'under a new cluster id, for a store that is not to take the place of the one backed up')
     .action(async (file: string, { asNewCluster, ...flags }: RawConfig) => {
+      if (file === '-') throw new GkvError('bad_config', 'a restore reads the backup twice, so not from standard input: name a file');
       const { restore } = await import('../server/offline.ts');
       const { store, mesh, meshKey } = loadOfflineConfig(flags, process.env);
       const progress = new Progress('writes checked, then restored:');

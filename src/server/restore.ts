@@ -92,7 +92,10 @@ async function begin(store: Store, digest: Uint8Array): Promise<void> {
     const restoring = await tx.get(restoringKey);
     if (restoring === undefined && (await isEmpty(tx))) tx.set(restoringKey, digest);
     else if (restoring === undefined || !equalBytes(restoring, digest))
-      throw new GkvError('bad_config', `the store is not empty${restoring === undefined ? '' : ': it holds a part of another backup'}`);
+      throw new GkvError(
+        'bad_config',
+        `the store is not empty${restoring === undefined ? '' : ': it holds a part of another backup'}; restore into another one`,
+      );
   });
 }
 
