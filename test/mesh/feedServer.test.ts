@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { encode } from 'cborg';
 import { describe, it } from 'mocha';
-import { decodeAnswer, encodeRequest } from '../../src/aae/frame.ts';
+import { encodeRequest } from '../../src/aae/frame.ts';
 import { hasCode } from '../../src/core/errors.ts';
 import { type Frontier } from '../../src/core/frontier.ts';
 import { limits } from '../../src/core/limits.ts';
@@ -15,61 +15,15 @@ import {
   type FeedAnswer,
   type FeedAsk,
 } from '../../src/mesh/feedMessage.ts';
-import { FeedServer } from '../../src/mesh/feedServer.ts';
 import { type Statement } from '../../src/mesh/statement.ts';
 import { positionPastAll, positionZero } from '../../src/replica/cursor.ts';
-import { decodeWrites } from '../../src/replica/wire.ts';
 import { contentOf } from '../aae/hostile.ts';
-import { openInstance, set, type Instance } from '../aae/world.ts';
+import { set } from '../aae/world.ts';
 import { received } from '../replica/received.ts';
 import { assertNothingElse, assertStrict } from '../core/strict.ts';
-import { ManualClock, until } from '../support.ts';
+import { until } from '../support.ts';
 import { askFrame, digests, position, readerHeader, saysNothing, stampAt } from './hostile.ts';
-
-interface Served {
-  readonly instance: Instance;
-  readonly server: FeedServer;
-  readonly clock: ManualClock;
-  readonly stop: AbortController;
-  epoch: AbortController;
-  heard: number;
-  pullsFromAll: boolean;
-  isMember: boolean;
-  readonly ask: (ask?: Partial<FeedAsk>) => Promise<{ page: FeedAnswer; names: string[] }>;
-}
-
-async function serve(writes = 0): Promise<Served> {
-  const instance = await openInstance();
-  if (writes > 0) await instance.replica.write(Array.from({ length: writes }, (_, i) => set(`k${i}`, 'v')));
-  const clock = new ManualClock();
-  const stop = new AbortController();
-  const server: FeedServer = new FeedServer({
-    ...{ feed: instance.replica, digests, own: { clusterId: instance.clusterId, incarnation: 1 }, clock, signal: stop.signal },
-    hear: () => Promise.resolve(void (served.heard += 1)),
-    pullsFromAll: () => served.pullsFromAll,
-    isMember: () => served.isMember,
-    reach: () => Promise.resolve(saysNothing.reach),
-    epochEnds: () => served.epoch.signal,
-    state: () => Promise.resolve(saysNothing),
-  });
-  const ask = async (asked: Partial<FeedAsk> = {}): Promise<{ page: FeedAnswer; names: string[] }> => {
-    const frame = askFrame(asked);
-    const page = decodeFeedAnswer(decodeAnswer(await server.answer(frame), frame, digests, 'feed').body);
-    return { page, names: decodeWrites(page.writes, digests).map(({ write }) => Buffer.from(write.key).toString()) };
-  };
-  const served: Served = {
-    instance,
-    server,
-    clock,
-    stop,
-    epoch: new AbortController(),
-    heard: 0,
-    pullsFromAll: false,
-    isMember: true,
-    ask,
-  };
-  return served;
-}
+import { atEnd, serve, turns, type Served } from './served.ts';
 
 describe('M5: a reader that does not keep to the protocol changes nothing', () => {
   it('frames that are cut anywhere, garbage, other meshes, other services and bodies that are none are refused', async () => {
@@ -200,12 +154,6 @@ describe('M15: what is behind a page', () => {
 });
 
 describe('M5: waiting', () => {
-  const atEnd = async (served: Served): Promise<Partial<FeedAsk>> => ({ cursor: (await served.ask()).page.cursor, waitMs: 1_000 });
-
-  const turns = async (): Promise<void> => {
-    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
-  };
-
   it('M5: beside the greatest value a large frontier finds no room, and comes with the next page', async () => {
     const { instance, ask } = await serve();
     const slots = new Map(Array.from({ length: 200 }, (_, slot) => [slot, stampAt(1)]));
@@ -299,107 +247,6 @@ describe('M5: waiting', () => {
     served.stop.abort();
     assert.deepEqual((await asked).names, []);
     assert.deepEqual((await served.ask(await atEnd(served))).names, []);
-  });
-
-  it('G29: who leaves stays until each member that asks lately was given all that there is', async () => {
-    const served = await serve(3);
-    const waiting = served.ask(await atEnd(served));
-    await turns();
-    await served.instance.replica.write([set('last', 'v')]);
-    assert.deepEqual((await waiting).names, ['last']); // and it asks again, but not yet
-    await served.instance.replica.write([set('very last', 'v')]);
-    let isOver = false;
-    const leaving = served.server.handOver().then(() => (isOver = true));
-    await served.clock.advance(500);
-    assert.equal(isOver, false);
-    const asked = await atEnd(served); // reads all of it
-    await served.clock.advance(20);
-    await leaving;
-    const next = served.ask(asked);
-    await turns();
-    served.stop.abort(); // until then it waits
-    assert.deepEqual((await next).names, []);
-  });
-
-  it('G29: who leaves answers those that wait, and goes after 1.5 s where one does not come again; who came 3 s ago holds nobody up', async () => {
-    const served = await serve(1);
-    const waiting = served.ask(await atEnd(served));
-    await turns();
-    const leaving = served.server.handOver();
-    assert.deepEqual((await waiting).names, []);
-    await served.clock.advance(20);
-    await leaving;
-    for (const [quietMs, afterMs] of [
-      [1_000, 1_500],
-      [3_100, 0],
-    ] as const) {
-      const other = await serve(1);
-      await other.ask();
-      await other.clock.advance(quietMs);
-      const startedMs = other.clock.monotonic();
-      let endedMs: number | undefined;
-      const left = other.server.handOver().then(() => (endedMs = other.clock.monotonic()));
-      for (let ms = 0; ms < 2_000; ms += 10) await other.clock.advance(10);
-      await left;
-      assert.ok(endedMs !== undefined && endedMs - startedMs >= afterMs && endedMs - startedMs < afterMs + 50, String(quietMs));
-    }
-  });
-
-  it('G29: who leaves waits for a member whose question has waited long, and is answered with less than all', async () => {
-    const served = await serve(1);
-    const { replica } = served.instance;
-    const feedPage = replica.feedPage.bind(replica);
-    let pages = 0;
-    let release = (): void => undefined;
-    let gate: Promise<void> = Promise.resolve();
-    replica.feedPage = async (...asked) => {
-      const page = await feedPage(...asked);
-      pages += 1;
-      await gate; // a store that is slow for a moment
-      return page;
-    };
-    const question = served.ask({ ...(await atEnd(served)), waitMs: 10_000 });
-    await until(() => pages === 2);
-    for (let ms = 0; ms < 5_000; ms += 100) await served.clock.advance(100);
-    gate = new Promise((resolve) => (release = resolve));
-    await replica.write([set('first', 'v')]);
-    await until(() => pages === 3); // it was woken, and this was read
-    await replica.write([set('second', 'v')]);
-    let isOver = false;
-    const leaving = served.server.handOver().then(() => (isOver = true));
-    await turns();
-    assert.equal(isOver, false);
-    release();
-    const { names, page } = await question;
-    assert.deepEqual(names, ['first']);
-    for (let ms = 0; ms < 500; ms += 10) await served.clock.advance(10);
-    assert.equal(isOver, false);
-    assert.deepEqual((await served.ask({ cursor: page.cursor, waitMs: 10_000 })).names, ['second']);
-    await served.clock.advance(20);
-    await leaving;
-  });
-
-  it('G29: who leaves waits for a member whose exchange asks for the frontier alone meanwhile', async () => {
-    const served = await serve(1);
-    const asked = await atEnd(served);
-    await served.instance.replica.write([set('last', 'v')]);
-    let isOver = false;
-    const leaving = served.server.handOver().then(() => (isOver = true));
-    assert.deepEqual((await served.ask({ cursor: { incarnation: 0, position: positionPastAll } })).names, []);
-    await served.clock.advance(500);
-    assert.equal(isOver, false);
-    assert.deepEqual((await served.ask(asked)).names, ['last']);
-    await served.clock.advance(20);
-    await leaving;
-  });
-
-  it('G29: a member that comes again with nothing new to get is answered at once, and holds nobody up', async () => {
-    const served = await serve(1);
-    const asked = await atEnd(served);
-    const leaving = served.server.handOver();
-    assert.deepEqual((await served.ask(asked)).names, []);
-    await served.clock.advance(20);
-    await leaving;
   });
 
   it('S2: goes on over what the reader has already', async () => {
