@@ -1,4 +1,4 @@
-import { type Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { refusedWrites } from '../client/inspect.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
 import { exitCodes, print, Progress, shown } from './io.ts';
@@ -14,7 +14,7 @@ export function controlCommands(program: Command): void {
   withInstance(program.command('pull <peer>'))
     .description('bring this instance level with a peer, HOST:PORT of its mesh port')
     .option('--prefix <prefix>', 'only keys that begin with it')
-    .option('--direction <direction>', 'both, or pull: send nothing', 'both')
+    .addOption(new Option('--direction <direction>', 'pull: send nothing').choices(['both', 'pull']).default('both'))
     .option('--json', 'the report as JSON')
     .action(async (peer: string, options: PullOptions) => {
       await using client = clientOf(options);

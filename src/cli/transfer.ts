@@ -56,7 +56,7 @@ async function* linesOf(file: string): AsyncGenerator<string> {
   }
 }
 
-/** Sends lines in batches, a bounded number at once. Returns how many. Error: `malformed` with the line's number. */
+/** Sends lines in batches, a bounded number at once. Returns how many. Errors: `malformed` with the line's number, and those of a batch, each with how many were set. */
 async function importLines(client: Client, lines: AsyncIterable<string>, onDone: (count: number) => void): Promise<number> {
   const underWay = new Set<Promise<void>>();
   const keysUnderWay = new Set<string>();
@@ -79,15 +79,26 @@ async function importLines(client: Client, lines: AsyncIterable<string>, onDone:
     underWay.add(sent);
     for (const { key } of ops) keysUnderWay.add(key);
   };
-  for await (const ops of batches(lines)) {
-    if (ops.some(({ key }) => keysUnderWay.has(key))) await Promise.all(underWay); // the later line must win
-    send(ops);
-    if (underWay.size >= batch.inFlightMax) await Promise.race(underWay);
-    if (failure !== undefined) break;
+  try {
+    for await (const ops of batches(lines)) {
+      if (ops.some(({ key }) => keysUnderWay.has(key))) await Promise.all(underWay); // the later line must win
+      send(ops);
+      if (underWay.size >= batch.inFlightMax) await Promise.race(underWay);
+      if (failure !== undefined) break;
+    }
+  } catch (error) {
+    failure ??= error;
   }
   await Promise.all(underWay);
-  if (failure !== undefined) throw failure instanceof Error ? failure : new GkvError('internal', 'import failed', { cause: failure });
+  if (failure !== undefined) throw unfinished(failure, done);
   return done;
+}
+
+/** What failed, and how much of the file is there by now. */
+function unfinished(failure: unknown, done: number): GkvError {
+  const { code, message, details } = failure instanceof GkvError ? failure : new GkvError('internal', 'import failed');
+  const doneLines = done === 0 ? 'nothing was imported' : `${done} other lines were imported; those and the rest may be imported again`;
+  return new GkvError(code, `${message}: ${doneLines}`, { details, cause: failure });
 }
 
 /** A key that comes again begins a new batch: no batch names a key twice. */

@@ -15,7 +15,7 @@ const ifVersion = stamp
   .nullable()
   .optional()
   .meta({ description: 'write only if this is the current version; null: only if there is none' });
-const ttlMs = z.int().min(1).max(limits.ttlMsMax).optional().meta({ description: 'the write expires after so many ms' });
+const ttlMs = z.number().max(limits.ttlMsMax).min(1).int().optional().meta({ description: 'the write expires after so many ms' });
 const bound = base64(`bound of keys, up to ${limits.keyBytesMax + 1} bytes; empty is the very first or the very last`);
 const range = {
   start: bound.optional(),

@@ -113,7 +113,7 @@ const dataDefault = './gkvmesh-data';
 const prefixDefault = '676b766d6573682f';
 const hostNamesAre = 'host names without ports, with commas between';
 const hostNames = z
-  .union([z.string().transform((names) => names.split(',')), z.array(z.string())], hostNamesAre)
+  .union([z.string().transform((names) => names.split(',').map((name) => name.trim())), z.array(z.string())], hostNamesAre)
   .refine((names) => names.every((name) => /^[A-Za-z0-9._-]{1,253}$/.test(name)), hostNamesAre);
 const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 

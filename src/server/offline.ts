@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { pino } from 'pino';
 import { verifyBackup, type VerifiedBackup } from '../backup/read.ts';
 import { equalBytes, toHex } from '../core/bytes.ts';
@@ -14,6 +15,8 @@ import { restoreStore } from './restore.ts';
 
 /** What is done on a store that nobody serves. Errors: those of the store; `data_locked` while somebody serves it. */
 export async function renew(config: StoreConfig): Promise<{ clusterId: string; incarnation: number }> {
+  // To open a store that is not there would make one.
+  if (config.kind === 'lmdb' && !existsSync(config.dir)) throw new GkvError('bad_config', `${config.dir}: there is no store to renew`);
   return withStore(config, async ({ store }) => {
     const { clusterId, incarnation } = await renewStore(store, realClock);
     return { clusterId: uuidText(clusterId), incarnation };

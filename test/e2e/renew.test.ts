@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'mocha';
 import { statusAnswer } from '../../src/http/schema.ts';
@@ -40,6 +40,9 @@ describe('gkvmesh renew', function () {
     await introduce(two, restored);
     await until(async () => (await faultOf(restored))?.startsWith('rollback_detected') === true);
     await until(async () => (await faultOf(two))?.startsWith('rollback_detected') === true);
+    const typo = `${copy}-typo`;
+    assert.match((await scene.run(['renew', '--data', typo])).stderr, /typo: there is no store to renew/);
+    assert.equal(existsSync(typo), false);
     const refused = await scene.run(['renew', '--data', copy]);
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /^gkvmesh: data_locked: /m);
@@ -64,7 +67,7 @@ describe('gkvmesh renew', function () {
   });
 
   it('of an empty store is bad_config', async () => {
-    const { code, stderr } = await scene.run(['renew', '--data', join(scene.dir(), 'none')]);
+    const { code, stderr } = await scene.run(['renew', '--data', scene.dir()]);
     assert.equal(code, 2);
     assert.match(stderr, /bad_config: this store is empty/);
   });

@@ -55,6 +55,7 @@ const refused: readonly Case[] = [
   ['a ttlMs of −1', '/data/set', { key, value: '', ttlMs: -1 }, /^ttlMs: /],
   ['a ttlMs of 1.5', '/data/set', { key, value: '', ttlMs: 1.5 }, /^ttlMs: /],
   ['a ttlMs of a thousand years', '/data/set', { key, value: '', ttlMs: 31_536_000_000_000 }, /^ttlMs: /],
+  ['a ttlMs of for ever', '/data/set', { key, value: '', ttlMs: 1e18 }, /^ttlMs: .*315360000000/],
   ['an ifVersion that is no version', '/data/set', { key, value: '', ifVersion: 'abc' }, /^ifVersion: /],
   ['an ifVersion in capitals', '/data/set', { key, value: '', ifVersion: 'AB'.repeat(16) }, /^ifVersion: /],
   ['an ifVersion of 31 digits', '/data/set', { key, value: '', ifVersion: 'a'.repeat(31) }, /^ifVersion: /],

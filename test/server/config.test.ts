@@ -127,7 +127,7 @@ describe('configuration', () => {
   });
 
   it('host names are given with commas between, or as a list in the file', () => {
-    assert.deepEqual(loadConfig({ open: true, hostNames: 'eu,eu.example.org' }, {}).hostNames, ['eu', 'eu.example.org']);
+    assert.deepEqual(loadConfig({ open: true, hostNames: 'eu, eu.example.org' }, {}).hostNames, ['eu', 'eu.example.org']);
     assert.deepEqual(loadConfig({ config: file('open: true\nhostNames: [eu, us]\n') }, {}).hostNames, ['eu', 'us']);
     for (const hostNames of ['', 'a,,b', 'eu:6300', 'a b']) {
       assert.throws(() => loadConfig({ open: true, hostNames }, {}), refused(/^--host-names: ".*" is not host names/), hostNames);
