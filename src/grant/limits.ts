@@ -22,6 +22,8 @@ export const grantLimits = {
   recordsMax: 65_536,
   /** Grants that a ledger had no room for, of which it remembers that. */
   passedOverMax: 65_536,
+  /** Grants of a cluster's own key that one write of its clients is held against. */
+  ownAskedMax: 256,
   /** Bearer tokens that one server knows. */
   tokensMax: 10_000,
   /** Grants that were refused for good, and of which it is remembered why. */

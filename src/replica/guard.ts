@@ -146,7 +146,7 @@ export class Guard {
     return { kind: 'refused', refusal: last };
   }
 
-  /** Once for all writes: a delegate may have given our key some thousands. */
+  /** Once for all writes, and not all: a delegate may have given our key some thousands. */
   #askedFor(right: Right): Asked {
     const { chains, ended, byRight } = this.#ownHeld();
     const before = byRight.get(right);
@@ -154,7 +154,8 @@ export class Guard {
     const givesIt = ({ body }: Grant): boolean => hasRight(body.rights, right);
     const giving = chains.filter((chain) => givesIt(leafOf(chain)));
     const isGiven = giving.length > 0 || ended.some(givesIt);
-    const found = isGiven ? { asked: giving, end: ended.findLast(givesIt) } : { asked: chains, end: ended.at(-1) };
+    const { asked, end } = isGiven ? { asked: giving, end: ended.findLast(givesIt) } : { asked: chains, end: ended.at(-1) };
+    const found = { asked: asked.slice(0, grantLimits.ownAskedMax), end };
     byRight.set(right, found);
     return found;
   }

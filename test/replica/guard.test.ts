@@ -9,7 +9,7 @@ import { type Ledger } from '../../src/grant/ledger.ts';
 import { signWrites } from '../../src/grant/signatureBlock.ts';
 import { Guard } from '../../src/replica/guard.ts';
 import { key, openInstance } from '../aae/world.ts';
-import { anyOf, Mesh, person } from '../grant/world.ts';
+import { anyOf, Mesh, patternsOf, person } from '../grant/world.ts';
 
 const mesh = new Mesh();
 const held = mesh.grant('a');
@@ -74,6 +74,19 @@ describe('what a granted store asks of writes', () => {
     await ledger.takeAll([anyOf(mesh.revocationByRoot(held))]);
     assert.equal(looksFor()[0], 'grant_revoked');
     assert.ok(looksFor()[1] <= 2);
+  });
+
+  it('I9: R24: a write is held against the 256 of our grants that are nearest to the root, and the oldest of these', async () => {
+    const ledger = await ledgerOf();
+    const gifts = Array.from({ length: 300 }, () => mesh.given(held, 'a', 'b', { patterns: patternsOf('/gift/**') }));
+    const last = mesh.given(held, 'a', 'b');
+    assert.deepEqual(await ledger.takeAll([...gifts, last].map(anyOf)), []);
+    const guard = new Guard(ledger, inlineSignatures(), person('b'));
+    const leafFor = (name: string): ReturnType<Guard['leafFor']>['kind'] =>
+      guard.leafFor({ key: key(name), tombstone: false, version: makeStamp(1_500, 0, parseInstance(Buffer.alloc(8, 1))) }).kind;
+    assert.deepEqual([leafFor('/gift/k'), leafFor('/k')], ['leaf', 'refused']);
+    await ledger.takeAll([anyOf(mesh.grant('b'))]);
+    assert.deepEqual([leafFor('/gift/k'), leafFor('/k')], ['leaf', 'leaf'], 'what the root gives comes before what a delegate does');
   });
 
   it('I9: R24: which of our grants give a right is looked at once for all writes, until another record comes', async () => {
