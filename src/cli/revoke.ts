@@ -14,7 +14,7 @@ import { print, Progress } from './io.ts';
 import { readKeyFile } from './keyFile.ts';
 import { MeshDirectory, refused } from './meshDirectory.ts';
 import { withMesh, type InMesh } from './meshOption.ts';
-import { withSigner, type Signing } from './signing.ts';
+import { type Signing } from './signing.ts';
 
 interface RevokeOptions extends InMesh, InstanceOptions, Signing {
   readonly adopt?: boolean;
@@ -23,10 +23,12 @@ interface RevokeOptions extends InMesh, InstanceOptions, Signing {
 
 /** Adds revoke. */
 export function revokeCommand(program: Command): void {
-  withSigner(withInstance(withMesh(program.command('revoke <id>')), '--tls-key'))
+  withInstance(withMesh(program.command('revoke <id>')), '--tls-key')
     .description('end a grant and all that follows from it, for good and from its beginning; prints the revocation’s id')
     .option('--key <file>', 'private key of who gave it, holds it or holds one before it (default: the mesh directory’s root.key)')
     .option('--adopt', 'sign anew what is seen under it first, with --sign-with and --grant, at the instance --url')
+    .option('--sign-with <file>', 'for --adopt: the private key that signs')
+    .option('--grant <id>', 'for --adopt: the grant of that key, by its id’s first digits')
     .action(async (id: string, options: RevokeOptions) => {
       if (options.adopt !== true && (options.signWith !== undefined || options.grant !== undefined))
         throw new GkvError('bad_config', '--sign-with and --grant: they are for --adopt');

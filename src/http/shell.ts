@@ -4,6 +4,7 @@ import Koa, { type Context, type Middleware } from 'koa';
 import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
 import { type Clock, type Log } from '../core/ports.ts';
 import { Seldom } from '../core/seldom.ts';
+import { goneMessage } from './clientGone.ts';
 import { Gate, type HostRule } from './gate.ts';
 import { errorAnswer } from './status.ts';
 
@@ -137,7 +138,7 @@ function answerError(ctx: Context, { log, seldom }: Telling, error: unknown, req
   const fields = { requestId: request.requestId, status, method: ctx.method, path: request.path.slice(0, 200) };
   if (status === 500) log.error({ ...fields, err: error }, 'request failed');
   else if (isMeant(error)) {
-    const times = seldom.note(`${request.path} ${error.message}`);
+    const times = error.message === goneMessage ? undefined : seldom.note(`${request.path} ${error.message}`);
     if (times === undefined) log.debug({ ...fields, code, reason: error.message }, 'request is not served now, as others before');
     else
       log.warn({ ...fields, times, code, reason: error.message }, 'request is not served now; that is told once a minute while it lasts');

@@ -66,6 +66,29 @@ describe('/control/aae/pull', () => {
     assert.equal(codeOf(JSON.parse(text.trimEnd().split('\n')[1] ?? '') as Record<string, unknown>), 'peer_protocol');
   });
 
+  it('of a client that goes away is no warning', async () => {
+    const signals: AbortSignal[] = [];
+    const pull = ({ signal }: PullRequest) => {
+      signals.push(signal);
+      return new Promise<never>((_, reject) => {
+        signal.addEventListener('abort', () => {
+          reject(signal.reason as Error);
+        });
+      });
+    };
+    await using api = await startApi({ puller: { pull } });
+    const client = new AbortController();
+    const { signal } = client;
+    const asked = request(`${api.url}/control/aae/pull`, { method: 'POST', body: '{"peer":"localhost:1"}', signal });
+    const left = assert.rejects(asked);
+    await until(() => signals.length === 1);
+    client.abort();
+    await left;
+    const told = (): string[] => api.lines.filter(({ fields }) => 'reason' in fields).map(({ level }) => level);
+    await until(() => told().length > 0);
+    assert.deepEqual(told(), ['debug']);
+  });
+
   it('ends when the client goes away, and when the server stops', async () => {
     const signals: AbortSignal[] = [];
     const pull = ({ signal, onProgress }: PullRequest) => {
