@@ -1,7 +1,7 @@
 import { GkvError } from '../core/errors.ts';
 import { makeStamp, noInstance, type Stamp } from '../core/stamp.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
-import { type Store } from '../store/store.ts';
+import { type Snapshot, type Store } from '../store/store.ts';
 import { isAboveFloor } from './floor.ts';
 
 /** meta "joining since" → u64: when this cluster began to be filled, in ms of the donor's wall clock. */
@@ -9,15 +9,21 @@ export const joiningSinceKey = storeKey(tables.meta, Buffer.from('joining since'
 
 /** Once and for all, until the row is cleared. `wallMs`: the donor's, as of the first page. */
 export async function joiningSince(store: Store, wallMs: number): Promise<Stamp> {
-  const ms = await store.transact(async (tx) => {
-    const stored = await tx.get(joiningSinceKey);
-    if (stored !== undefined) return Number(Buffer.from(stored).readBigUInt64BE());
+  return store.transact(async (tx) => {
+    const stored = await readJoiningSince(tx);
+    if (stored !== undefined) return stored;
+    const since = makeStamp(wallMs, 0, noInstance);
     const row = Buffer.alloc(8);
     row.writeBigUInt64BE(BigInt(wallMs));
     tx.set(joiningSinceKey, row);
-    return wallMs;
+    return since;
   });
-  return makeStamp(ms, 0, noInstance);
+}
+
+/** Undefined where nothing was asked of a donor yet. */
+export async function readJoiningSince(snapshot: Snapshot): Promise<Stamp | undefined> {
+  const stored = await snapshot.get(joiningSinceKey);
+  return stored && makeStamp(Number(Buffer.from(stored).readBigUInt64BE()), 0, noInstance);
 }
 
 /** Nothing but an empty store ends it. */

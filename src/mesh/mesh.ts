@@ -206,6 +206,11 @@ export class Mesh {
     return this.#talk.fault();
   }
 
+  /** The greatest floor that we have or were told of. */
+  floor(): Stamp {
+    return this.#talk.floor;
+  }
+
   /** Why what is written here would reach no other cluster, ever. */
   ended(): GkvError | undefined {
     return this.#talk.ended();

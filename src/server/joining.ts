@@ -5,7 +5,7 @@ import { uuidText } from '../core/uuid.ts';
 import { type MeshKind } from '../crypto/mesh.ts';
 import { type JoinProgress } from '../mesh/bootstrap.ts';
 import { joinAdvice, recordAdvice } from '../mesh/joinAdvice.ts';
-import { joiningSinceKey } from '../mesh/joinTerm.ts';
+import { checkTerm, joiningSinceKey, readJoiningSince } from '../mesh/joinTerm.ts';
 import { type Members } from '../mesh/members.ts';
 import { type Mesh } from '../mesh/mesh.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
@@ -60,7 +60,7 @@ const admissionMsMax = 10_000;
 
 export interface JoiningDeps {
   readonly store: Store;
-  readonly mesh: Pick<Mesh, 'fillFirst' | 'join' | 'readMembers' | 'behind' | 'answers' | 'donorError'>;
+  readonly mesh: Pick<Mesh, 'fillFirst' | 'join' | 'readMembers' | 'behind' | 'answers' | 'floor' | 'donorError'>;
   readonly members: Pick<Members, 'joining' | 'joined'>;
   /** Whether what is written here rests on grants. */
   readonly kind: MeshKind;
@@ -86,7 +86,7 @@ export class Joining {
 
   /**
    * Resolves once everything is here and all members know of us: until then one that does not could see the floor pass what we take in.
-   * `follow` begins to follow them. Errors: those of `Mesh.join`.
+   * `follow` begins to follow them. Errors: those of `Mesh.join`; the term of a join holds until then.
    */
   async run(onProgress: (progress: JoinProgress) => void, follow: () => void): Promise<void> {
     const { store, mesh, members, clock, log, signal } = this.#deps;
@@ -99,7 +99,9 @@ export class Joining {
     this.#isFilled = true;
     this.#filledMs = clock.monotonic();
     follow();
+    const since = await store.read(readJoiningSince);
     for (let told = ''; mesh.behind().length > 0;) {
+      if (since !== undefined) checkTerm(since, mesh.floor());
       const refusing = this.#doNotTakeUs().map(named);
       if (refusing.length > 0 && refusing.join() !== told) log.warn({ code: 'grant_unknown', members: refusing }, recordAdvice);
       told = refusing.join();

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import { hasCode } from '../../src/core/errors.ts';
+import { makeStamp, noInstance, stampZero, type Stamp } from '../../src/core/stamp.ts';
 import { type MeshKind } from '../../src/crypto/mesh.ts';
+import { joiningSince } from '../../src/mesh/joinTerm.ts';
 import { type Mesh } from '../../src/mesh/mesh.ts';
 import { Joining, settleJoin } from '../../src/server/joining.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { openMemoryStore } from '../../src/store/memory/store.ts';
+import { type Store } from '../../src/store/store.ts';
 import { ManualClock, seededRandom, until } from '../support.ts';
 
 const donor = { host: 'donor', port: 6_200 };
@@ -12,20 +16,26 @@ const [quiet, answering] = ['0a'.repeat(16), '0b'.repeat(16)];
 
 /** A cluster that joins: its mesh does as the test says. */
 async function joining(kind: MeshKind): Promise<{
-  state: { behind: string[]; error: ReturnType<Mesh['donorError']>; fill: () => void };
+  state: { behind: string[]; error: ReturnType<Mesh['donorError']>; floor: Stamp; fill: () => void };
   clock: ManualClock;
   told: { fields: unknown; message: string }[];
   made: Joining;
+  store: Store;
   done: Promise<void>;
 }> {
   const clock = new ManualClock();
   const store = openMemoryStore(new MemoryDatabase(), { clock, random: seededRandom(1) });
   await settleJoin(store, donor, { isMember: false, entries: 0 });
-  const state: Awaited<ReturnType<typeof joining>>['state'] = { behind: [quiet, answering], error: undefined, fill: () => undefined };
+  const nothing = (): void => undefined;
+  const state: Awaited<ReturnType<typeof joining>>['state'] = {
+    behind: [quiet, answering],
+    error: undefined,
+    floor: stampZero,
+    fill: nothing,
+  };
   const filled = new Promise<void>((resolve) => (state.fill = resolve));
   const told: { fields: unknown; message: string }[] = [];
   const warn = (fields: object, message: string): void => void told.push({ fields, message });
-  const nothing = (): void => undefined;
   const made = new Joining(donor, {
     store,
     mesh: {
@@ -34,6 +44,7 @@ async function joining(kind: MeshKind): Promise<{
       readMembers: () => Promise.resolve(),
       behind: () => state.behind,
       answers: (name) => name === answering,
+      floor: () => state.floor,
       donorError: () => state.error,
     },
     members: { joining: () => Promise.resolve(), joined: () => Promise.resolve() },
@@ -42,7 +53,7 @@ async function joining(kind: MeshKind): Promise<{
     log: { debug: nothing, info: nothing, warn, error: nothing },
     signal: new AbortController().signal,
   });
-  return { state, clock, told, made, done: made.run(nothing, nothing) };
+  return { state, clock, told, made, store, done: made.run(nothing, nothing) };
 }
 
 describe('M17: a cluster that joins says what it waits for', () => {
@@ -56,6 +67,21 @@ describe('M17: a cluster that joins says what it waits for', () => {
     );
     state.error = { code: 'peer_unreachable', message: 'away' };
     assert.match(made.unready() ?? '', /0 writes so far; peer_unreachable: away$/);
+  });
+
+  it('and until all members know of it its term holds: where a floor passes when it began nobody held that for it', async () => {
+    const { state, clock, made, store, done } = await joining('open');
+    await joiningSince(store, 100_000);
+    const ended = assert.rejects(done, (error) => hasCode(error, 'must_bootstrap'));
+    state.fill();
+    await until(() => /waits until these know/.test(made.unready() ?? ''));
+    state.floor = makeStamp(85_000, 0, noInstance);
+    await clock.advance(1_000);
+    assert.match(made.unready() ?? '', /waits until these know/);
+    state.floor = makeStamp(85_001, 0, noInstance);
+    await clock.advance(1_000);
+    await ended;
+    assert.notEqual(made.unready(), undefined);
   });
 
   for (const kind of ['granted', 'open'] as const) {
