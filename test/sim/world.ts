@@ -1,4 +1,5 @@
 import { DenseDigests } from '../aae/world.ts';
+import { noteRefusal } from './cluster/anew.ts';
 import { Host } from './cluster/host.ts';
 import { type JobSettings } from './cluster/jobs.ts';
 import { readParkedCount } from '../../src/replica/park.ts';
@@ -156,8 +157,13 @@ export class World {
       const { kernel, network, counts, digests, settings, scopes } = this;
       const granted = this.granted?.mesh;
       const resolve = (cluster: string): string => this.#resolve(cluster);
+      const refused = (question: Uint8Array): void => {
+        noteRefusal(region, this, question).catch((error: unknown) => {
+          kernel.fail(error);
+        });
+      };
       region.hosts.push(
-        new Host({ kernel, network, counts, digests, settings, scopes, granted, resolve, region, address, machine, plant }),
+        new Host({ kernel, network, counts, digests, settings, scopes, granted, resolve, region, address, machine, plant, refused }),
       );
     }
     return region;

@@ -1,3 +1,4 @@
+import { type PeerLink } from '../../../src/aae/checkedPeer.ts';
 import { hasCode, type GkvError } from '../../../src/core/errors.ts';
 import { type AnyRecord } from '../../../src/grant/anyRecord.ts';
 import { type GrantedMesh } from '../grants/granted.ts';
@@ -26,6 +27,8 @@ export interface HostDeps extends Pick<InstanceDeps, 'digests' | 'settings' | 'r
   readonly address: string;
   readonly machine: MachineClock;
   readonly plant: Plant;
+  /** A peer refused this question as of one that is too old. */
+  readonly refused: (question: Uint8Array) => void;
 }
 
 const openRetryMs = 1_000;
@@ -194,8 +197,10 @@ export class Host {
       },
     });
     const log = simLog(kernel, counts, life.name);
-    const link = (address: string, path: string): ReturnType<Network['linkTo']> =>
-      network.linkTo({ life, region: region.index }, address, path);
+    const link = (address: string, path: string): PeerLink => {
+      const made = network.linkTo({ life, region: region.index }, address, path);
+      return path === '/feed' ? this.#refusalsNoted(made) : made;
+    };
     const granted = this.#deps.granted?.startOf(region.index, this.directory);
     const held = scopes && { scopes, region: region.index };
     return openInstance({
@@ -213,6 +218,19 @@ export class Host {
       granted,
       held,
     });
+  }
+
+  /** Beside what the process does with the answer, and not before it: nothing comes later for that. */
+  #refusalsNoted(link: PeerLink): PeerLink {
+    return {
+      ask: (frame, signal) => {
+        const answer = link.ask(frame, signal);
+        answer.catch((error: unknown) => {
+          if (hasCode(error, 'must_bootstrap')) this.#deps.refused(frame);
+        });
+        return answer;
+      },
+    };
   }
 
   #listen(life: Life, instance: Instance): void {

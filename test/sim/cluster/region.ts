@@ -40,6 +40,8 @@ export class Region {
   #donor: HostPort | undefined;
   /** How far it was below the floors of others, in ms, at each look of the operator in a row that found it refused as too old. */
   refusals: number[] = [];
+  /** The same as the peers saw it that refused it, by what it said to have then: the most, since it is refused. */
+  refusedMs = -Infinity;
   /** It was being filled for so long that it must begin anew. */
   joinHasEnded = false;
   #isClosed = false;
@@ -74,6 +76,11 @@ export class Region {
   /** The same, but also while it is being filled. */
   get openedAs(): ClusterIdentity | undefined {
     return this.#opened;
+  }
+
+  isRefusedNoMore(): void {
+    this.refusals = [];
+    this.refusedMs = -Infinity;
   }
 
   /** What it was before it was filled anew from a donor, or a copy took its place that is of another cluster. */
@@ -165,7 +172,7 @@ export class Region {
     for (const host of this.hosts) host.crash();
     this.#isClosed = false;
     this.joinHasEnded = false;
-    this.refusals = [];
+    this.isRefusedNoMore();
     this.#isCopy = copy !== undefined;
     this.#database = this.#newDatabase();
     this.#disks += 1;
