@@ -184,7 +184,6 @@ export const faults: Readonly<Record<FaultKind, Fault>> = {
     });
   },
   diskJoined: (world, random) => {
-    if (world.collects) return;
     const [region, donor] = random.shuffled(world.regions);
     if (region === undefined || donor === undefined || world.scopes?.mayFill(donor.index, region.index) === false) return;
     if (isWhole(donor) && isWholeBeside(world, region))
