@@ -72,7 +72,7 @@ interface Reader {
   asking: number;
   /** It was given all that there was, since we hand over. */
   hasAll: boolean;
-  /** When it was last told how much is behind a page. */
+  /** When it was last told how much is behind a page, or asked for one with which it may be. */
   countedMs: number;
 }
 
@@ -105,17 +105,22 @@ export class FeedServer {
     const { clusterId } = request.header;
     const isMember = this.#deps.isMember(clusterId);
     const reader = this.#seen(clusterId, isMember);
+    const { countedMs } = reader;
+    const askedMs = clock.monotonic();
+    const mayCount = isMember && askedMs - countedMs >= countMs;
+    if (mayCount) reader.countedMs = askedMs; // at once: it may ask much at a time
     const options = {
       recordsAfter,
       scope: scopes && commonScope(scopes),
       withHidersTo: isMember ? undefined : limits.feedGroupBytesMax,
-      behindMax: isMember && clock.monotonic() - reader.countedMs >= countMs ? limits.feedBehindMax : undefined,
+      behindMax: mayCount ? limits.feedBehindMax : undefined,
     };
     reader.asking += 1;
     try {
       const place = { after, covered: frontier, options, pullsFromAll: this.#deps.pullsFromAll(clusterId), reader };
       const { page, reach, wasLeaving } = await this.#page(place, waitMs);
       if (page.behind !== undefined) reader.countedMs = clock.monotonic();
+      else if (mayCount && reader.countedMs === askedMs) reader.countedMs = countedMs; // there was nothing to count
       const said = { page, statement: await state(reach) };
       const answer = this.#encode(said, request);
       // Beside the greatest value there is no room for a large frontier: it comes with the next page. Nor may a count make it too long.

@@ -144,6 +144,15 @@ describe('M15: what is behind a page', () => {
     assert.equal((await behind(second.cursor)).behind, 500, 'a page that ends the feed is not counted');
   });
 
+  it('is counted for one of the questions that a member asks at the same time', async () => {
+    const served = await serve(501);
+    const answers = await Promise.all(Array.from({ length: 8 }, () => served.ask()));
+    assert.deepEqual(
+      answers.map(({ page }) => page.behind).filter((behind) => behind !== undefined),
+      [1],
+    );
+  });
+
   it('is not counted for who is being filled', async () => {
     const served = await serve(501);
     served.isMember = false;
