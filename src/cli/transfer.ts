@@ -5,7 +5,7 @@ import { type BatchOp, type Client } from '../client/client.ts';
 import { GkvError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
-import { printed, Progress } from './io.ts';
+import { fileError, printed, Progress } from './io.ts';
 import { linesIn } from './lines.ts';
 
 /** Asked for at a time. */
@@ -52,7 +52,7 @@ async function* linesOf(file: string): AsyncGenerator<string> {
     yield* linesIn(input, lineBytesMax);
   } catch (cause) {
     if (cause instanceof GkvError) throw cause;
-    throw new GkvError('bad_config', `${file} cannot be read: ${cause instanceof Error ? cause.message : ''}`, { cause });
+    throw fileError(file, 'cannot be read', cause);
   }
 }
 
@@ -60,7 +60,7 @@ async function* linesOf(file: string): AsyncGenerator<string> {
 async function importLines(client: Client, lines: AsyncIterable<string>, onDone: (count: number) => void): Promise<number> {
   const underWay = new Set<Promise<void>>();
   const keysUnderWay = new Set<string>();
-  let failure: unknown;
+  const failures: unknown[] = [];
   let done = 0;
   const send = (ops: readonly BatchOp[]): void => {
     const sent: Promise<void> = client
@@ -70,7 +70,7 @@ async function importLines(client: Client, lines: AsyncIterable<string>, onDone:
         onDone(done);
       })
       .catch((error: unknown) => {
-        failure ??= error;
+        failures.push(error);
       })
       .finally(() => {
         underWay.delete(sent);
@@ -84,20 +84,23 @@ async function importLines(client: Client, lines: AsyncIterable<string>, onDone:
       if (ops.some(({ key }) => keysUnderWay.has(key))) await Promise.all(underWay); // the later line must win
       send(ops);
       if (underWay.size >= batch.inFlightMax) await Promise.race(underWay);
-      if (failure !== undefined) break;
+      if (failures.length > 0) break;
     }
   } catch (error) {
-    failure ??= error;
+    failures.push(error);
   }
   await Promise.all(underWay);
-  if (failure !== undefined) throw unfinished(failure, done);
+  if (failures.length > 0) throw unfinished(failures, done);
   return done;
 }
 
-/** What failed, and how much of the file is there by now. */
-function unfinished(failure: unknown, done: number): GkvError {
+/** What failed first, and how much of the file is there by now. */
+function unfinished(failures: readonly unknown[], done: number): GkvError {
+  const [failure] = failures;
+  const isUnsure = failures.some((each) => each instanceof GkvError && each.details['outcome'] === 'unknown');
+  const ifNone = isUnsure ? 'no line is known to be imported' : 'nothing was imported';
   const { code, message, details } = failure instanceof GkvError ? failure : new GkvError('internal', 'import failed');
-  const doneLines = done === 0 ? 'nothing was imported' : `${done} other lines were imported; those and the rest may be imported again`;
+  const doneLines = done === 0 ? ifNone : `${done} other lines were imported; those and the rest may be imported again`;
   return new GkvError(code, `${message}: ${doneLines}`, { details, cause: failure });
 }
 

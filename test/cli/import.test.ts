@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, it } from 'mocha';
+import { GkvError } from '../../src/core/errors.ts';
 import { until } from '../support.ts';
 import { b64, startApi, type TestApi } from '../http/harness.ts';
 
@@ -53,15 +54,23 @@ describe('gkvmesh import and export', () => {
   it('names the line that is wrong or too long, on one line of standard error', async () => {
     await using api = await startApi();
     const cases: readonly [text: string, message: RegExp][] = [
-      [`${line('a', '1')}nonsense\n`, /^gkvmesh: malformed: line 2 is not JSON\n$/],
-      [`${line('a', '1')}\n{"key":"aGk"}\n`, /^gkvmesh: malformed: line 3 is not \{"key":base64,"value":base64\}\n$/],
-      [`"${'x'.repeat(2_000_000)}`, /^gkvmesh: too_large: line 1 has more than 1500000 bytes\n$/],
+      [`${line('a', '1')}nonsense\n`, /^gkvmesh: malformed: line 2 is not JSON: nothing was imported\n$/],
+      [`${line('a', '1')}\n{"key":"aGk"}\n`, /^gkvmesh: malformed: line 3 is not \{"key":base64,"value":base64\}: nothing was imported\n$/],
+      [`"${'x'.repeat(2_000_000)}`, /^gkvmesh: too_large: line 1 has more than 1500000 bytes: nothing was imported\n$/],
     ];
     for (const [text, message] of cases) {
       const { code, stderr } = await gkvmesh(['import', '-'], text, api);
       assert.equal(code, 1);
       assert.match(stderr, message);
     }
+  });
+
+  it('does not say that nothing was imported where it may have been', async () => {
+    await using api = await startApi();
+    api.store.write = () => Promise.reject(new GkvError('unavailable', 'it may be there', { details: { outcome: 'unknown' } }));
+    const { code, stderr } = await gkvmesh(['import', '-'], line('a', '1'), api);
+    assert.equal(code, 1);
+    assert.match(stderr, /^gkvmesh: unavailable: .*it may be there: no line is known to be imported\n$/);
   });
 
   it('export writes what import reads', async () => {
