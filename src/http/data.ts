@@ -3,7 +3,7 @@ import { asBuffer } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { stampToHex } from '../core/stamp.ts';
 import { beginWait } from '../core/wait.ts';
-import { type WriteOutcome } from '../replica/proposal.ts';
+import { type WriteOp, type WriteOutcome } from '../replica/proposal.ts';
 import { type ListedEntry } from '../replica/read.ts';
 import { type Caller } from './access.ts';
 import { type BodyReader } from './body.ts';
@@ -35,14 +35,10 @@ export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSi
     // A signed write says by itself who made it: who shows a token is asked for a good one, and who shows none may only send such.
     const shown = store.takesSigned && ctx.req.headers.authorization === undefined ? undefined : callerOf();
     const writes = parse(await bodies.read(ctx.req, ctx.res));
+    if (writes.kind === 'ops') assertMayWrite(shown ?? callerOf(), writes.ops);
     const why = ended();
     if (why !== undefined) throw why;
     if (writes.kind === 'signed') return store.writeSigned(writes.statements);
-    const caller = shown ?? callerOf();
-    for (const { kind, key, expected } of writes.ops) {
-      caller.mayUse(kind === 'delete' ? 'delete' : 'write', key);
-      if (expected.kind !== 'any') caller.mayUse('read', key); // what it finds instead is told
-    }
     return writes.ops.length === 0 ? [] : store.write(writes.ops);
   };
   const set = async (ctx: Context, callerOf: () => Caller): Promise<void> => {
@@ -75,6 +71,13 @@ export function dataRoutes(store: DataStore, bodies: BodyReader, signal: AbortSi
     { method: 'POST', path: '/data/list', handle: list },
     { method: 'POST', path: '/data/batch', handle: batch },
   ];
+}
+
+function assertMayWrite(caller: Caller, ops: readonly WriteOp[]): void {
+  for (const { kind, key, expected } of ops) {
+    caller.mayUse(kind === 'delete' ? 'delete' : 'write', key);
+    if (expected.kind !== 'any') caller.mayUse('read', key); // what it finds instead is told
+  }
 }
 
 /** A read waits this long for what it must see, and so many wait at a time. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { GkvError } from '../../src/core/errors.ts';
 import { Pattern } from '../../src/grant/pattern.ts';
 import { makeToken, TokenTable, type Token, type TokenRight } from '../../src/grant/token.ts';
 import { TokenAccess } from '../../src/http/access.ts';
@@ -155,5 +156,19 @@ describe('HTTP API with bearer tokens', () => {
     const { status, json } = await post(`${api.url}/data/set`, signed);
     assert.deepEqual([status, codeOf(json)], [401, 'unauthenticated']);
     assert.equal(await asks(all, '/data/set', signed), '409 mesh_mismatch');
+  });
+
+  it('H13, H10: a cluster that takes no more writes says so to who may send them, and to what clients signed', async () => {
+    const ended = (): GkvError => new GkvError('must_bootstrap', 'it was removed');
+    const region = await openRegion();
+    const access = new TokenAccess(() => new TokenTable(tokens));
+    await using granted = await startApi({ store: region.replica, access, health: { live: () => true, unready: () => undefined, ended } });
+    const sets = async (body: object, token?: string): Promise<string> => {
+      const { status, json } = await post(`${granted.url}/data/set`, body, token === undefined ? {} : { authorization: `Bearer ${token}` });
+      return `${status} ${String(codeOf(json))}`;
+    };
+    const own = { key: b64('/cities/FR/3'), value: b64('1') };
+    assert.deepEqual([await sets(own), await sets(own, capitals)], ['401 unauthenticated', '403 right_denied']);
+    assert.deepEqual([await sets(own, france), await sets(fieldsOf(one()))], ['409 must_bootstrap', '409 must_bootstrap']);
   });
 });
