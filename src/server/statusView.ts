@@ -166,9 +166,9 @@ function textOf(fault: GkvError | undefined): string | null {
 }
 
 /** What a store takes, in bytes: on disk, or where others have their data on it too, roughly what ours takes. */
-export function sizeOf(store: Store): Promise<number> {
+export async function sizeOf(store: Store): Promise<number> {
   const onDisk = store.diskBytes();
-  return onDisk > 0 ? Promise.resolve(onDisk) : store.approximateBytes(allTables);
+  return onDisk > 0 ? onDisk : store.approximateBytes(allTables);
 }
 
 /** Candidate writes held, and the bytes of their keys and values. */

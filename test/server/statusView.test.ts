@@ -107,6 +107,10 @@ describe('M15: what an operator sees of the mesh', () => {
     assert(((await sizeOf(viewOf(a))) ?? 0) >= before + 10_000);
     assert.equal(await sizeOf(viewOf(a, false)), null);
     assert.equal(await sizeOf(viewOf({ ...a, store: { ...forwarded(a.store), diskBytes: () => 8_192 } })), 8_192);
+    const diskBytes = (): never => {
+      throw new Error('its file is gone');
+    };
+    assert.equal(await sizeOf(viewOf({ ...a, store: { ...forwarded(a.store), diskBytes } })), null);
   });
 
   it('M15: of each member, and of ourselves, up to when all that it took in is here, and how long ago that was', async () => {
