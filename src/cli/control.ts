@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { refusedWrites } from '../client/inspect.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
-import { exitCodes, print, Progress, shown } from './io.ts';
+import { exitCodes, print, Progress, shown, textBytes } from './io.ts';
 
 interface PullOptions extends InstanceOptions {
   readonly prefix?: string;
@@ -19,7 +19,7 @@ export function controlCommands(program: Command): void {
     .action(async (peer: string, options: PullOptions) => {
       await using client = clientOf(options);
       const progress = new Progress('received');
-      const range = options.prefix === undefined ? {} : { prefix: Buffer.from(options.prefix).toString('base64') };
+      const range = options.prefix === undefined ? {} : { prefix: textBytes(options.prefix, ': take a shorter one').toString('base64') };
       const report = await client.pull({ peer, direction: options.direction, ...range }, ({ received }) => {
         progress.update(Number(received));
       });

@@ -40,7 +40,7 @@ export function fileError(path: string, why: string, cause: unknown): GkvError {
 
 /** A value of the command line: as a key, or a file's bytes with @; @@ begins a text with one @. */
 export function argumentBytes(text: string, options: { base64?: boolean | undefined }): Buffer {
-  if (text.startsWith('@@')) return Buffer.from(text.slice(1));
+  if (text.startsWith('@@')) return textBytes(text.slice(1), ': name a file with @');
   if (text.startsWith('@')) {
     try {
       return readFileSync(text.slice(1));
@@ -53,14 +53,17 @@ export function argumentBytes(text: string, options: { base64?: boolean | undefi
 
 /** A key, or a part of one, of the command line: text, or base64 with --base64. */
 export function keyBytes(text: string, options: { base64?: boolean | undefined }): Buffer {
-  if (options.base64 !== true) {
-    if (text.includes('\ufffd'))
-      throw new GkvError('bad_config', `${JSON.stringify(text)} holds what is no UTF-8, or stands for it: use --base64`);
-    return Buffer.from(text);
-  }
+  if (options.base64 !== true) return textBytes(text, ': use --base64');
   const bytes = Buffer.from(text, 'base64');
   if (bytes.toString('base64') !== text) throw new GkvError('bad_config', `${JSON.stringify(text)} is not standard base64 with padding`);
   return bytes;
+}
+
+/** A text of the command line. Error: `bad_config`, with `advice`, where Node has put U+FFFD in the place of what is no UTF-8. */
+export function textBytes(text: string, advice: string): Buffer {
+  if (text.includes('\ufffd'))
+    throw new GkvError('bad_config', `${JSON.stringify(text)} holds what is no UTF-8, or stands for it${advice}`);
+  return Buffer.from(text);
 }
 
 /** Bytes as they are shown: text where they are printable UTF-8, else base64 with its name in front. */

@@ -5,7 +5,7 @@ import { type BatchOp, type Client } from '../client/client.ts';
 import { GkvError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { clientOf, withInstance, type InstanceOptions } from './instance.ts';
-import { fileError, printed, Progress } from './io.ts';
+import { fileError, printed, Progress, textBytes } from './io.ts';
 import { linesIn } from './lines.ts';
 
 /** Asked for at a time. */
@@ -36,7 +36,7 @@ export function transferCommands(program: Command): void {
       await using client = clientOf(options);
       const progress = new Progress('exported');
       let count = 0;
-      const prefix = options.prefix === undefined ? {} : { prefix: Buffer.from(options.prefix) };
+      const prefix = options.prefix === undefined ? {} : { prefix: textBytes(options.prefix, ': take a shorter one') };
       for await (const { key, value } of client.entries({ ...prefix, limit: pageKeys })) {
         await printed(JSON.stringify({ key: key.toString('base64'), value: value.toString('base64') }));
         count += 1;

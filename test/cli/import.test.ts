@@ -80,6 +80,19 @@ describe('gkvmesh import and export', () => {
     assert.equal((await gkvmesh(['export'], '', api)).stdout, lines.join(''));
   });
 
+  it('a prefix, or a value behind @@, that is no UTF-8 is refused: Node gives U+FFFD for each such byte', async () => {
+    await using api = await startApi();
+    for (const args of [
+      ['export', '--prefix', '\ufffd'],
+      ['pull', 'localhost:1', '--prefix', '\ufffd'],
+      ['set', 'k', '@@\ufffd'],
+    ]) {
+      const { code, stderr } = await gkvmesh(args, '', api);
+      assert.deepEqual([code, /holds what is no UTF-8/.test(stderr)], [2, true], args.join(' '));
+    }
+    assert.equal(api.store.held.size, 0);
+  });
+
   it('a wrong flag is one line with bad_config, and exit 2', async () => {
     await using api = await startApi();
     const { code, stderr } = await gkvmesh(['list', '--nonsense'], '', api);
