@@ -11,7 +11,6 @@ import { type Store } from '../store/store.ts';
 import { isAboveFloor, isPlausibleFloor, isTooOld } from './floor.ts';
 import { type OwnCluster } from './ports.ts';
 import { Recency, tooOld } from './recency.ts';
-
 import { Renewal } from './renewed.ts';
 import { type Roster } from './roster.ts';
 import { Standing } from './standing.ts';
