@@ -175,13 +175,13 @@ export class Guard {
     return blocks;
   }
 
-  /** The nearer to the root first: what a delegate gives us, and may take away again, is of use only where nobody above gave as much. */
+  /** What our own key holds, in the order in which it is asked. */
   #ownHeld(): Own {
     const { number, known } = this.#ledger;
     const own = this.#signer?.publicKey;
     if (this.#own.number !== number && own !== undefined) {
       const { chains, ended } = known.heldBy(own);
-      this.#own = { number, byRight: new Map(), chains: chains.toSorted((a, b) => a.length - b.length), ended };
+      this.#own = { number, byRight: new Map(), chains: inTurn(chains), ended };
     }
     return this.#own;
   }
@@ -237,6 +237,22 @@ export class Guard {
     byLeaf.set(name, chain);
     return chain;
   }
+}
+
+/**
+ * The nearer to the root first: what a delegate gives us, and may take away again, is of use only where nobody above gave as much. Of those that are as near, what rests on each of the
+ * root's grants in turn, the oldest first: who gives us thousands stands in nobody else's way.
+ */
+function inTurn(chains: readonly Chain[]): Chain[] {
+  const given = new Map<Grant | undefined, number>();
+  const turns = new Map<Chain, number>();
+  for (const chain of chains) {
+    const turn = given.get(chain[0]) ?? 0;
+    turns.set(chain, turn);
+    given.set(chain[0], turn + 1);
+  }
+  const turnOf = (chain: Chain): number => turns.get(chain) ?? 0;
+  return chains.toSorted((a, b) => a.length - b.length || turnOf(a) - turnOf(b));
 }
 
 function leafOf(chain: Chain): Grant {

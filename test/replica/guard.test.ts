@@ -85,6 +85,9 @@ describe('what a granted store asks of writes', () => {
     const leafFor = (name: string): ReturnType<Guard['leafFor']>['kind'] =>
       guard.leafFor({ key: key(name), tombstone: false, version: makeStamp(1_500, 0, parseInstance(Buffer.alloc(8, 1))) }).kind;
     assert.deepEqual([leafFor('/gift/k'), leafFor('/k')], ['leaf', 'refused']);
+    const other = mesh.grant('c');
+    await ledger.takeAll([other, mesh.given(other, 'c', 'b', { patterns: patternsOf('/other/**') })].map(anyOf));
+    assert.deepEqual([leafFor('/other/k'), leafFor('/k')], ['leaf', 'refused'], 'another delegate gives in turn');
     await ledger.takeAll([anyOf(mesh.grant('b'))]);
     assert.deepEqual([leafFor('/gift/k'), leafFor('/k')], ['leaf', 'leaf'], 'what the root gives comes before what a delegate does');
   });
