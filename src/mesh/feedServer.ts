@@ -67,6 +67,7 @@ const handOverPollMs = 10;
 
 /** What is known of a reader between two of its questions. */
 interface Reader {
+  readonly clusterId: Uint8Array;
   seenMs: number;
   /** Questions of it that are under way. */
   asking: number;
@@ -81,8 +82,9 @@ export class FeedServer {
   readonly #deps: FeedServerDeps;
   readonly #own: ClusterPart;
   #waiting = 0;
-  /** Members, by cluster id in hex. */
-  readonly #readers = new Map<string, Reader>();
+  /** By cluster id in hex: those that were members when they last asked, and the others, apart so that these push none of those out. */
+  readonly #members = new Map<string, Reader>();
+  readonly #others = new Map<string, Reader>();
   /** Aborts, and is another one from then on, where those that wait are to be answered. */
   #handsOver = new AbortController();
   #isLeaving = false;
@@ -136,23 +138,28 @@ export class FeedServer {
 
   /** Nothing is written here any more: resolves once the members that follow us were answered with all that there is, or after a while. */
   async handOver(): Promise<void> {
-    const { clock } = this.#deps;
+    const { clock, isMember } = this.#deps;
     const startedMs = clock.monotonic();
     this.#isLeaving = true;
     this.#handsOver.abort();
     this.#handsOver = new AbortController();
-    const lacks = ({ seenMs, asking, hasAll }: Reader): boolean => !hasAll && (asking > 0 || startedMs - seenMs < followsMs);
-    while ([...this.#readers.values()].some(lacks) && clock.monotonic() - startedMs < handOverMsMax) await clock.sleep(handOverPollMs);
+    // Who is a member is asked now: it may have become one since it asked.
+    const lacks = ({ clusterId, seenMs, asking, hasAll }: Reader): boolean =>
+      !hasAll && (asking > 0 || startedMs - seenMs < followsMs) && isMember(clusterId);
+    const isAwaited = (): boolean => [...this.#members.values(), ...this.#others.values()].some(lacks);
+    while (isAwaited() && clock.monotonic() - startedMs < handOverMsMax) await clock.sleep(handOverPollMs);
   }
 
-  /** Who is no member waits as ever while we hand over. */
   #seen(clusterId: Uint8Array, isMember: boolean): Reader {
     const name = toHex(clusterId);
-    const reader = this.#readers.get(name) ?? { seenMs: 0, asking: 0, hasAll: !isMember, countedMs: -Infinity };
-    this.#readers.delete(name);
-    if (isMember) this.#readers.set(name, reader);
-    const [oldest] = this.#readers.keys();
-    if (this.#readers.size > limits.membersMax && oldest !== undefined) this.#readers.delete(oldest);
+    const reader = this.#members.get(name) ??
+      this.#others.get(name) ?? { clusterId: clusterId.slice(), seenMs: 0, asking: 0, hasAll: false, countedMs: -Infinity };
+    this.#members.delete(name);
+    this.#others.delete(name);
+    const kept = isMember ? this.#members : this.#others;
+    kept.set(name, reader);
+    const [oldest] = kept.keys();
+    if (kept.size > limits.membersMax && oldest !== undefined) kept.delete(oldest);
     return reader;
   }
 

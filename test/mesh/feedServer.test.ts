@@ -155,9 +155,9 @@ describe('M15: what is behind a page', () => {
 
   it('is not counted for who is being filled', async () => {
     const served = await serve(501);
-    served.isMember = false;
+    served.isMember = () => false;
     assert.equal((await served.ask()).page.behind, undefined);
-    served.isMember = true;
+    served.isMember = () => true;
     assert.equal((await served.ask()).page.behind, 1);
   });
 });

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import { equalBytes } from '../../src/core/bytes.ts';
+import { limits } from '../../src/core/limits.ts';
 import { positionPastAll } from '../../src/replica/cursor.ts';
 import { set } from '../aae/world.ts';
 import { until } from '../support.ts';
+import { askFrame, digests, readerHeader } from './hostile.ts';
 import { atEnd, serve, turns } from './served.ts';
 
 describe('M14: who leaves hands over', () => {
@@ -92,6 +95,49 @@ describe('M14: who leaves hands over', () => {
     const leaving = served.server.handOver().then(() => (isOver = true));
     assert.deepEqual((await served.ask({ cursor: { incarnation: 0, position: positionPastAll } })).names, []);
     await served.clock.advance(500);
+    assert.equal(isOver, false);
+    assert.deepEqual((await served.ask(asked)).names, ['last']);
+    await served.clock.advance(20);
+    await leaving;
+  });
+
+  it('G29: who leaves waits for a reader that has become a member since it asked', async () => {
+    const served = await serve(1);
+    served.isMember = () => false;
+    const asked = await atEnd(served);
+    served.isMember = () => true;
+    await served.instance.replica.write([set('last', 'v')]);
+    let isOver = false;
+    const leaving = served.server.handOver().then(() => (isOver = true));
+    await served.clock.advance(500);
+    assert.equal(isOver, false);
+    assert.deepEqual((await served.ask(asked)).names, ['last']);
+    await served.clock.advance(20);
+    await leaving;
+  });
+
+  it('G29: who leaves waits for nobody that is no member, and answers it at once', async () => {
+    const served = await serve(1);
+    served.isMember = () => false;
+    const asked = await atEnd(served);
+    await served.server.handOver();
+    assert.deepEqual((await served.ask(asked)).names, []);
+  });
+
+  it('I9: readers that are no members, however many, do not make it forget one that is', async () => {
+    const served = await serve(1);
+    const asked = await atEnd(served);
+    served.isMember = () => false;
+    for (let i = 0; i <= limits.membersMax; i += 1) {
+      const clusterId = new Uint8Array(16).fill(0xee);
+      new DataView(clusterId.buffer).setUint32(0, i);
+      await served.server.answer(askFrame({}, digests, clusterId));
+    }
+    served.isMember = (reader) => equalBytes(reader, readerHeader.clusterId);
+    await served.instance.replica.write([set('last', 'v')]);
+    let isOver = false;
+    const leaving = served.server.handOver().then(() => (isOver = true));
+    await turns();
     assert.equal(isOver, false);
     assert.deepEqual((await served.ask(asked)).names, ['last']);
     await served.clock.advance(20);

@@ -38,8 +38,8 @@ const asksAll: FeedAsk = { waitMs: 0, cursor: { incarnation: 1, position: positi
 export const readerHeader = { clusterId: liarId, nonce: new Uint8Array(16).fill(5), floor: new Uint8Array(16) };
 
 /** What a reader sends. */
-export function askFrame(ask: Partial<FeedAsk> = {}, of: MeshDigests = digests): Uint8Array {
-  return encodeRequest(readerHeader, encodeFeedAsk({ ...asksAll, ...ask }), of, 'feed');
+export function askFrame(ask: Partial<FeedAsk> = {}, of: MeshDigests = digests, clusterId = readerHeader.clusterId): Uint8Array {
+  return encodeRequest({ ...readerHeader, clusterId }, encodeFeedAsk({ ...asksAll, ...ask }), of, 'feed');
 }
 
 const nothing: FeedAnswer = {

@@ -15,7 +15,7 @@ export interface Served {
   epoch: AbortController;
   heard: number;
   pullsFromAll: boolean;
-  isMember: boolean;
+  isMember: (reader: Uint8Array) => boolean;
   readonly ask: (ask?: Partial<FeedAsk>) => Promise<{ page: FeedAnswer; names: string[] }>;
 }
 
@@ -29,7 +29,7 @@ export async function serve(writes = 0): Promise<Served> {
     ...{ feed: instance.replica, digests, own: { clusterId: instance.clusterId, incarnation: 1 }, clock, signal: stop.signal },
     hear: () => Promise.resolve(void (served.heard += 1)),
     pullsFromAll: () => served.pullsFromAll,
-    isMember: () => served.isMember,
+    isMember: (reader) => served.isMember(reader),
     reach: () => Promise.resolve(saysNothing.reach),
     epochEnds: () => served.epoch.signal,
     state: () => Promise.resolve(saysNothing),
@@ -47,7 +47,7 @@ export async function serve(writes = 0): Promise<Served> {
     epoch: new AbortController(),
     heard: 0,
     pullsFromAll: false,
-    isMember: true,
+    isMember: () => true,
     ask,
   };
   return served;
