@@ -104,9 +104,16 @@ export function seededRandom(seed: number): Random {
   return { fraction, bytes: (length) => Uint8Array.from({ length }, () => Math.floor(fraction() * 256)) };
 }
 
-/** Waits until the condition holds; the test's own time limit ends it otherwise. */
+/** Less than the time limit of a test, so that what it started is stopped by its own `finally`. */
+const untilMsMax = 30_000;
+
+/** Waits until the condition holds, `untilMsMax` at the most. Errors: one that names the condition. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+  const endMs = realClock.monotonic() + untilMsMax;
+  while (!(await condition())) {
+    if (realClock.monotonic() > endMs) throw new Error(`not so within ${untilMsMax} ms: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 /** As whom a process may not write what `withoutWriting` names: nobody where we are root, who always may, and else ourselves. */
