@@ -2,19 +2,17 @@ import { equalBytes, toHex } from '../core/bytes.ts';
 import { type Clock, type Log, type Random } from '../core/ports.ts';
 import { GkvError, hasCode } from '../core/errors.ts';
 import { type Frontier } from '../core/frontier.ts';
-import { compareStamps, type Stamp, stampZero } from '../core/stamp.ts';
+import { type Stamp, stampZero } from '../core/stamp.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
 import { type Ledger } from '../grant/ledger.ts';
 import { type Job } from '../replica/jobs.ts';
 import { type Standing as ReplicaStanding } from '../replica/proposal.ts';
-import { isFree, readLease } from '../replica/leaseRecord.ts';
-import { peerEnded, type Removal } from '../replica/ended.ts';
+import { peerEnded } from '../replica/ended.ts';
 import { type Replica } from '../replica/replica.ts';
-import { closeFreeSlots } from '../replica/slot.ts';
-import { slotLease } from '../replica/slots.ts';
 import { type Store } from '../store/store.ts';
 import { type HostPort } from '../core/hostPort.ts';
 import { bootstrap, type JoinProgress } from './bootstrap.ts';
+import { Closing, type ClosingTimes } from './closing.ts';
 import { FeedServer } from './feedServer.ts';
 import { floorOf, isAboveFloor } from './floor.ts';
 import { Following, type FollowingDeps, type FollowingObserver } from './following.ts';
@@ -25,11 +23,11 @@ import { type Links, type OwnCluster } from './ports.ts';
 import { RecordIntake } from './records.ts';
 import { Roster } from './roster.ts';
 import { type Statement } from './statement.ts';
-import { reachAt } from './words.ts';
 import { OwnRecord } from './ownRecord.ts';
 import { joinAgain } from './peerWrites.ts';
 import { removeAgain, settle } from './removal.ts';
 import { Talk } from './talk.ts';
+import { meshView, type MeshView } from './view.ts';
 
 /** How often things are done; what a simulation or a test may shorten. */
 export interface MeshTimes {
@@ -39,8 +37,7 @@ export interface MeshTimes {
   readonly membersMs: number;
   /** Between two exchanges with one upstream, give or take a quarter. */
   readonly repairMs: number;
-  /** An idle slot closes the present after so long at first, and after so long at the most. */
-  readonly closingMs: { readonly least: number; readonly most: number };
+  readonly closingMs: ClosingTimes;
   /** The mesh's day: tombstones are kept at least this long. */
   readonly dayMs: number;
 }
@@ -73,44 +70,6 @@ export interface MeshDeps {
   readonly signal: AbortSignal;
 }
 
-/** A member as the data and its own words describe it. */
-export interface MemberView {
-  readonly record: PeerRecord;
-  /** Up to where it has everything; undefined: nothing was heard of it yet. */
-  readonly low: Stamp | undefined;
-  /** Undefined where this instance does not follow it: another one does, or nobody. */
-  readonly health: PeerHealth | undefined;
-  /** It said that it knows of the same members as we do. */
-  readonly isAtEpoch: boolean;
-  /** Why it is not in good standing. */
-  readonly fault: GkvError | undefined;
-}
-
-/** What of a cluster's own writes is here. */
-export interface OriginView {
-  readonly clusterId: Uint8Array;
-  readonly regionName: string;
-  /** Up to where all of them are; undefined: of a slot of it nothing is known yet. */
-  readonly closed: Stamp | undefined;
-}
-
-export interface MeshView {
-  /** Of ourselves, first, and of all members. */
-  readonly origins: readonly OriginView[];
-  readonly members: readonly MemberView[];
-  /** Members whose records cannot be read: they hold the floor back all the same. */
-  readonly unreadable: readonly { readonly clusterId: Uint8Array; readonly low: Stamp | undefined }[];
-  readonly removed: readonly Removal[];
-  /** Being filled: until they are members, or removed, the floor stands. */
-  readonly joining: readonly PeerRecord[];
-  /** Names who is a member and who was removed; 8 bytes. */
-  readonly epoch: Uint8Array;
-  readonly low: Stamp;
-  readonly floor: Stamp;
-  /** Why this cluster takes no part in the mesh until somebody does something: `must_bootstrap`, or `rollback_detected` by a peer. */
-  readonly fault: GkvError | undefined;
-}
-
 /** One instance's part in the mesh: serves its cluster's feed, follows others, closes its slot, moves the floor. */
 export class Mesh {
   readonly feedServer: FeedServer;
@@ -125,13 +84,11 @@ export class Mesh {
   readonly #records: RecordIntake | undefined;
   /** Of a granted mesh. */
   readonly #ownRecord: OwnRecord | undefined;
-  #lastClosing: Stamp = stampZero;
-  #closingMs: number;
   #isFilling = false;
   readonly #donorHealth = newHealth();
 
   constructor(deps: MeshDeps) {
-    const { replica, digests, own, clock, signal, times, log } = deps;
+    const { replica, digests, own, clock, signal, log } = deps;
     this.#deps = deps;
     this.#records = deps.ledger === undefined ? undefined : new RecordIntake(deps.ledger);
     this.#roster = new Roster(own, new Peers((query) => replica.list(query), log), replica);
@@ -139,7 +96,6 @@ export class Mesh {
     const { standing } = this.#talk;
     const isEnded = (): boolean => this.#roster.isRemoved(toHex(own.clusterId)) || this.fault() !== undefined;
     this.#ownRecord = deps.ledger && new OwnRecord({ own, replica, ledger: deps.ledger, isEnded });
-    this.#closingMs = times.closingMs.least;
     this.feedServer = new FeedServer({
       feed: replica,
       digests,
@@ -260,27 +216,8 @@ export class Mesh {
     this.#talk.keepMembers();
   }
 
-  async view(): Promise<MeshView> {
-    const { words, standing } = this.#talk;
-    const { low, floor, frontier } = await this.#talk.lowAndFloor();
-    const members = this.#roster.others().map((record) => {
-      const name = toHex(record.clusterId);
-      const word = words.of(name);
-      const isAtEpoch = reachAt(word, this.#roster.epoch) > 0;
-      return { record, low: word?.low, isAtEpoch, health: this.#following.healthOf(name), fault: standing.fault(name) };
-    });
-    const unreadable = this.#roster.unreadable().map((name) => {
-      return { clusterId: Buffer.from(name, 'hex'), low: words.of(name)?.low };
-    });
-    const { own } = this.#deps;
-    const regionNames = new Map(this.#roster.records().map(({ clusterId, regionName }) => [toHex(clusterId), regionName]));
-    const names = [toHex(own.clusterId), ...(this.#roster.otherNames() ?? [])];
-    const origins = names.map((name): OriginView => {
-      return { clusterId: Buffer.from(name, 'hex'), regionName: regionNames.get(name) ?? '', closed: words.closedOf(frontier, name) };
-    });
-    const removed = this.#roster.removed();
-    const joining = this.#roster.joining();
-    return { members, origins, unreadable, removed, joining, epoch: this.#roster.epoch, low, floor, fault: this.fault() };
+  view(): Promise<MeshView> {
+    return meshView(this.#deps.own, this.#roster, this.#talk, (name) => this.#following.healthOf(name));
   }
 
   async #hearReader(from: Uint8Array, statement: Statement, has: Frontier): Promise<void> {
@@ -302,11 +239,17 @@ export class Mesh {
   }
 
   #makeJobs(): Job[] {
-    const { times, isShared } = this.#deps;
+    const { replica, times, isShared } = this.#deps;
+    const closing = new Closing(replica, times.closingMs);
     return [
       { name: 'members', runsOn: 'each', pauseMs: () => times.membersMs, work: () => this.readMembers() },
-      { name: 'closing', runsOn: 'each', pauseMs: () => this.#closingMs, work: () => this.#close() },
-      { name: 'free slots', runsOn: 'one', pauseMs: firstAtOnce(times.closingMs.most), work: (store) => this.#closeFree(store, isShared) },
+      { name: 'closing', runsOn: 'each', pauseMs: () => closing.pauseMs, work: () => closing.close() },
+      {
+        name: 'free slots',
+        runsOn: 'one',
+        pauseMs: firstAtOnce(times.closingMs.most),
+        work: (store) => closing.closeFree(store, isShared),
+      },
     ];
   }
 
@@ -322,22 +265,6 @@ export class Mesh {
   async #follow(signal: AbortSignal): Promise<void> {
     await this.readMembers();
     await this.#following.run(signal);
-  }
-
-  /** An idle slot closes less and less often: who waits for it to be covered waits for nothing then. */
-  async #close(): Promise<void> {
-    const { replica, times } = this.#deps;
-    const isIdle = compareStamps(replica.hlc.last, this.#lastClosing) === 0;
-    this.#closingMs = isIdle ? Math.min(times.closingMs.most, this.#closingMs * 2) : times.closingMs.least;
-    this.#lastClosing = await replica.closePresent();
-  }
-
-  async #closeFree(store: Store, isShared: boolean): Promise<void> {
-    const { replica } = this.#deps;
-    const own = replica.slot;
-    await store.transact((tx) =>
-      closeFreeSlots(tx, replica.hlc.next(), async (slot) => (isShared ? isFree(await readLease(tx, slotLease(slot))) : slot !== own)),
-    );
   }
 
   /** Adopts what others know to be the floor, moves it on, and collects what lies below. */

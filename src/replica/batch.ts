@@ -3,7 +3,7 @@ import { assert, GkvError } from '../core/errors.ts';
 import { decodeEntry, visibleHead, type Entry, type Head } from '../core/entry.ts';
 import { type Key } from '../core/key.ts';
 import { limits } from '../core/limits.ts';
-import { compareStamps, physicalMsOf, stampToHex, type Stamp } from '../core/stamp.ts';
+import { compareStamps, physicalMsOf, type Stamp } from '../core/stamp.ts';
 import { grantZero, signatureEmpty, type Write, type WriteBody } from '../core/write.ts';
 import { sha256 } from '../crypto/digest.ts';
 import { type MeshDigests } from '../crypto/mesh.ts';
@@ -13,11 +13,11 @@ import { isSettledAgainst, takeCandidate } from './candidates.ts';
 import { headKey, valueKey } from './change.ts';
 import { peerEnded } from './ended.ts';
 import { type HybridClock } from './clock.ts';
+import { mismatchIn } from './expected.ts';
 import { isGone } from './floor.ts';
 import { refusalError, standingOf, type Guard } from './guard.ts';
 import { type EntryChange } from './follower.ts';
 import {
-  type Expected,
   type FromPeer,
   keysOfSubmission,
   type Proof,
@@ -148,7 +148,7 @@ class Batch {
       return this.#takeSigned(submission.writes, guard);
     }
     const { ops } = submission;
-    const mismatch = this.#mismatch(ops);
+    const mismatch = mismatchIn(ops, ({ key }) => visibleHead(standingOf(this.#state(key).entry, guard), this.#deps.nowMs));
     if (mismatch !== undefined) return mismatch;
     return guard === undefined ? ops.map((op) => this.#takeLocal(op)) : this.#takeGranted(ops, guard);
   }
@@ -194,15 +194,6 @@ class Batch {
     const state = this.#states.get(toLatin1(key));
     if (state === undefined) throw new GkvError('internal', 'a key of the batch was not read');
     return state;
-  }
-
-  #mismatch(ops: readonly WriteOp[]): GkvError | undefined {
-    for (const [index, { key, expected }] of ops.entries()) {
-      if (expected.kind === 'any') continue;
-      const visible = visibleHead(standingOf(this.#state(key).entry, this.#deps.guard), this.#deps.nowMs);
-      if (!meets(expected, visible)) return mismatchError(index, expected, visible?.version);
-    }
-    return undefined;
   }
 
   #takeLocal(op: WriteOp): BatchResult {
@@ -360,26 +351,4 @@ function headOf(write: Write, id: Head['id'], accepted: Stamp): Head {
   const { version, tombstone, expiresAt, leaf } = write;
   const length = write.key.length + write.value.length;
   return { version, id, tombstone, expiresAt, leaf, length, accepted, position: undefined, record: undefined };
-}
-
-function meets(expected: Expected, visible: Head | undefined): boolean {
-  switch (expected.kind) {
-    case 'any':
-      return true;
-    case 'absent':
-      return visible === undefined;
-    case 'version':
-      return visible !== undefined && Buffer.compare(visible.version, expected.version) === 0;
-  }
-}
-
-/** `current` is the visible version that the operation found. */
-export function mismatchError(index: number, expected: Expected, current: Stamp | undefined): GkvError {
-  const version = current === undefined ? null : stampToHex(current);
-  const wanted = expected.kind === 'version' ? `version ${stampToHex(expected.version)}` : 'no such key';
-  return new GkvError(
-    'version_mismatch',
-    `operation ${index} expects ${wanted}, but ${version === null ? 'the key is absent' : `its version is ${version}`}`,
-    { details: { version, index } },
-  );
 }

@@ -1,6 +1,7 @@
 import { assert, GkvError } from '../core/errors.ts';
 import { compareStamps, makeStamp, noInstance, physicalMsOf, stampFromHex, stampZero } from '../core/stamp.ts';
-import { mismatchError, parkingFull } from './batch.ts';
+import { parkingFull } from './batch.ts';
+import { mismatchError } from './expected.ts';
 import { countOfSubmission, type Submission, type WriteOp } from './proposal.ts';
 import { type BatchResult } from './slot.ts';
 

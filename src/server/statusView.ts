@@ -21,7 +21,8 @@ import {
   type StatusView,
 } from '../http/ports.ts';
 import { lagOf, lagWritesOf } from '../mesh/health.ts';
-import { type Mesh, type MemberView, type MeshView, type OriginView } from '../mesh/mesh.ts';
+import { type Mesh } from '../mesh/mesh.ts';
+import { type MemberView, type MeshView, type OriginView } from '../mesh/view.ts';
 import { type PeerRecord } from '../mesh/peers.ts';
 import { type Leases } from '../replica/lease.ts';
 import { type ParkedCount } from '../replica/park.ts';
