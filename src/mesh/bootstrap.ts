@@ -17,6 +17,7 @@ import { type Members } from './members.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { type RecordIntake } from './records.ts';
 import { repair, type RepairDeps } from './repair.ts';
+import { type Statement } from './statement.ts';
 import { cursorPastAll, Upstream } from './upstream.ts';
 
 export interface BootstrapDeps extends Omit<FollowerDeps, 'onPage' | 'replica' | 'waitMs'>, Omit<RepairDeps, 'clusterId' | 'replica'> {
@@ -61,7 +62,8 @@ export async function bootstrap(
     const donor = await untilDone(['mesh_mismatch', 'peer_protocol'], () => identify(links.link(address, 'identity'), asking, signal));
     if (equalBytes(donor.clusterId, own.clusterId))
       throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);
-    const upstream = withinTerm(new Upstream(links.link(address, 'feed'), donor.clusterId, asking), deps.store);
+    const hear = (statement: Statement): Promise<unknown> => deps.hear(donor.clusterId, statement, undefined);
+    const upstream = withinTerm(new Upstream(links.link(address, 'feed'), donor.clusterId, { ...asking, hear }), deps.store);
     const link = links.link(address, 'exchange');
     const hold = new FloorHold(donor.clusterId, link, members, { ...deps, clusterId: own.clusterId });
     try {

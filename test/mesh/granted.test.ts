@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { decodeEntry, encodeEntry } from '../../src/core/entry.ts';
-import { hasCode } from '../../src/core/errors.ts';
+import { hasCode, type GkvError } from '../../src/core/errors.ts';
 import { clusterPartOf } from '../../src/core/frontier.ts';
 import { uuidText } from '../../src/core/uuid.ts';
 import { type Grant } from '../../src/grant/grant.ts';
@@ -176,6 +176,44 @@ describe('a granted mesh', () => {
     await learn(restored, first, second, last);
     await until(async () => (await a.mesh.view()).members[0]?.fault?.code === 'rollback_detected');
     assert.equal(a.ledger?.known.grant(last.id), undefined);
+  });
+
+  it('M17: M20: M32: so is one that takes the place of its original while a region is filled from that', async () => {
+    const network = new Network();
+    const granted = { meshId: mesh.id, records: [mesh.root, held, french, replicatesA, replicatesB].map(anyOf) };
+    const database = new MemoryDatabase();
+    const openDonor = (on: MemoryDatabase): Promise<Cluster> =>
+      openCluster(network, 1, { database: on, granted: { ...granted, signer: person('a') } });
+    await using donor = await openDonor(database);
+    await using joiner = await openCluster(network, 2, { granted: { ...granted, signer: person('writer') } });
+    await donor.replica.write([memberOp(donor), memberOp(joiner)]);
+    const copy = new MemoryDatabase(database);
+    await learn(donor, mesh.given(held, 'a', 'x'), mesh.given(held, 'a', 'y'));
+    await donor.replica.write([set('k', 'later')]);
+    const [first, second] = [mesh.given(held, 'a', 'z'), mesh.given(held, 'a', 'x')];
+    const last = mesh.given(first, 'z', 'y');
+    const restore = async (): Promise<void> => {
+      network.closed.add('exchange');
+      await until(() => joiner.mesh.donorError()?.code === 'peer_unreachable'); // it has heard the donor as a member
+      await donor[Symbol.asyncDispose]();
+      await learn(await openDonor(copy), first, second, last);
+    };
+    const restored = { done: Promise.resolve() };
+    const joined = async (): Promise<void> => {
+      await joiner.mesh.readMembers();
+      restored.done = restore();
+    };
+    const stop = new AbortController();
+    const members = { joining: () => Promise.resolve(), joined };
+    const joining = joiner.mesh.join(donor.address, members, () => undefined, stop.signal);
+    const judged = (): GkvError | undefined =>
+      joiner.lines.map(({ fields }) => errorOf(fields)).find((error) => hasCode(error, 'rollback_detected', 'peer_protocol'));
+    await until(() => judged() !== undefined);
+    assert.equal(judged()?.code, 'rollback_detected');
+    assert.equal(joiner.ledger?.known.grant(last.id), undefined);
+    await restored.done;
+    stop.abort();
+    await assert.rejects(joining);
   });
 
   it('R26: M32: by exchanges alone writes may come before their grant: they wait, and come in with it', async () => {
