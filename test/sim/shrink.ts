@@ -1,4 +1,4 @@
-import { faultKinds, notYet } from './nemesis/kinds.ts';
+import { tame } from './nemesis/kinds.ts';
 import { type SimOptions } from './options.ts';
 import { type Plant } from './plants/plant.ts';
 import { runSeed } from './run.ts';
@@ -21,7 +21,7 @@ export async function shrink(options: SimOptions, plant: Plant, say: (line: stri
   }
   while (least.regions > 1 && (await stillFails({ regions: least.regions - 1 })));
   while (least.instances > 1 && (await stillFails({ instances: least.instances - 1 })));
-  const mayCome = faultKinds.filter((kind) => !least.without.includes(kind) && (!notYet.includes(kind) || least.also.includes(kind)));
+  const mayCome = tame.filter((kind) => !least.without.includes(kind));
   for (const kind of mayCome) await stillFails({ without: [...least.without, kind] });
   return least;
 }

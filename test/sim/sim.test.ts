@@ -40,7 +40,16 @@ describe('simulation', () => {
   const restored = { 40: 'M21', 55: 'M28', 94: 'M31', 129: 'M21', 230: 'M32' };
   for (const [seed, rule] of Object.entries(restored)) {
     it(`${rule}: seed ${seed}, in which a store is restored from a copy`, async () => {
-      const options = { ...defaults, seed: Number(seed), operations: 200, regions: 3, also: ['diskRestored'] } as const;
+      const options = { ...defaults, seed: Number(seed), operations: 200, regions: 3, also: ['diskRestoredUnheard'] } as const;
+      const { violation } = await runSeed(options);
+      assert.equal(violation, null, `${violation?.stack ?? ''}\n${replayCommand(options, undefined)}`);
+    });
+  }
+
+  const joined = { 20: {}, 94: { operations: 300, regions: 3, authority: 'granted' } } as const;
+  for (const [seed, more] of Object.entries(joined)) {
+    it(`M17: M22: seed ${seed}, in which a copy is refused by nobody but who joins from it, or whom it joins from`, async () => {
+      const options = { ...defaults, seed: Number(seed), ...more };
       const { violation } = await runSeed(options);
       assert.equal(violation, null, `${violation?.stack ?? ''}\n${replayCommand(options, undefined)}`);
     });

@@ -1,5 +1,5 @@
 import { type PeerLink } from '../../../src/aae/checkedPeer.ts';
-import { hasCode, type GkvError } from '../../../src/core/errors.ts';
+import { hasCode, type ErrorCode, type GkvError } from '../../../src/core/errors.ts';
 import { type AnyRecord } from '../../../src/grant/anyRecord.ts';
 import { type GrantedMesh } from '../grants/granted.ts';
 import { clockOf, type MachineClock } from '../kernel/clock.ts';
@@ -80,6 +80,11 @@ export class Host {
   /** Why its cluster takes no part in the mesh, as far as its process knows. */
   get fault(): GkvError | undefined {
     return this.#life.isEnded ? undefined : this.#instance?.fault();
+  }
+
+  /** Why nothing comes from the donor of its cluster, while that is being filled. */
+  get donorFault(): ErrorCode | undefined {
+    return this.#life.isEnded ? undefined : this.#instance?.donorFault();
   }
 
   /** Starts a process, where none runs. */

@@ -1,6 +1,6 @@
 import { type PeerLink } from '../../../src/aae/checkedPeer.ts';
 import { Tree } from '../../../src/aae/tree.ts';
-import { GkvError } from '../../../src/core/errors.ts';
+import { GkvError, type ErrorCode } from '../../../src/core/errors.ts';
 import { clusterPartOf } from '../../../src/core/frontier.ts';
 import { type HostPort } from '../../../src/core/hostPort.ts';
 import { type Clock, type Log } from '../../../src/core/ports.ts';
@@ -87,6 +87,8 @@ export interface Instance {
   readonly answer: Handler;
   /** Why its cluster takes no part in the mesh. */
   fault(): GkvError | undefined;
+  /** Why nothing comes from the donor, while it is being filled. */
+  donorFault(): ErrorCode | undefined;
   /** While the store is away, once a second. */
   refuseWaiting(): void;
   /** The clean stop. */
@@ -143,6 +145,7 @@ export async function openInstance(deps: InstanceDeps): Promise<Instance> {
     joining: joined,
     answer: answers(parts),
     fault: () => mesh.fault() ?? (isFilling ? refusalOf(mesh.donorError()) : undefined),
+    donorFault: () => (isFilling ? mesh.donorError()?.code : undefined),
     refuseWaiting: () => {
       replica.refuseWaiting();
     },

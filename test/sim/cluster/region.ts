@@ -1,4 +1,4 @@
-import { equalBytes } from '../../../src/core/bytes.ts';
+import { equalBytes, toHex } from '../../../src/core/bytes.ts';
 import { type HostPort } from '../../../src/core/hostPort.ts';
 import { MemoryDatabase } from '../../../src/store/memory/database.ts';
 import { type ClusterIdentity } from '../../../src/server/identity.ts';
@@ -36,6 +36,8 @@ export class Region {
   #opened: ClusterIdentity | undefined;
   readonly #lost: ClusterIdentity[] = [];
   readonly #leftBehind: ClusterIdentity[] = [];
+  /** Cluster id in hex → the greatest incarnation that it had. */
+  readonly #incarnations = new Map<string, number>();
   #disks = 1;
   #donor: HostPort | undefined;
   /** How far it was below the floors of others, in ms, at each look of the operator in a row that found it refused as too old. */
@@ -71,6 +73,7 @@ export class Region {
   opened(own: ClusterIdentity): void {
     if (this.#opened !== undefined && !isSame(this.#opened, own)) this.#lost.push(this.#opened);
     this.#opened = own;
+    this.#noteIncarnation(own);
   }
 
   /** The same, but also while it is being filled. */
@@ -116,12 +119,12 @@ export class Region {
 
   /** A handle that nothing happens to, for who looks on from outside. */
   openQuietly(): Store {
-    return this.#open(this.#database);
+    return openAside(this.#database, this.#kernel);
   }
 
   /** The same for what it holds now, whatever becomes of it. */
   openClone(): Store {
-    return this.#open(new MemoryDatabase(this.#database));
+    return openAside(new MemoryDatabase(this.#database), this.#kernel);
   }
 
   /** Names the disk that it has now. */
@@ -142,7 +145,13 @@ export class Region {
   /** It has a new incarnation. */
   renewed(own: ClusterIdentity): void {
     this.#isCopy = false;
+    this.#noteIncarnation(own);
     if (this.#own !== undefined) this.#own = own;
+  }
+
+  /** Renewing this copy would give it an incarnation that there was already. */
+  hasBeenRenewedSince({ who }: RegionCopy): boolean {
+    return who !== undefined && (this.#incarnations.get(toHex(who.clusterId)) ?? 0) > who.incarnation;
   }
 
   /** No process may be started on its store at the moment. */
@@ -184,10 +193,9 @@ export class Region {
     } else restore(this.#database, copy);
   }
 
-  #open(database: MemoryDatabase): Store {
-    const nowMs = (): number => epochMs + this.#kernel.nowMs;
-    const clock = { now: nowMs, monotonic: nowMs, sleep: () => Promise.resolve() };
-    return openMemoryStore(database, { clock, random: this.#kernel.streams.of('onlooker') });
+  #noteIncarnation({ clusterId, incarnation }: ClusterIdentity): void {
+    const name = toHex(clusterId);
+    this.#incarnations.set(name, Math.max(incarnation, this.#incarnations.get(name) ?? 0));
   }
 
   #newDatabase(): ObservedDatabase {
@@ -196,6 +204,13 @@ export class Region {
     });
     return database;
   }
+}
+
+/** For who looks on from outside. */
+export function openAside(database: MemoryDatabase, kernel: Kernel): Store {
+  const nowMs = (): number => epochMs + kernel.nowMs;
+  const clock = { now: nowMs, monotonic: nowMs, sleep: () => Promise.resolve() };
+  return openMemoryStore(database, { clock, random: kernel.streams.of('onlooker') });
 }
 
 function isSame(a: ClusterIdentity, b: ClusterIdentity): boolean {

@@ -8,9 +8,10 @@ import { type Region } from './region.ts';
 import { noTrouble, openSimStore } from './store.ts';
 
 /** As an operator is told to: where peers refuse a cluster as restored, stops all of its processes, renews its store, and starts them again. */
-export async function renewWhereRefused(region: Region, { kernel, counts }: World): Promise<void> {
+export async function renewWhereRefused(region: Region, world: World): Promise<void> {
+  const { kernel, counts } = world;
   const [host] = region.hosts;
-  if (host === undefined || !region.hosts.some(({ fault }) => hasCode(fault, 'rollback_detected'))) return;
+  if (host === undefined || !isRefused(region, world)) return;
   const { disk } = region;
   region.closeToProcesses();
   const life = new Life(kernel, `${region.name} renewal`);
@@ -33,4 +34,11 @@ export async function renewWhereRefused(region: Region, { kernel, counts }: Worl
   });
   life.end();
   if (region.disk === disk) region.openToProcesses();
+}
+
+/** It says so itself; or, of a copy, who is being filled from it does, whom it asks nothing, or the donor that it is being filled from. */
+function isRefused(region: Region, { regions }: World): boolean {
+  if (region.hosts.some(({ fault }) => hasCode(fault, 'rollback_detected'))) return true;
+  const joining = regions.filter((each) => each === region || each.donor?.host === region.name);
+  return region.isCopy && joining.some(({ hosts }) => hosts.some(({ donorFault }) => donorFault === 'rollback_detected'));
 }

@@ -1,7 +1,7 @@
 import { type World } from '../world.ts';
 import { type SimOptions } from '../options.ts';
 import { type Stream } from '../kernel/streams.ts';
-import { faultKinds, faults, notYet, type FaultKind } from './kinds.ts';
+import { faults, tame, wild, type FaultKind } from './kinds.ts';
 
 const gapMs = 1_700;
 const kindChance = 0.55;
@@ -12,10 +12,11 @@ const kindChance = 0.55;
  */
 export async function nemesis(world: World, { without, also }: Pick<SimOptions, 'without' | 'also'>, signal: AbortSignal): Promise<void> {
   const random = world.kernel.streams.of('nemesis');
-  const drawn = faultKinds.filter((kind) => random.chance(kindChance) || also.includes(kind));
+  const wildOf = (kind: FaultKind): FaultKind | undefined => also.find((asked) => asked === wild.get(kind));
+  const drawn = tame.filter((kind) => random.chance(kindChance) || also.includes(kind) || wildOf(kind) !== undefined);
   const left = [...without, ...leftOut(drawn, world.kernel.streams.of('left out'))];
-  const kinds = drawn.filter((kind) => !left.includes(kind) && (!notYet.includes(kind) || also.includes(kind)));
-  world.kernel.note(`faults: ${kinds.join(' ')}`);
+  const kinds = drawn.filter((kind) => !left.includes(kind));
+  world.kernel.note(`faults: ${kinds.map((kind) => wildOf(kind) ?? kind).join(' ')}`);
   const meanMs = gapMs * random.between(0.3, 2);
   for (let number = 0; ; number += 1) {
     await world.kernel.sleep(random.around(meanMs), '');
@@ -23,9 +24,10 @@ export async function nemesis(world: World, { without, also }: Pick<SimOptions, 
     // A kind that is left out is drawn all the same, so that the others come as they would with it.
     const kind = drawn[random.below(drawn.length)];
     if (kind === undefined || !kinds.includes(kind)) continue;
-    world.kernel.note(`fault: ${kind}`);
-    world.counts.add(`fault: ${kind}`);
-    faults[kind](world, world.kernel.streams.of(`fault ${number} ${kind}`));
+    const form = wildOf(kind) ?? kind;
+    world.kernel.note(`fault: ${form}`);
+    world.counts.add(`fault: ${form}`);
+    faults[form](world, world.kernel.streams.of(`fault ${number} ${kind}`));
   }
 }
 

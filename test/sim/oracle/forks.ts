@@ -89,7 +89,7 @@ async function hasCovered(snapshot: Snapshot, version: string): Promise<boolean>
 }
 
 /** Whether a cluster, by what its store keeps of what it heard, takes a copy that is started for what it is. */
-async function tells(other: Snapshot, copy: Snapshot): Promise<boolean> {
+export async function tells(other: Snapshot, copy: Snapshot): Promise<boolean> {
   const [stored, { progress, openings }] = await Promise.all([readIdentity(copy), lineageOf(copy)]);
   const heard = stored && (await readOrigin(other, stored.identity.clusterId));
   if (stored === undefined || heard === undefined) return false;
