@@ -8,6 +8,7 @@ import { Pattern } from '../grant/pattern.ts';
 import { signStatement } from '../grant/record.ts';
 import { type Rights } from '../grant/rights.ts';
 import { nonceBytes } from '../grant/root.ts';
+import { textBytes } from './io.ts';
 
 const zero = new Uint8Array(32);
 const dayMs = 86_400_000;
@@ -49,7 +50,7 @@ export function makeGrant(meshId: Uint8Array, rootVersion: number, gift: Gift, k
   return parseRecordText(recordText({ kind: 'grant', record }), meshId); // refuses what is not a grant's shape
 }
 
-/** Errors: `malformed`, `too_large`. */
+/** Errors: `malformed`, `too_large`; `bad_config` for what is no UTF-8. */
 export function patternsOf(texts: readonly string[]): Pattern[] {
-  return [...new Set(texts)].map((text) => Pattern.parse(Buffer.from(text)));
+  return [...new Set(texts)].map((text) => Pattern.parse(textBytes(text, ': let * stand for such a segment')));
 }

@@ -177,6 +177,11 @@ describe('grants on the command line', () => {
     }
   });
 
+  it('T1: a pattern that is no UTF-8 is refused: Node gives U+FFFD for each such byte', async () => {
+    const { code, stderr } = await scene.run(give(await keygen('writer'), 'write', '/\ufffd/**'));
+    assert.deepEqual([code, /holds what is no UTF-8/.test(stderr)], [2, true]);
+  });
+
   it('T16: a key that others may read, a file that is no record and a directory that is no mesh are refused by name', async () => {
     const writer = await keygen('writer');
     assert.equal(await fails(['keygen', keyFile('writer')]), '2 bad_config');

@@ -89,6 +89,8 @@ describe('bearer tokens of a server', () => {
     }
     assert.equal((await told(['token', 'create', join(dir, 'new'), '--rights', 'own'])).code, 2);
     assert.equal((await told(['token', 'create', join(dir, 'new'), '--rights', 'read'])).code, 2);
+    const odd = await told(['token', 'create', join(dir, 'new'), '--rights', 'read', '--pattern', '/\ufffd/**']);
+    assert.deepEqual([odd.code, /holds what is no UTF-8/.test(odd.err)], [2, true]);
   });
 
   it('G40: beyond loopback tokens stand for client certificates, with TLS alone', async () => {
