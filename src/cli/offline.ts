@@ -32,7 +32,11 @@ function restoreCommand(program: Command): void {
       const progress = new Progress('writes checked, then restored:');
       const { clusterId, incarnation, writes } = await restore({
         store,
-        meshKeyOf: (kind) => meshKey ?? (kind === 'granted' && mesh !== undefined ? meshKeyIn(mesh) : undefined),
+        meshKeyOf: (kind) => {
+          if (mesh === undefined) return meshKey;
+          if (kind === 'open') throw new GkvError('bad_config', `${mesh.source}: the backup is of an open mesh, which has no directory`);
+          return meshKeyIn(mesh.path);
+        },
         read: () => fileChunks(file),
         as: asNewCluster === true ? 'new cluster' : 'same cluster',
         onProgress: (done) => {

@@ -168,20 +168,38 @@ export function loadConfig(flags: RawConfig, environment: Environment): ServerCo
   return checked(merged, sources);
 }
 
-/** As `loadConfig`, for what works on a store that nobody serves: the store knows what kind of mesh it is of, so none need be named, and a mesh key may stand beside a directory. */
-export function loadOfflineConfig(flags: RawConfig, environment: Environment): Pick<ServerConfig, 'store' | 'mesh' | 'meshKey'> {
-  const { merged, sources } = gathered(flags, environment);
-  const { mesh, ...others } = merged;
+/** Where the mesh key of a store comes from that nobody serves: a mesh directory, or the key itself; undefined: nothing names one. */
+export interface OfflineConfig extends Pick<ServerConfig, 'store' | 'meshKey'> {
+  readonly mesh: SourcedFile | undefined;
+}
+
+/**
+ * As `loadConfig`, for what works on a store that nobody serves: the store knows what kind of mesh it is of, so none need be named. Of a directory and a mesh key
+ * the one counts that goes over the other. Error: `bad_config` where both come from one place.
+ */
+export function loadOfflineConfig(flags: RawConfig, environment: Environment): OfflineConfig {
+  const { merged, sources, places } = gathered(flags, environment);
+  const { mesh, meshKey, ...others } = merged;
+  const [ofMesh, ofKey] = [places.get('mesh') ?? 0, places.get('meshKey') ?? 0];
+  if (ofMesh > 0 && ofMesh === ofKey)
+    throw new GkvError('bad_config', `${sources.get('mesh') ?? 'mesh'} and ${sources.get('meshKey') ?? 'meshKey'}: say one of them`);
   const named = schema.pick({ mesh: true }).safeParse({ mesh });
   if (!named.success) throw wrong(named.error.issues, merged, sources);
-  const { store, meshKey } = checked({ ...others, open: true }, sources);
-  return { store, meshKey, mesh: named.data.mesh };
+  const config = checked({ ...others, ...(ofKey > ofMesh && { meshKey }), open: true }, sources);
+  const path = ofMesh > ofKey ? named.data.mesh : undefined;
+  return {
+    store: config.store,
+    meshKey: config.meshKey,
+    mesh: path === undefined ? undefined : { path, source: sources.get('mesh') ?? 'mesh' },
+  };
 }
 
 interface Gathered {
   readonly merged: Record<string, unknown>;
   /** Where each came from. */
   readonly sources: ReadonlyMap<string, string>;
+  /** 1: from the file, 2: from the environment, 3: a flag. */
+  readonly places: ReadonlyMap<string, number>;
 }
 
 function gathered(flags: RawConfig, environment: Environment): Gathered {
@@ -189,23 +207,20 @@ function gathered(flags: RawConfig, environment: Environment): Gathered {
   const path = typeof fileFlag === 'string' ? fileFlag : environment['GKVMESH_CONFIG'];
   const file = path === undefined ? {} : readFile(path);
   const sources = new Map<string, string>();
+  const places = new Map<string, number>();
   const merged: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(file)) {
+  const take = (name: string, value: unknown, source: string, place: number): void => {
     merged[name] = value;
-    sources.set(name, `${path ?? 'file'}: ${name}`);
-  }
+    sources.set(name, source);
+    places.set(name, place);
+  };
+  for (const [name, value] of Object.entries(file)) take(name, value, `${path ?? 'file'}: ${name}`, 1);
   for (const name of configNames) {
     const variable = variableOf(name);
-    if (environment[variable] !== undefined) {
-      merged[name] = environment[variable];
-      sources.set(name, variable);
-    }
+    if (environment[variable] !== undefined) take(name, environment[variable], variable, 2);
   }
-  for (const [name, value] of Object.entries(given)) {
-    merged[name] = value;
-    sources.set(name, flagOf(name));
-  }
-  return { merged, sources };
+  for (const [name, value] of Object.entries(given)) take(name, value, flagOf(name), 3);
+  return { merged, sources, places };
 }
 
 function readFile(path: string): Record<string, unknown> {

@@ -35,6 +35,8 @@ describe('gkvmesh backup and restore', function () {
     await server.stop();
 
     const data = join(scene.dir(), 'data');
+    const odd = await scene.run(['restore', cut, '--data', data, '--mesh', scene.dir()]);
+    assert.deepEqual([odd.code, /bad_config: --mesh: the backup is of an open mesh/.test(odd.stderr)], [2, true]);
     const restored = await scene.run(['restore', cut, '--data', data]);
     assert.equal(restored.stdout.toString(), `cluster ${server.clusterId} is restored: incarnation 2, 5000 writes\n`, restored.stderr);
     assert.match((await scene.run(['restore', cut, '--data', data])).stderr, /bad_config: the store is not empty.*; restore into another/);
@@ -67,6 +69,7 @@ describe('gkvmesh backup and restore', function () {
       await restore([], { GKVMESH_MESH: mesh }),
       await restore(['--config', config]),
       await restore(['--mesh-key', join(mesh, 'mesh-key')], { GKVMESH_MESH: other }),
+      await restore(['--mesh', mesh], { GKVMESH_MESH_KEY: join(other, 'mesh-key') }),
     ])
       assert.equal(done, `cluster ${server.clusterId} is restored: incarnation 2, 10 writes\n`);
   });

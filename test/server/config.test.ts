@@ -58,17 +58,35 @@ describe('configuration', () => {
     assert.throws(() => loadConfig({ mesh: 'dir', meshKey: 'key' }, {}), refused(/^--mesh-key: .*--mesh/));
   });
 
-  it('G36: T18: what works on a store that nobody serves takes a mesh directory from where a server does, beside a key, and needs none', () => {
+  it('G36: T18: what works on a store that nobody serves takes a mesh directory from where a server does, or a key, and needs none', () => {
     const config = file('mesh: file\n');
     const meshOf = (flags: Parameters<typeof loadConfig>[0], environment = {}): string | undefined =>
-      loadOfflineConfig(flags, environment).mesh;
+      loadOfflineConfig(flags, environment).mesh?.path;
     const named = [meshOf({ config, mesh: 'flag' }), meshOf({ config }, { GKVMESH_MESH: 'env' }), meshOf({ config }), meshOf({})];
     assert.deepEqual(named, ['flag', 'env', 'file', undefined]);
+    assert.throws(() => meshOf({ config: file('mesh: 7\n') }), refused(/config\.yaml: mesh: 7 is not a mesh directory/));
+  });
+
+  it('G36: T18: of a mesh directory and a mesh key for a store that nobody serves the flag goes over the environment, and it over the file', () => {
     const key = join(dir, 'key');
     writeFileSync(key, 'ab'.repeat(32));
-    const { mesh, meshKey } = loadOfflineConfig({ meshKey: key }, { GKVMESH_MESH: 'env' });
-    assert.deepEqual([mesh, meshKey], ['env', Buffer.from('ab'.repeat(32), 'hex')]);
-    assert.throws(() => meshOf({ config: file('mesh: 7\n') }), refused(/config\.yaml: mesh: 7 is not a mesh directory/));
+    const bytes = Buffer.from('ab'.repeat(32), 'hex');
+    const config = file(`meshKey: ${key}\n`);
+    for (const [flags, environment, path, counts] of [
+      [{ meshKey: key }, { GKVMESH_MESH: 'env' }, undefined, bytes],
+      [{ mesh: 'flag' }, { GKVMESH_MESH_KEY: key }, 'flag', undefined],
+      [{ config }, { GKVMESH_MESH: 'env' }, 'env', undefined],
+      [{ config }, {}, undefined, bytes],
+    ] as const) {
+      const { mesh, meshKey } = loadOfflineConfig(flags, environment);
+      assert.deepEqual([mesh?.path, meshKey], [path, counts]);
+    }
+    assert.equal(loadOfflineConfig({}, { GKVMESH_MESH: 'env' }).mesh?.source, 'GKVMESH_MESH');
+    assert.throws(() => loadOfflineConfig({ mesh: 'dir', meshKey: key }, {}), refused(/^--mesh and --mesh-key: /));
+    assert.throws(
+      () => loadOfflineConfig({}, { GKVMESH_MESH: 'dir', GKVMESH_MESH_KEY: key }),
+      refused(/^GKVMESH_MESH and GKVMESH_MESH_KEY: /),
+    );
   });
 
   it('each option has a flag', () => {
