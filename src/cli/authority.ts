@@ -1,4 +1,4 @@
-import { Option, type Command } from 'commander';
+import { type Command } from 'commander';
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError } from '../core/errors.ts';
 import { parseKey, type Key } from '../core/key.ts';
@@ -11,6 +11,7 @@ import { keyBytes, print } from './io.ts';
 import { readKeyFile } from './keyFile.ts';
 import { MeshDirectory, refused } from './meshDirectory.ts';
 import { withMesh, type InMesh } from './meshOption.ts';
+import { fromVariable } from './variable.ts';
 
 interface CanOptions extends InMesh {
   readonly right: string;
@@ -33,7 +34,7 @@ export function authorityCommands(program: Command): void {
   program
     .command('whoami <file>')
     .description('the public key of a private one, and the grants that it holds')
-    .addOption(new Option('--mesh <dir>', 'the mesh directory to look in for them').env('GKVMESH_MESH'))
+    .addOption(fromVariable('--mesh <dir>', 'the mesh directory to look in for them', 'GKVMESH_MESH'))
     .action(async (file: string, { mesh }: { mesh?: string }) => {
       const { publicKey } = readKeyFile(file);
       print(toHex(publicKey));

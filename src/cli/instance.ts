@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { Option, type Command } from 'commander';
+import { type Command } from 'commander';
 import { Client } from '../client/client.ts';
 import { type ClientTls } from '../client/tls.ts';
 import { fileError } from './io.ts';
+import { fromVariable } from './variable.ts';
 
 /** Which instance a command talks to, and how. */
 export interface InstanceOptions {
@@ -16,11 +17,11 @@ export interface InstanceOptions {
 /** Adds the options. `keyOption`: what names our private key in TLS, where `--key` is another. */
 export function withInstance(command: Command, keyOption: '--key' | '--tls-key' = '--key'): Command {
   return command
-    .addOption(new Option('--url <url>', 'the instance').default('http://localhost:6300').env('GKVMESH_URL'))
-    .addOption(new Option('--ca <file>', 'with an https URL: CAs of its certificate, PEM; the well-known ones if absent').env('GKVMESH_CA'))
-    .addOption(new Option('--cert <file>', 'with an https URL: our certificate, PEM').env('GKVMESH_CERT'))
-    .addOption(new Option(`${keyOption} <file>`, 'with an https URL: its private key, PEM').env('GKVMESH_KEY'))
-    .addOption(new Option('--token-file <file>', 'a bearer token that the instance takes').env('GKVMESH_TOKEN_FILE'));
+    .addOption(fromVariable('--url <url>', 'the instance', 'GKVMESH_URL').default('http://localhost:6300'))
+    .addOption(fromVariable('--ca <file>', 'with an https URL: CAs of its certificate, PEM; the well-known ones if absent', 'GKVMESH_CA'))
+    .addOption(fromVariable('--cert <file>', 'with an https URL: our certificate, PEM', 'GKVMESH_CERT'))
+    .addOption(fromVariable(`${keyOption} <file>`, 'with an https URL: its private key, PEM', 'GKVMESH_KEY'))
+    .addOption(fromVariable('--token-file <file>', 'a bearer token that the instance takes', 'GKVMESH_TOKEN_FILE'));
 }
 
 /** Error: `bad_config`. */

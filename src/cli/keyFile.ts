@@ -40,7 +40,8 @@ function keyOf(path: string, pem: string, passphrase?: string): SigningKey {
 
 function readPassphrase(): string | undefined {
   const path = process.env[passphraseVariable];
-  if (path === undefined || path === '') return undefined;
+  if (path === undefined) return undefined;
+  if (path === '') throw new GkvError('bad_config', `${passphraseVariable}: "" is not a file`);
   const [line = ''] = readSecret(path).split(/\r?\n/, 1);
   if (line.length === 0 || line.length > passphraseCharsMax)
     throw new GkvError('bad_config', `${path}: a passphrase is one line of 1 to ${passphraseCharsMax} characters`);

@@ -1,4 +1,5 @@
-import { Option, type Command } from 'commander';
+import { type Command } from 'commander';
+import { fromVariable } from './variable.ts';
 
 export interface InMesh {
   readonly mesh: string;
@@ -6,5 +7,5 @@ export interface InMesh {
 
 /** Adds the option that names the mesh directory. */
 export function withMesh(command: Command): Command {
-  return command.addOption(new Option('--mesh <dir>', 'the mesh directory').default('./gkvmesh').env('GKVMESH_MESH'));
+  return command.addOption(fromVariable('--mesh <dir>', 'the mesh directory', 'GKVMESH_MESH').default('./gkvmesh'));
 }

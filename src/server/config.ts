@@ -204,7 +204,8 @@ interface Gathered {
 
 function gathered(flags: RawConfig, environment: Environment): Gathered {
   const { config: fileFlag, ...given } = flags;
-  const path = typeof fileFlag === 'string' ? fileFlag : environment['GKVMESH_CONFIG'];
+  const [path, pathSource] = typeof fileFlag === 'string' ? [fileFlag, '--config'] : [environment['GKVMESH_CONFIG'], 'GKVMESH_CONFIG'];
+  if (path === '') throw new GkvError('bad_config', `${pathSource}: "" is not a file`);
   const file = path === undefined ? {} : readFile(path);
   const sources = new Map<string, string>();
   const places = new Map<string, number>();

@@ -9,8 +9,13 @@ import { b64, startApi, type TestApi } from '../http/harness.ts';
 const main = join(import.meta.dirname, '../../src/cli/main.ts');
 
 /** Runs the command from its sources against an API of ours. */
-function gkvmesh(args: readonly string[], input: string, api: TestApi): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const env = { ...process.env, GKVMESH_URL: api.url };
+function gkvmesh(
+  args: readonly string[],
+  input: string,
+  api: TestApi,
+  more = {},
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const env = { ...process.env, GKVMESH_URL: api.url, ...more };
   const child = spawn(process.execPath, ['--import=tsx', main, ...args], { env });
   let stdout = '';
   let stderr = '';
@@ -91,6 +96,16 @@ describe('gkvmesh import and export', () => {
       assert.deepEqual([code, /holds what is no UTF-8/.test(stderr)], [2, true], args.join(' '));
     }
     assert.equal(api.store.held.size, 0);
+  });
+
+  it('G36: a variable that is set and empty is refused by its name, as is an empty flag: it is no file, nor is it none', async () => {
+    await using api = await startApi();
+    for (const variable of ['GKVMESH_URL', 'GKVMESH_CA', 'GKVMESH_CERT', 'GKVMESH_KEY', 'GKVMESH_TOKEN_FILE', 'GKVMESH_MESH']) {
+      const { code, stderr } = await gkvmesh(['grant', 'fetch'], '', api, { [variable]: '' });
+      assert.deepEqual([code, stderr.startsWith('gkvmesh: bad_config: ') && stderr.includes(variable)], [2, true], stderr);
+    }
+    const { code, stderr } = await gkvmesh(['get', 'k', '--cert', ''], '', api);
+    assert.deepEqual([code, /^gkvmesh: bad_config: .*--cert/.test(stderr)], [2, true]);
   });
 
   it('a wrong flag is one line with bad_config, and exit 2', async () => {

@@ -198,6 +198,8 @@ describe('grants on the command line', () => {
       writeFileSync(join(dir, name), text, { mode });
       return { ...process.env, GKVMESH_PASSPHRASE_FILE: join(dir, name) };
     };
+    const none = await scene.run(['keygen', join(dir, 'none')], { env: { ...process.env, GKVMESH_PASSPHRASE_FILE: '' } });
+    assert.deepEqual([none.code, /^gkvmesh: bad_config: GKVMESH_PASSPHRASE_FILE: "" is not a file$/m.test(none.stderr)], [2, true]);
     const right = passphrase('right', 'correct horse\n');
     const secret = join(dir, 'secret');
     await succeeds(['init', secret], right);

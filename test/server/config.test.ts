@@ -130,6 +130,14 @@ describe('configuration', () => {
     assert.throws(() => loadConfig({ config: join(dir, 'absent') }, {}), refused(/absent cannot be read/));
   });
 
+  it('G36: a variable that is set and empty is refused, whatever it names', () => {
+    for (const name of [...configNames, 'config']) {
+      const variable = `GKVMESH_${flagOf(name).slice(2).replaceAll('-', '_').toUpperCase()}`;
+      assert.throws(() => loadConfig({}, { [variable]: '' }), refused(new RegExp(`^${variable}: "" is not `)), variable);
+    }
+    assert.throws(() => loadConfig({ config: '' }, {}), refused(/^--config: "" is not a file/));
+  });
+
   it('G36: a flag of the environment is true, false, 1 or 0', () => {
     assert.equal(loadConfig({}, { GKVMESH_OPEN: '1' }).open, true);
     assert.throws(() => loadConfig({}, { GKVMESH_OPEN: 'false' }), refused(/--open/));
