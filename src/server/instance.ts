@@ -81,7 +81,8 @@ export async function openInstance(opened: OpenStore, config: InstanceConfig, lo
   let isDraining = false;
   const unready = (): string | undefined => {
     if (isDraining || stopping.signal.aborted) return 'it is stopping';
-    return opened.available() ? (mesh.unready() ?? joining?.unready()) : 'its store does not answer';
+    if (opened.available()) return mesh.unready() ?? joining?.unready();
+    return opened.isLocked() ? 'its store is locked' : 'its store does not answer';
   };
   const records = config.granted && recordsView(store, own.meshId);
   const shared = { opened, records, config, own, scope, digests, replica, scrubbing, leases, refusals, metrics, log, tokens, unready };

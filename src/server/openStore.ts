@@ -29,8 +29,10 @@ export interface OpenStore {
   retries(): number;
   /** Has the listener called while the store is known not to answer. */
   listen(onUnavailable: () => void): void;
-  /** False while the store is known not to answer. */
+  /** False while the store is known not to answer, or to let nobody in. */
   available(): boolean;
+  /** It answers, and an operator keeps everybody out. */
+  isLocked(): boolean;
   /** True for a minute after its disk was full. */
   isFull(): boolean;
   health(): Promise<StoreHealth>;
@@ -49,6 +51,7 @@ export async function openStore(config: StoreConfig, log: Log): Promise<OpenStor
       retries: () => 0,
       listen: () => undefined,
       available: () => true,
+      isLocked: () => false,
       isFull,
       health: () => Promise.resolve(health()),
     };
@@ -66,6 +69,7 @@ export async function openStore(config: StoreConfig, log: Log): Promise<OpenStor
       store.onUnavailable = onUnavailable;
     },
     available: () => store.isAvailable,
+    isLocked: () => store.isLocked,
     isFull: () => false, // its own status tells
     health: () => store.health(healthMsMax),
   };

@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hasCode } from '../../src/core/errors.ts';
-import { healthOf } from '../../src/store/fdb/health.ts';
+import { realClock, realRandom } from '../../src/server/real.ts';
+import { type Database, type Driver } from '../../src/store/fdb/driver.ts';
+import { answerOf, type Answer, healthOf } from '../../src/store/fdb/health.ts';
 import { Layout, partBytes, partsOfValue } from '../../src/store/fdb/layout.ts';
 
 describe('FoundationDB’s adapter, without FoundationDB', () => {
@@ -74,9 +76,36 @@ describe('FoundationDB’s adapter, without FoundationDB', () => {
     for (const odd of [undefined, null, 7, [], { client: 'x' }]) assert.equal(healthOf(odd).available, false);
   });
 
+  it('F8: tells a cluster that is locked from one that does not answer', async () => {
+    class FDBError extends Error {
+      readonly code: number;
+
+      constructor(code: number) {
+        super(`code ${code}`);
+        this.code = code;
+      }
+    }
+    const driver = { TransactionOptionCode: { Timeout: 500 } } as unknown as Driver; // all that is asked of it
+    const answer = (getReadVersion: () => Promise<Buffer>): Promise<Answer> => {
+      const native = { setOption: () => undefined, getReadVersion };
+      return answerOf(driver, { rawCreateTransaction: () => native } as unknown as Database, realClock, 50); // as above
+    };
+    assert.equal(await answer(() => Promise.resolve(Buffer.alloc(8))), 'version');
+    assert.equal(await answer(() => Promise.reject(new FDBError(1038))), 'locked');
+    assert.equal(await answer(() => Promise.reject(new FDBError(1031))), 'none');
+    assert.equal(await answer(() => new Promise<never>(() => undefined)), 'none');
+    const locked = healthOf({
+      client: { database_status: { available: true, healthy: true } },
+      cluster: { database_lock_state: { locked: true, lock_uid: '00' } },
+    });
+    assert.deepEqual([locked.available, locked.healthy], [false, false]);
+    assert.match(locked.message, /is locked.*fdbcli --exec "unlock UID"/);
+    const open = { client: { database_status: { available: true, healthy: true } }, cluster: { database_lock_state: { locked: false } } };
+    assert.equal(healthOf(open).healthy, true);
+  });
+
   it('Li9: refuses what is no cluster file, or says that the client library is missing', async () => {
     const { openFdbStore } = await import('../../src/store/fdb/store.ts');
-    const { realClock, realRandom } = await import('../../src/server/real.ts');
     const dir = mkdtempSync(join(tmpdir(), 'gkvmesh-fdb-'));
     try {
       writeFileSync(join(dir, 'wrong'), 'no cluster file\n');

@@ -27,7 +27,7 @@ interface Opened extends AsyncDisposable {
 }
 
 /** An instance as the server makes it, on a store in memory that others may share. */
-async function openOn(database: MemoryDatabase, jobRank = 100): Promise<Opened> {
+async function openOn(database: MemoryDatabase, jobRank = 100, isLocked = (): boolean => false): Promise<Opened> {
   const store = openMemoryStore(database, { clock: realClock, random: realRandom });
   const health = { available: true, healthy: true, message: '' };
   const opened: OpenStore = {
@@ -40,7 +40,8 @@ async function openOn(database: MemoryDatabase, jobRank = 100): Promise<Opened> 
       isFull: () => false,
       listen: () => undefined,
     } as const),
-    available: () => true,
+    available: () => !isLocked(),
+    isLocked,
     health: () => Promise.resolve(health),
   };
   const files = await PortFiles.open({ tls: { api: undefined, mesh: undefined }, tokens: undefined }, realClock, silentLog);
@@ -108,6 +109,17 @@ describe('an instance of a server', () => {
     };
     await until(async () => (await metric('low_age_seconds')) < 60);
     assert.deepEqual([await metric('floor_age_seconds'), await metric('scrub_damaged_keys')], [NaN, NaN], 'there is none yet');
+  });
+
+  it('F8: is not ready while its store is locked, and says so', async () => {
+    let isLocked = false;
+    await using here = await openOn(new MemoryDatabase(), 100, () => isLocked);
+    await using api = await listen(here.instance.apps.api, free);
+    const ready = (): ReturnType<typeof send> => send(`http://${api.address}/readyz`, 'GET');
+    await until(async () => (await ready()).status === 200);
+    isLocked = true;
+    const { status, text } = await ready();
+    assert.deepEqual([status, /this instance is not ready: its store is locked/.test(text)], [503, true]);
   });
 
   it('G33: takes the jobs of instances of a higher rank, which are those of the configuration', async () => {

@@ -28,6 +28,7 @@ function viewOf(
       feedPartitions: 1,
       retries: () => 0,
       isFull: () => false,
+      isLocked: () => false,
       listen: () => undefined,
     } as const),
     available: () => isAvailable,

@@ -8,6 +8,7 @@ export const fdbCodes = {
   cancelled: 1025,
   timedOut: 1031,
   unreadable: 1036,
+  locked: 1038,
   clusterVersionChanged: 1039,
   transactionTooLarge: 2101,
 } as const;

@@ -1,5 +1,6 @@
 import { type Clock } from '../../core/ports.ts';
 import { type Database, type Driver, holding } from './driver.ts';
+import { fdbCodeOf, fdbCodes } from './failures.ts';
 
 /** What FoundationDB says of itself; see "Machine-readable status" in its documentation. */
 export interface StoreHealth {
@@ -11,14 +12,24 @@ export interface StoreHealth {
   readonly message: string;
 }
 
+/** What is wrong with a cluster that is locked, and what to do. */
+export const lockedMessage =
+  'Its database is locked, as while a backup is restored into it: end what locked it, or unlock it with `fdbcli --exec "unlock UID"`.';
+
 const statusKey = Buffer.from('\xff\xff/status/json', 'latin1');
 
-/** True when the cluster gives a read version in time. */
-export async function answers(driver: Driver, database: Database, clock: Clock, withinMs: number): Promise<boolean> {
+/** What the cluster says when it is asked for a read version; `locked`: an operator keeps everybody out. */
+export type Answer = 'version' | 'locked' | 'none';
+
+/** Of a cluster, in time. */
+export async function answerOf(driver: Driver, database: Database, clock: Clock, withinMs: number): Promise<Answer> {
   const native = database.rawCreateTransaction();
   native.setOption(driver.TransactionOptionCode.Timeout, withinMs);
-  const version = await inTime(holding(native, native.getReadVersion()), clock, withinMs);
-  return version !== undefined;
+  const begun = holding(native, native.getReadVersion()).then(
+    (): Answer => 'version',
+    (error: unknown): Answer => (fdbCodeOf(error) === fdbCodes.locked ? 'locked' : 'none'),
+  );
+  return (await inTime(begun, clock, withinMs)) ?? 'none';
 }
 
 /** Resolves within `withinMs`, whatever the cluster does. */
@@ -38,6 +49,8 @@ export async function readHealth(driver: Driver, database: Database, clock: Cloc
 export function healthOf(status: unknown): StoreHealth {
   const client = at(status, 'client');
   const database = at(client, 'database_status');
+  if (at(at(at(status, 'cluster'), 'database_lock_state'), 'locked') === true)
+    return { available: false, healthy: false, message: lockedMessage };
   const available = at(database, 'available') === true;
   const healthy = at(database, 'healthy') === true;
   if (available && healthy) return { available, healthy, message: '' };

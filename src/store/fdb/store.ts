@@ -6,7 +6,7 @@ import { Lifetime } from '../lifetime.ts';
 import { type Bytes, type Range, type Snapshot, type Store, storeLimits, type TransactOptions, type Transaction } from '../store.ts';
 import { type Database, type Driver, holding, loadDriver, openDatabase } from './driver.ts';
 import { fdbCodeOf, fdbCodes, portError, staysUnknown } from './failures.ts';
-import { answers, inTime, type StoreHealth, readHealth } from './health.ts';
+import { answerOf, type Answer, inTime, lockedMessage, type StoreHealth, readHealth } from './health.ts';
 import { Layout } from './layout.ts';
 import { FdbSnapshot, type SnapshotDeps } from './snapshot.ts';
 import { FdbTransaction } from './transaction.ts';
@@ -35,8 +35,10 @@ export interface FdbStore extends Store {
   readonly retries: number;
   /** Called when the cluster is found not to answer, and each second until it does. */
   onUnavailable: () => void;
-  /** False from the moment on that the cluster was found not to answer; then reads and transactions are refused at once. */
+  /** False from the moment on that the cluster was found not to answer, or to be locked; then reads and transactions are refused at once. */
   readonly isAvailable: boolean;
+  /** It answers, and lets nobody in. */
+  readonly isLocked: boolean;
   /** What the cluster says of itself, within `withinMs`. */
   health(withinMs: number): Promise<StoreHealth>;
 }
@@ -56,13 +58,12 @@ export async function openFdbStore(options: FdbStoreOptions): Promise<FdbStore> 
   const driver = await loadDriver();
   const database = openDatabase(driver, options.clusterFile);
   const { openMsMax = 30_000 } = options;
-  if (!(await answers(driver, database, options.clock, openMsMax))) {
-    const health = await readHealth(driver, database, options.clock, statusMsMax);
+  const answer = await answerOf(driver, database, options.clock, openMsMax);
+  if (answer !== 'version') {
+    const said = answer === 'locked' ? lockedMessage : (await readHealth(driver, database, options.clock, statusMsMax)).message;
     database.close();
-    throw new GkvError(
-      'unavailable',
-      `--fdb: the cluster of ${options.clusterFile} has not answered within ${openMsMax} ms. ${health.message}`,
-    );
+    const why = answer === 'locked' ? `lets nobody in. ${said}` : `has not answered within ${openMsMax} ms. ${said}`;
+    throw new GkvError('unavailable', `--fdb: the cluster of ${options.clusterFile} ${why}`);
   }
   return new OpenFdbStore(driver, database, options);
 }
@@ -85,7 +86,7 @@ class OpenFdbStore implements FdbStore {
   readonly #closing = new AbortController();
   readonly #log: Log;
   readonly #probing: Promise<void>;
-  isAvailable = true;
+  #answer: Answer = 'version';
   onUnavailable = (): void => undefined;
   retries = 0;
 
@@ -101,6 +102,14 @@ class OpenFdbStore implements FdbStore {
     this.#watches = new Watches(database, this.#layout, clock);
     this.#log = log;
     this.#probing = this.#probe();
+  }
+
+  get isAvailable(): boolean {
+    return this.#answer === 'version';
+  }
+
+  get isLocked(): boolean {
+    return this.#answer === 'locked';
   }
 
   transact<T>(work: (tx: Transaction) => Promise<T>, { onVisible }: TransactOptions = {}): Promise<T> {
@@ -171,13 +180,15 @@ class OpenFdbStore implements FdbStore {
   async #probe(): Promise<void> {
     const { signal } = this.#closing;
     while (!this.#closing.signal.aborted) {
-      const isAvailable = await answers(this.#driver, this.#database, this.#clock, probeMsMax);
-      if (isAvailable !== this.isAvailable) {
-        this.isAvailable = isAvailable;
-        if (isAvailable) this.#log.info({}, 'FoundationDB answers again');
+      const answer = await answerOf(this.#driver, this.#database, this.#clock, probeMsMax);
+      if (answer !== this.#answer) {
+        this.#answer = answer;
+        if (answer === 'version') this.#log.info({}, 'FoundationDB answers again');
+        else if (answer === 'locked')
+          this.#log.error({}, `FoundationDB lets nobody in: requests are refused until it does. ${lockedMessage}`);
         else this.#log.error({}, `FoundationDB has not answered within ${probeMsMax} ms: requests are refused until it does`);
       }
-      if (!isAvailable) this.onUnavailable();
+      if (!this.isAvailable) this.onUnavailable();
       await this.#clock.sleep(probePauseMs, signal);
     }
   }
@@ -192,6 +203,7 @@ class OpenFdbStore implements FdbStore {
   }
 
   #checkAvailable(): void {
+    if (this.isLocked) throw new GkvError('unavailable', 'FoundationDB’s database is locked; try again later');
     if (!this.isAvailable) throw unanswered();
   }
 
