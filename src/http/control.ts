@@ -9,7 +9,7 @@ import { stampToHex } from '../core/stamp.ts';
 import { beginWait } from '../core/wait.ts';
 import { type BodyReader } from './body.ts';
 import { clientGone } from './clientGone.ts';
-import { backupRequest, pullRequest, recordsQuery } from './schema.ts';
+import { backupRequest, keyQuery, pullRequest, recordsQuery } from './schema.ts';
 import { checkJson, decodeAddress, decodeQueryKey, parseBody, toBackupResume, toRange } from './parse.ts';
 import { recordBytes } from '../grant/anyRecord.ts';
 import { type LeafChain } from '../replica/guard.ts';
@@ -87,10 +87,10 @@ export function controlRoutes(deps: ControlDeps): Route[] {
     answerJson(ctx, JSON.stringify({ records: told, next: page.next ?? null }));
   };
   return [
-    { method: 'GET', path: '/control/records', handle: records },
+    { method: 'GET', path: '/control/records', query: Object.keys(recordsQuery.shape), handle: records },
     { method: 'GET', path: '/control/refused', handle: refused },
     { method: 'POST', path: '/control/backup', handle: backup },
-    { method: 'GET', path: '/control/key', handle: key },
+    { method: 'GET', path: '/control/key', query: Object.keys(keyQuery.shape), handle: key },
     { method: 'GET', path: '/control/status', handle: status },
     { method: 'POST', path: '/control/aae/pull', handle: pull },
     { method: 'GET', path: '/control/tree', handle: tree },

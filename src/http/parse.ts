@@ -52,13 +52,14 @@ function hasManyParts(bytes: Buffer): boolean {
 
 function schemaError(error: z.ZodError): GkvError {
   const unknown = error.issues.find((issue) => issue.code === 'unrecognized_keys');
-  if (unknown !== undefined) {
-    const field = fieldName([...unknown.path, ...unknown.keys.slice(0, 1)]);
-    return new GkvError('unknown_field', `field ${field} is not known here`, { details: { field } });
-  }
+  if (unknown !== undefined) return unknownField(fieldName([...unknown.path, ...unknown.keys.slice(0, 1)]));
   const first = error.issues[0];
   const field = fieldName(first?.path ?? []);
   return new GkvError('malformed', `${field}: ${first?.message ?? 'does not fit'}`, { details: { field } });
+}
+
+export function unknownField(field: string): GkvError {
+  return new GkvError('unknown_field', `field ${field} is not known here`, { details: { field } });
 }
 
 function fieldName(path: readonly PropertyKey[]): string {

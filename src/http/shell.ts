@@ -6,12 +6,15 @@ import { type Clock, type Log } from '../core/ports.ts';
 import { Seldom } from '../core/seldom.ts';
 import { goneMessage } from './clientGone.ts';
 import { Gate, type HostRule } from './gate.ts';
+import { unknownField } from './parse.ts';
 import { errorAnswer } from './status.ts';
 
 /** One path with one method. */
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
+  /** Fields that it takes in the address. Default: none. */
+  readonly query?: readonly string[];
   readonly handle: (ctx: Context) => Promise<void> | void;
 }
 
@@ -46,7 +49,7 @@ const largeBytes = 262_144;
 export function createShell(deps: ShellDeps, routes: readonly Route[]): Koa {
   const app = new Koa({ env: 'production' });
   const router = new Router({ strict: true, sensitive: true });
-  for (const route of routes) router.register(route.path, [route.method], [route.handle]);
+  for (const route of routes) router.register(route.path, [route.method], [knownFields(route.query), route.handle]);
   app.use(outermost(deps, routes));
   app.use(router.routes());
   app.use(refuseUnknown(routes, deps.unknownPathAdvice));
@@ -61,6 +64,15 @@ export function createShell(deps: ShellDeps, routes: readonly Route[]): Koa {
 export function answerJson(ctx: Context, text: string): void {
   ctx.set('Content-Type', 'application/json; charset=utf-8');
   ctx.body = text;
+}
+
+/** Error: `unknown_field`, of the address. */
+function knownFields(known: readonly string[] = []): Middleware {
+  return (ctx, next) => {
+    if (ctx.querystring !== '')
+      for (const field of Object.keys(ctx.query)) if (!known.includes(field)) throw unknownField(field.slice(0, 200));
+    return next();
+  };
 }
 
 function outermost(deps: ShellDeps, routes: readonly Route[]): Middleware {

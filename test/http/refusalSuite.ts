@@ -136,6 +136,22 @@ export function refusalSuite(base: () => string): void {
     }
   });
 
+  it('G7: H14: a field in the address that a path does not take is refused by its name, wherever it goes', async () => {
+    const { paths } = JSON.parse((await send(url('/openapi.json'), 'GET')).text) as { paths: Record<string, object> }; // as OpenAPI has it
+    for (const [path, methods] of Object.entries(paths)) {
+      const asked = 'get' in methods ? send(url(`${path}?key=YQ&after=0&verbose`), 'GET') : post(url(`${path}?verbose`), { key });
+      const { status, text } = await asked;
+      const answer = JSON.parse(text) as Record<string, unknown>; // our API answers errors with objects
+      assert.deepEqual([status, codeOf(answer)], [400, 'unknown_field'], path);
+      assert.match(text, /field (?:key|after|verbose) is not known here/, path);
+    }
+    for (const query of ['', '?', '?key=YQ&key=YQ', '?key=YQ&key=Yg', '?key[]=YQ']) {
+      const { status, text } = await send(url(`/control/key${query}`), 'GET');
+      assert.deepEqual([status, /malformed|unknown_field/.test(text)], [400, true], query);
+    }
+    assert.equal((await send(url('/livez?'), 'GET')).status, 200);
+  });
+
   it('G8: H7: a body over 4 MiB is 413 too_large, and one of exactly 4 MiB is read', async () => {
     const { status, json } = await post(url('/data/set'), `{"key":"${'A'.repeat(limits.bodyBytesMax)}"}`);
     assert.deepEqual([status, codeOf(json)], [413, 'too_large']);
