@@ -26,7 +26,7 @@ export function revokeCommand(program: Command): void {
   withInstance(withMesh(program.command('revoke <id>')), '--tls-key')
     .description('end a grant and all that follows from it, for good and from its beginning; prints the revocation’s id')
     .option('--key <file>', 'private key of who gave it, holds it or holds one before it (default: the mesh directory’s root.key)')
-    .option('--adopt', 'sign anew what is seen under it first, with --sign-with and --grant, at the instance --url')
+    .option('--adopt', 'sign anew what is seen under it first, deletes not, with --sign-with and --grant, at the instance --url')
     .option('--sign-with <file>', 'for --adopt: the private key that signs')
     .option('--grant <id>', 'for --adopt: the grant of that key, by its id’s first digits')
     .action(async (id: string, options: RevokeOptions) => {
