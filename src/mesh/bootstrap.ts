@@ -5,14 +5,13 @@ import { type Log } from '../core/ports.ts';
 import { holdsOurs, scopeText, type Scopes } from '../core/scope.ts';
 import { type Stamp } from '../core/stamp.ts';
 import { beginWait } from '../core/wait.ts';
-import { type Store } from '../store/store.ts';
 import { Backoff } from './backoff.ts';
 import { FloorHold } from './floorHold.ts';
 import { Follower, type FollowerDeps, type TakenPage } from './follower.ts';
 import { codeOf, newHealth, noteFailure, type PeerHealth } from './health.ts';
 import { identify, type PeerIdentity } from './identity.ts';
 import { joinAdvice } from './joinAdvice.ts';
-import { checkTerm, joiningSince, TermError } from './joinTerm.ts';
+import { checkClock, checkTerm, joiningSince, TermError } from './joinTerm.ts';
 import { type Members } from './members.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { type RecordIntake } from './records.ts';
@@ -63,7 +62,7 @@ export async function bootstrap(
     if (equalBytes(donor.clusterId, own.clusterId))
       throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);
     const hear = (statement: Statement): Promise<unknown> => deps.hear(donor.clusterId, statement, undefined);
-    const upstream = withinTerm(new Upstream(links.link(address, 'feed'), donor.clusterId, { ...asking, hear }), deps.store);
+    const upstream = withinTerm(new Upstream(links.link(address, 'feed'), donor.clusterId, { ...asking, hear }), deps);
     const link = links.link(address, 'exchange');
     const hold = new FloorHold(donor.clusterId, link, members, { ...deps, clusterId: own.clusterId });
     try {
@@ -134,12 +133,13 @@ async function followToEnd(
   log.info({ donor: toHex(donor.clusterId), ...progress }, 'has what the donor had');
 }
 
-/** Until joining has taken too long. */
-function withinTerm(upstream: Upstream, store: Store): Pick<Upstream, 'page'> {
+/** Until joining has taken too long, and not by a clock that is too far behind. */
+function withinTerm(upstream: Upstream, { store, clock }: Pick<BootstrapDeps, 'store' | 'clock'>): Pick<Upstream, 'page'> {
   let since: Stamp | undefined;
   return {
     page: async (ask, signal) => {
       const page = await upstream.page(ask, signal);
+      checkClock(page.statement, clock.now());
       since ??= await joiningSince(store, page.statement.wallMs);
       checkTerm(since, page.statement.floor);
       return page;

@@ -1,8 +1,9 @@
 import { GkvError } from '../core/errors.ts';
-import { makeStamp, noInstance, type Stamp } from '../core/stamp.ts';
+import { makeStamp, noInstance, physicalMsOf, type Stamp } from '../core/stamp.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
 import { isAboveFloor } from './floor.ts';
+import { type Statement } from './statement.ts';
 
 /** meta "joining since" → u64: when this cluster began to be filled, in ms of the donor's wall clock. */
 export const joiningSinceKey = storeKey(tables.meta, Buffer.from('joining since'));
@@ -42,4 +43,16 @@ export class TermError extends GkvError {
  */
 export function checkTerm(since: Stamp, floor: Stamp): void {
   if (!isAboveFloor(since, floor)) throw new TermError();
+}
+
+/**
+ * What is written by a clock that is behind the floor nobody takes in: others would never hear of this cluster. Error: `below_floor`, with how far it is off.
+ */
+export function checkClock({ wallMs, floor }: Pick<Statement, 'wallMs' | 'floor'>, nowMs: number): void {
+  if (nowMs >= physicalMsOf(floor)) return;
+  const seconds = Math.round((wallMs - nowMs) / 1_000);
+  throw new GkvError(
+    'below_floor',
+    `this region’s clock is ${seconds} s behind the donor’s, which is more than the mesh remembers deletes: set right the one that is wrong; until then nothing is taken in`,
+  );
 }

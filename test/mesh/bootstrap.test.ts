@@ -328,6 +328,31 @@ describe('joining a mesh', () => {
     assert.deepEqual([...errors], [undefined]);
   });
 
+  it('M17: a clock that is behind the floor is told at once, by how much, and nothing is written or taken in until it is right', async () => {
+    const network = new Network();
+    const [clock, late] = [new TestClock(), new TestClock()];
+    const times = { dayMs: 86_400_000, closingMs: { least: 1_000, most: 10_000 } };
+    await using donor = await openCluster(network, 1, { clock, times });
+    serve(network, donor);
+    clock.advance(3 * times.dayMs);
+    await donor.replica.write([set('a', '1')]);
+    await donor.replica.raiseFloor(stampAt(clock.now() - times.dayMs - 3_600_000));
+    await using joiner = await openCluster(network, 3, { clock: late, times });
+    joiner.mesh.fillFirst();
+    let joinings = 0;
+    const joining = (): Promise<void> => Promise.resolve(void (joinings += 1));
+    const came: number[] = [];
+    const note = ({ writes }: { writes: number }): void => void came.push(writes);
+    const joined = joiner.mesh.join(donor.address, { ...unwritten, joining }, note, new AbortController().signal);
+    await until(() => joiner.mesh.donorError()?.code === 'below_floor');
+    assert.match(joiner.mesh.donorError()?.message ?? '', /^this region’s clock is 259\d{3} s behind the donor’s/);
+    assert.deepEqual([joinings, came], [0, []]);
+    late.advance(3 * times.dayMs);
+    await joined;
+    assert.deepEqual([joinings > 0, joiner.mesh.donorError()], [true, undefined]);
+    assert.equal(await sumOf(joiner), await sumOf(donor));
+  });
+
   it('M17: a wall clock that no stamp can tell is refused as malformed, and the store can be filled by another', async () => {
     const network = new Network();
     await using donor = await openCluster(network, 1);
