@@ -101,23 +101,28 @@ async function followToEnd(
     if (isEnd) end.abort();
   };
   const failed: { error?: GkvError } = {};
+  const fail = (error: GkvError): void => {
+    failed.error = error;
+    end.abort();
+  };
+  const askToHold = (scopes: Scopes | undefined, until: AbortSignal): Promise<boolean> =>
+    hold.ask(scopes, until).catch((error: unknown) => {
+      if (error instanceof GkvError) fail(error);
+      throw error;
+    });
   const page: Upstream['page'] = async (ask, until) => {
     try {
-      if (!hold.wasAskedFor) {
+      if (!hold.isHeld) {
         const { scopes } = await upstream.page({ ...ask, waitMs: 0, cursor: cursorPastAll }, until);
         checkDonor(scopes);
-        await hold.ask(scopes, until);
+        if (!(await askToHold(scopes, until))) throw notHeld();
       }
       const answered = await upstream.page(ask, until);
       checkDonor(answered.scopes);
-      await hold.ask(answered.scopes, until);
       return answered;
     } catch (error) {
       advise(error);
-      if (hasCode(error, 'wrong_peer', 'not_advertised') || error instanceof TermError) {
-        failed.error = error;
-        end.abort();
-      }
+      if (hasCode(error, 'wrong_peer') || error instanceof TermError) fail(error);
       throw error;
     }
   };
@@ -131,6 +136,11 @@ async function followToEnd(
   signal.throwIfAborted();
   if (failed.error !== undefined) throw failed.error;
   log.info({ donor: toHex(donor.clusterId), ...progress }, 'has what the donor had');
+}
+
+/** Our clock is ahead of its own, our record waits there for our grant, or no exchange gets through. */
+function notHeld(): GkvError {
+  return new GkvError('unavailable', 'the donor does not know yet that this cluster is being filled, and would not keep deletes for it');
 }
 
 /** Until joining has taken too long, and not by a clock that is too far behind. */

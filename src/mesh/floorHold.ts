@@ -37,24 +37,25 @@ export class FloorHold {
     this.#deps = deps;
   }
 
-  /** Nothing is to be taken from the donor before. */
-  get wasAskedFor(): boolean {
-    return this.#nextMs !== -Infinity;
+  /** The donor has our record. Nothing is to be taken from it before: what is deleted may be collected there behind us. */
+  get isHeld(): boolean {
+    return this.#nextMs === undefined;
   }
 
-  /** At most one try a second. Errors: `wrong_peer`; `not_advertised`; nothing else, for joining goes on without. */
-  async ask(scopes: Scopes | undefined, signal: AbortSignal): Promise<void> {
+  /** True where it is held then. At most one try a second. Errors: `mesh_mismatch`; `wrong_peer`; `not_advertised`; nothing else, for it is tried again. */
+  async ask(scopes: Scopes | undefined, signal: AbortSignal): Promise<boolean> {
     const { clock, log } = this.#deps;
-    if (this.#nextMs === undefined || clock.monotonic() < this.#nextMs) return;
+    if (this.#nextMs === undefined || clock.monotonic() < this.#nextMs) return this.isHeld;
     this.#nextMs = clock.monotonic() + pauseMs;
     try {
       await this.#members.joining();
       if (await this.#bring(scopes, signal)) this.#nextMs = undefined;
     } catch (error) {
       signal.throwIfAborted();
-      if (hasCode(error, 'wrong_peer', 'not_advertised')) throw error;
+      if (hasCode(error, 'mesh_mismatch', 'wrong_peer', 'not_advertised')) throw error;
       log.info({ donor: toHex(this.#donorId), err: error }, 'the mesh does not hold its floor for this cluster yet');
     }
+    return this.isHeld;
   }
 
   /** True where the donor has our record then. */

@@ -309,6 +309,26 @@ describe('joining a mesh', () => {
     assert.deepEqual(came, [2]);
   });
 
+  it('I3: M17: nor before the donor has its record, which is parked there while our clock is ahead', async () => {
+    const network = new Network();
+    const clock = new TestClock();
+    const ahead = new TestClock();
+    ahead.advance(60_000);
+    await using donor = await openCluster(network, 1, { clock });
+    await using joiner = await openCluster(network, 3, { clock: ahead });
+    await donor.replica.write([set('a', '1')]);
+    serve(network, donor);
+    joiner.mesh.fillFirst();
+    const joined = joiner.mesh.join(donor.address, membersOf(joiner, network), () => undefined, new AbortController().signal);
+    await until(async () => (await donor.replica.parkedCount()).writes === 1 && joiner.mesh.donorError()?.code === 'unavailable');
+    assert.equal((await joiner.replica.get(key('a'))).exists, false);
+    clock.advance(60_000);
+    await donor.replica.retryParked();
+    ahead.advance(1_000);
+    await joined;
+    assert.equal((await joiner.replica.get(key('a'))).exists, true);
+  });
+
   it('M17: M25: who is filled with what is older than the floor, and closes its slots by it, is not told that it is too old', async () => {
     const network = new Network();
     const clock = new TestClock();
