@@ -15,6 +15,8 @@
  * sign writes of their own, which come in at any region by feed or exchange, among forged ones and ones without a right. What stands is told by
  * `grants/law.ts` from how the records were made, and held against every commit, every read and the state at the end.
  *
+ * In some seeds in which floors move a region is cut off for longer than a day, and the members change as it comes back (`nemesis/dayApart.ts`).
+ *
  * With `--authority narrow` it is granted, and some clusters hold and see some keys alone (`cluster/scopes.ts`), as if sessions had proved it: what they hold of these keys must be what the first one holds, which holds everything, and nothing else.
  *
  * A failing seed prints what does not hold, and the command that replays it with its trace. `--shrink` looks for fewer operations,

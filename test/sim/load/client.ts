@@ -13,18 +13,29 @@ import { keyOf, nameOf } from './keys.ts';
 
 const thinkMs = 800;
 const answerMsMax = 15_000;
-const listLimit = 100;
+const listLimit = 1_000;
 /** For lack of authority nothing is written, for good. */
 const deniedCodes = ['grant_unknown', 'grant_revoked', 'right_denied', 'key_denied', 'grant_time'] as const;
+
+/** What a client is bound to. */
+interface Bound {
+  /** Those that it may ask. */
+  readonly hosts: () => readonly Host[];
+  /** What it does as the operation of this id. */
+  readonly ask: typeof nextAsk;
+}
 
 /** One client: does one thing after the other, at any instance that listens, until the operations of the run are used up. */
 export class Client {
   readonly #world: World;
   readonly #name: string;
+  readonly #bound: Bound;
   readonly #seen = new Map<string, string | null>();
 
-  constructor(world: World, name: string) {
+  /** `bound`: left out, it asks anything of anybody. */
+  constructor(world: World, name: string, bound: Bound = { hosts: () => world.hosts(), ask: nextAsk }) {
     this.#world = world;
+    this.#bound = bound;
     this.#name = `client ${name}`;
   }
 
@@ -33,8 +44,8 @@ export class Client {
     const random = kernel.streams.of(this.#name);
     for (let id = take(); id !== undefined; id = take()) {
       await kernel.sleep(random.around(thinkMs), '');
-      const ask = nextAsk(id, this.#seen, random);
-      const host = random.pick(this.#world.hosts());
+      const ask = this.#bound.ask(id, this.#seen, random);
+      const host = random.pick(this.#bound.hosts());
       const { front } = host;
       if (front === undefined) this.#world.counts.add('client: nobody listens');
       else await this.#perform(id, ask, host, front);

@@ -4,7 +4,8 @@ import { type World } from '../world.ts';
 
 type Later = (ms: number, run: () => void) => void;
 
-function linksBetween(world: World, from: readonly number[], to: readonly number[]): LinkState[] {
+/** From each of some to each of others. */
+export function linksBetween(world: World, from: readonly number[], to: readonly number[]): LinkState[] {
   return from.flatMap((a) => to.filter((b) => a !== b).map((b) => world.network.link(a, b)));
 }
 

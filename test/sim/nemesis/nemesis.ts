@@ -1,33 +1,72 @@
 import { type World } from '../world.ts';
 import { type SimOptions } from '../options.ts';
 import { type Stream } from '../kernel/streams.ts';
-import { faults, tame, wild, type FaultKind } from './kinds.ts';
+import { dayApart } from './dayApart.ts';
+import { faults, tame, wild, type FaultKind, type SingleKind } from './kinds.ts';
 
 const gapMs = 1_700;
 const kindChance = 0.55;
+const apartChance = 0.2;
+const apartGapMs = 3_000;
 
-/**
- * Does harm, one fault after the other, until the signal. Each run draws the kinds that it has, so that runs differ in more than in
- * the order of everything ("swarm testing", Groce et al., 2012).
- */
-export async function nemesis(world: World, { without, also }: Pick<SimOptions, 'without' | 'also'>, signal: AbortSignal): Promise<void> {
-  const random = world.kernel.streams.of('nemesis');
-  const wildOf = (kind: FaultKind): FaultKind | undefined => also.find((asked) => asked === wild.get(kind));
+/** Does harm until the signal: single faults, and in some runs beside them one that takes long. */
+export async function nemesis(world: World, options: Pick<SimOptions, 'without' | 'also'>, signal: AbortSignal): Promise<void> {
+  const kinds = kindsOf(world, options);
+  world.kernel.note(`faults: ${kinds.kinds.join(' ')}`);
+  await Promise.all([singleFaults(world, kinds, signal), daysApart(world, kinds, signal)]);
+}
+
+interface Kinds {
+  readonly drawn: readonly SingleKind[];
+  /** Those of them that come, in the form that was asked for. */
+  readonly kinds: readonly FaultKind[];
+  readonly formOf: (kind: SingleKind) => SingleKind;
+  readonly random: Stream;
+}
+
+/** Each run draws the kinds that it has, so that runs differ in more than in the order of everything ("swarm testing", Groce et al., 2012). */
+function kindsOf(world: World, { without, also }: Pick<SimOptions, 'without' | 'also'>): Kinds {
+  const { streams } = world.kernel;
+  const random = streams.of('nemesis');
+  const wildOf = (kind: SingleKind): SingleKind | undefined => {
+    const form = wild.get(kind);
+    return form !== undefined && also.includes(form) ? form : undefined;
+  };
+  const formOf = (kind: SingleKind): SingleKind => wildOf(kind) ?? kind;
   const drawn = tame.filter((kind) => random.chance(kindChance) || also.includes(kind) || wildOf(kind) !== undefined);
-  const left = [...without, ...leftOut(drawn, world.kernel.streams.of('left out'))];
-  const kinds = drawn.filter((kind) => !left.includes(kind));
-  world.kernel.note(`faults: ${kinds.map((kind) => wildOf(kind) ?? kind).join(' ')}`);
+  const isAsked = also.includes('dayApart');
+  const left = [...without, ...leftOut(drawn, streams.of('left out')), ...(isAsked ? ['clockDay'] : [])];
+  const single = drawn.filter((kind) => !left.includes(kind)).map(formOf);
+  // By a stream of its own: all that other runs draw stays as it is.
+  const isApart = (streams.of('days apart').chance(apartChance) || isAsked) && !single.includes('clockDay');
+  const kinds = isApart && world.collects && !without.includes('dayApart') ? [...single, 'dayApart' as const] : single;
+  return { drawn, kinds, formOf, random };
+}
+
+/** One after the other. */
+async function singleFaults(world: World, { drawn, kinds, formOf, random }: Kinds, signal: AbortSignal): Promise<void> {
   const meanMs = gapMs * random.between(0.3, 2);
   for (let number = 0; ; number += 1) {
     await world.kernel.sleep(random.around(meanMs), '');
     if (signal.aborted) return;
     // A kind that is left out is drawn all the same, so that the others come as they would with it.
     const kind = drawn[random.below(drawn.length)];
-    if (kind === undefined || !kinds.includes(kind)) continue;
-    const form = wildOf(kind) ?? kind;
+    if (kind === undefined || !kinds.includes(formOf(kind))) continue;
+    const form = formOf(kind);
     world.kernel.note(`fault: ${form}`);
     world.counts.add(`fault: ${form}`);
     faults[form](world, world.kernel.streams.of(`fault ${number} ${kind}`));
+  }
+}
+
+/** While floors move. */
+async function daysApart(world: World, { kinds }: Pick<Kinds, 'kinds'>, signal: AbortSignal): Promise<void> {
+  if (!kinds.includes('dayApart')) return;
+  const random = world.kernel.streams.of('days apart');
+  for (;;) {
+    await world.kernel.sleep(random.around(apartGapMs), '');
+    if (signal.aborted) return;
+    await dayApart(world, random);
   }
 }
 

@@ -11,6 +11,8 @@ export interface LinkState {
   duplication: number;
   /** Nothing gets through. */
   cut: boolean;
+  /** The same for longer, whatever is cut and mended meanwhile. */
+  apart: boolean;
   /** Everything takes so much longer. */
   clogMs: number;
 }
@@ -22,17 +24,18 @@ export type Fate = { readonly kind: 'arrives'; readonly delayMs: number } | { re
 export function fateOf(link: LinkState, random: Stream): Fate {
   const delayMs = link.leastMs + random.around(link.delayMs) + link.clogMs;
   const isLost = random.chance(link.loss);
-  if (link.cut) return { kind: 'lost', by: 'cut' };
+  if (link.cut || link.apart) return { kind: 'lost', by: 'cut' };
   return isLost ? { kind: 'lost', by: 'loss' } : { kind: 'arrives', delayMs };
 }
 
 export function healthyLink(random: Stream): LinkState {
-  return { delayMs: random.between(1, 20), leastMs: random.between(1, 60), loss: 0, duplication: 0, cut: false, clogMs: 0 };
+  return { delayMs: random.between(1, 20), leastMs: random.between(1, 60), loss: 0, duplication: 0, cut: false, apart: false, clogMs: 0 };
 }
 
 export function heal(link: LinkState): void {
   link.loss = 0;
   link.duplication = 0;
   link.cut = false;
+  link.apart = false;
   link.clogMs = 0;
 }
