@@ -79,7 +79,7 @@ export const plants: Readonly<Record<string, Planted>> = {
   skipsOtherSlots: { plant: skipsOtherSlots, breaks: ['I7'], seed: 2 },
   cursorByVersions: { plant: cursorByVersions, breaks: ['I7'], seed: 2 },
   lastOfPageLost: { plant: lastOfPageLost, breaks: ['I7'], seed: 1 },
-  undetectedRestore: { plant: undetectedRestore, breaks: ['I7'], seed: 89, run: { also: ['diskRestoredUnheard'] } },
+  undetectedRestore: { plant: undetectedRestore, breaks: ['I7'], seed: 89, run: { also: ['diskRestored'] } },
   movedBeforeTaken: { plant: movedBeforeTaken, breaks: ['I7'], seed: 4 },
   joinedWhileParked: { plant: joinedWhileParked, breaks: ['I7'], seed: 9 },
   joinedAtFirstAnswer: { plant: joinedAtFirstAnswer, breaks: ['I7'], seed: 25 },
