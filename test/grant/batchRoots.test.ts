@@ -69,6 +69,19 @@ describe('roots of batches', () => {
     }
   });
 
+  it('T8: are the same where the block of the write before is another by now', () => {
+    const [first, second] = batchOf(8) as [Signed, Signed];
+    for (let bit = 0; bit < second.block.length * 8; bit += 1) {
+      const block = turned(second.block, bit);
+      if (!isBlock(block)) continue;
+      const roots = new BatchRoots();
+      const place = Buffer.from(first.block);
+      roots.of(first.id, place);
+      place.set(turned(first.block, bit));
+      assert.deepEqual(roots.of(second.id, block), rootOf({ id: second.id, block }), String(bit));
+    }
+  });
+
   it('T15: what holds for the write before holds for the next one of its batch, and not under another signature or key', async () => {
     const verifier = new WriteSignatures(meshId, signatures);
     const { publicKey } = person('writer');

@@ -34,6 +34,17 @@ describe('M20: what is kept of a member', () => {
     for (let i = 0; i < 3; i += 1) await assert.rejects(instance().hear(peer, copy), isRollback);
   });
 
+  it('is looked up anew after 10 s: another instance may have heard of a copy, or of what comes after one', async () => {
+    const store = openStore(new MemoryDatabase());
+    const clock = new TestClock();
+    const [one, two] = [1, 2].map(() => new Standing({ store, clock, log: silentLog, isMember: () => true })) as [Standing, Standing];
+    await one.hear(peer, good);
+    await two.hear(peer, said(110, [1, 0], [3, 105]));
+    await one.hear(peer, said(120, [1, 0]));
+    clock.advance(10_000);
+    await assert.rejects(one.hear(peer, said(121, [1, 0])), isRollback);
+  });
+
   it('is in no good standing for a minute after its last cause, though the original beside the copy goes on', async () => {
     const standing = open()();
     await standing.hear(peer, good);
