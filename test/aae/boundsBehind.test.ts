@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import { trimLog } from '../../src/aae/bounds.ts';
+import { BoundsCache, trimLog } from '../../src/aae/bounds.ts';
 import { scrub } from '../../src/aae/scrub.ts';
 import { decodeEntry, encodeEntry } from '../../src/core/entry.ts';
 import { silentLog } from '../../src/core/ports.ts';
 import { headKey } from '../../src/replica/change.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
+import { type Transaction } from '../../src/store/store.ts';
+import { forwardedTransaction } from '../store/wrap.ts';
+import { until } from '../support.ts';
 import { assertTree } from './oracle.ts';
 import { key, openInstance, set } from './world.ts';
 
@@ -28,6 +31,35 @@ describe('bounds in memory', () => {
     await one.store.transact((tx) => trimLog(tx, 10));
     await two.replica.write(Array.from({ length: 200 }, (_, i) => set(`k${i}x`, '2')));
     await assertTree(two.store, two.digests);
+  });
+
+  it('A9: a load that began before another one and ends after it leaves what that one brought', async () => {
+    const { store, replica } = await openInstance({ fan: 2 });
+    const write = (from: number): Promise<unknown> => replica.write(Array.from({ length: 50 }, (_, i) => set(`k${from + i}`, '1')));
+    await write(0);
+    const cache = new BoundsCache();
+    let goOn = (): void => undefined;
+    const newer = new Promise<void>((resolve) => (goOn = resolve));
+    const older = store.transact(async (tx) => {
+      await tx.get(headKey(key('k0'))); // from here on it sees nothing newer
+      await write(100);
+      const late: Transaction = {
+        ...forwardedTransaction(tx),
+        range: async (range, options) => {
+          await newer;
+          return tx.range(range, options);
+        },
+      };
+      await cache.sync(late);
+    });
+    await until(async () => (await replica.get(key('k149'))).exists);
+    await store.transact(async (tx) => {
+      await cache.sync(tx);
+      const count = cache.count(1);
+      goOn();
+      await older;
+      assert.equal(cache.count(1), count);
+    });
   });
 });
 
