@@ -63,10 +63,19 @@ export class Turns {
     // Behind what the handler does at the close: where it ends the connection nothing else begins.
     response.once('close', () => {
       clearInterval(looking);
-      const next = waiting.shift();
-      if (next === undefined || socket.writableEnded || socket.destroyed) this.#turns.delete(socket);
-      else next();
+      // What is answered at once, and taken at once, would otherwise all be served before anybody else has a turn.
+      if (waiting.length === 0) this.#turns.delete(socket);
+      else
+        setImmediate(() => {
+          this.#next(socket, waiting);
+        });
     });
+  }
+
+  #next(socket: Socket, waiting: (() => void)[]): void {
+    const next = waiting.shift();
+    if (next === undefined || socket.writableEnded || socket.destroyed) this.#turns.delete(socket);
+    else next();
   }
 }
 

@@ -61,6 +61,21 @@ describe('connections', () => {
     socket.destroy();
   });
 
+  it('I9: H1: others have their turns between the requests that a connection sends ahead', async () => {
+    const handled: string[] = [];
+    await using server = await serve(({ url }, response) => {
+      if (handled.push(url ?? '') === 1) other.socket.write(get.replace('/', '/other'));
+      response.end('x');
+    });
+    const [ahead, other] = [open(server), open(server)];
+    await once(other.socket, 'connect');
+    ahead.socket.write(get.replace('/', '/ahead').repeat(64));
+    await until(() => handled.length === 65);
+    assert.ok(handled.indexOf('/other') < 16, `it came after ${handled.indexOf('/other')} of 64`);
+    ahead.socket.destroy();
+    other.socket.destroy();
+  });
+
   it('I9: H4: an answer that nobody takes ends its connection; one that is slow to come does not', async () => {
     const closed: string[] = [];
     await using server = await serve(async ({ url }, response) => {
