@@ -50,6 +50,8 @@ export interface ApiDeps {
   readonly bodyArrivalMsMax: number;
   /** As of the shell. */
   readonly unsentBytesMax?: number;
+  /** As of the body reader. */
+  readonly arrivingBytesMax?: number;
   /** Ends what would go on for long: pulls. */
   readonly signal: AbortSignal;
 }
@@ -58,7 +60,8 @@ const unknownPathAdvice = 'see /openapi.json';
 
 /** The HTTP API for clients and operators. */
 export function createApi(deps: ApiDeps): Koa {
-  const bodies = new BodyReader({ bytesMax: limits.bodyBytesMax, arrivalMsMax: deps.bodyArrivalMsMax }, deps.clock, deps.signal);
+  const { bodyArrivalMsMax: arrivalMsMax, arrivingBytesMax } = deps;
+  const bodies = new BodyReader({ bytesMax: limits.bodyBytesMax, arrivalMsMax, arrivingBytesMax }, deps.clock, deps.signal);
   const { metrics, access } = deps;
   const observe = (answer: Answer): void => {
     metrics.request(answer);

@@ -8,7 +8,7 @@ import { clusterPartOf, slotOf } from '../core/frontier.ts';
 import { stampToHex } from '../core/stamp.ts';
 import { beginWait } from '../core/wait.ts';
 import { type BodyReader } from './body.ts';
-import { clientGone } from './clientGone.ts';
+import { clientGone, goneMessage } from './clientGone.ts';
 import { backupRequest, keyQuery, pullRequest, recordsQuery } from './schema.ts';
 import { checkJson, decodeAddress, decodeQueryKey, parseBody, toBackupResume, toRange } from './parse.ts';
 import { recordBytes } from '../grant/anyRecord.ts';
@@ -41,6 +41,8 @@ export interface ControlDeps {
 }
 
 const ndjson = 'application/x-ndjson';
+/** Each holds a page or two, some 3 MB, however slowly it is read. */
+const backupsMax = 16;
 /** A reader of progress that is this far behind misses lines. */
 const unreadBytesMax = 65_536;
 
@@ -62,8 +64,18 @@ export function controlRoutes(deps: ControlDeps): Route[] {
   const status = async (ctx: Context): Promise<void> => {
     answerJson(ctx, JSON.stringify(await deps.status.status()));
   };
+  let backups = 0;
   const backup = async (ctx: Context): Promise<void> => {
     const { resume } = parseBody(backupRequest, await deps.bodies.read(ctx.req, ctx.res));
+    if (ctx.res.closed) throw new GkvError('unavailable', goneMessage); // it would not say so again
+    if (backups >= backupsMax) {
+      ctx.set('Retry-After', '1');
+      throw new GkvError('unavailable', `${backups} backups are made now, which is the most: try again later`);
+    }
+    backups += 1;
+    ctx.res.once('close', () => {
+      backups -= 1;
+    });
     const records = deps.backups.open(resume === undefined ? undefined : toBackupResume(resume), deps.signal);
     await streamRecords(ctx, records);
   };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe } from 'mocha';
+import { request } from 'undici';
 import { b64, codeOf, post, raw, send, startApi } from './harness.ts';
 import { GkvError } from '../../src/core/errors.ts';
 import { TestClock, until } from '../support.ts';
@@ -57,6 +58,41 @@ describe('HTTP API on the wire', () => {
     }
     const { status, json } = await post(`${api.url}/data/get`, getHi);
     assert.deepEqual([status, json['value'] === value], [200, true]);
+  });
+
+  it('I9: H7: bodies that arrive have a bound in all; small ones come all the same, and what has come makes room', async () => {
+    await using api = await startApi({ arrivingBytesMax: 1_000_000 });
+    const large = { key: 'aGk=', value: Buffer.alloc(450_000).toString('base64') };
+    for (let n = 0; n < 3; n += 1) assert.equal((await post(`${api.url}/data/set`, large)).status, 200);
+    const [host = '', port = ''] = api.address.split(':');
+    const socket = connect(Number(port), host);
+    socket.write(head(['Content-Length: 900000']) + 'x'.repeat(800_000));
+    await until(async () => (await post(`${api.url}/data/set`, large)).status === 503);
+    const { status, json, headers } = await post(`${api.url}/data/set`, large);
+    assert.deepEqual([status, codeOf(json), headers['retry-after'], headers['connection']], [503, 'unavailable', '1', 'close']);
+    assert.equal((await post(`${api.url}/data/get`, getHi)).status, 200);
+    socket.destroy();
+    await until(async () => (await post(`${api.url}/data/set`, large)).status === 200);
+  });
+
+  it('I9: B7: so many backups are made at a time, whoever reads them; one that ends makes room', async () => {
+    async function* endless(): AsyncGenerator<Buffer> {
+      for (;;) yield await Promise.resolve(Buffer.alloc(1_000_000));
+    }
+    await using api = await startApi({ backups: { open: endless } });
+    const ask = (): ReturnType<typeof request> => request(`${api.url}/control/backup`, { method: 'POST', body: '{}' });
+    const unread = await Promise.all(Array.from({ length: 16 }, ask));
+    assert.deepEqual([...new Set(unread.map(({ statusCode }) => statusCode))], [200]);
+    const { status, json, headers } = await post(`${api.url}/control/backup`, {});
+    assert.deepEqual([status, codeOf(json), headers['retry-after']], [503, 'unavailable', '1']);
+    for (const { body } of unread) body.on('error', () => undefined);
+    unread[0]?.body.destroy();
+    await until(async () => {
+      const { statusCode, body } = await ask();
+      body.on('error', () => undefined).destroy();
+      return statusCode === 200;
+    });
+    for (const { body } of unread) body.destroy();
   });
 
   it('G8: H7: Expect: 100-continue is told to go on', async () => {
