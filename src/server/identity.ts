@@ -38,8 +38,7 @@ export async function settleIdentity(
   const identity = await store.transact(async (tx) => {
     const stored = await tx.get(identityKey);
     if (stored !== undefined) return checkStored(stored, wanted, meshKey);
-    if ((await tx.get(restoringKey)) !== undefined)
-      throw new GkvError('bad_config', 'a restore into this store was cut short: run gkvmesh restore with the same file again');
+    await assertNotRestoring(tx);
     setIdentity(tx, fresh, sha256(meshKey));
     if (donor !== undefined) setJoining(tx, donor);
     return fresh;
@@ -51,6 +50,12 @@ export async function settleIdentity(
 export async function readIdentity(snapshot: Snapshot): Promise<{ identity: ClusterIdentity; keyDigest: Uint8Array } | undefined> {
   const bytes = await snapshot.get(identityKey);
   return bytes === undefined ? undefined : decodeIdentity(bytes);
+}
+
+/** Error: `bad_config` where a restore into a store without identity was cut short. */
+export async function assertNotRestoring(snapshot: Snapshot): Promise<void> {
+  if ((await snapshot.get(restoringKey)) === undefined) return;
+  throw new GkvError('bad_config', 'a restore into this store was cut short: run gkvmesh restore with the same file again');
 }
 
 export function setIdentity(tx: Transaction, { clusterId, incarnation, meshId, kind }: ClusterIdentity, keyDigest: Uint8Array): void {

@@ -6,7 +6,7 @@ import { partOf } from '../mesh/words.ts';
 import { readFrontier } from '../replica/frontier.ts';
 import { assertUnserved, fenceAll } from '../replica/unserved.ts';
 import { type Store } from '../store/store.ts';
-import { readIdentity, setIdentity, type ClusterIdentity } from './identity.ts';
+import { assertNotRestoring, readIdentity, setIdentity, type ClusterIdentity } from './identity.ts';
 
 /**
  * Gives a store that was restored from a copy a new incarnation, so that it may go on in its mesh. What it claimed to have of its own writes is claimed
@@ -17,7 +17,10 @@ export async function renewStore(store: Store, clock: Clock): Promise<ClusterIde
   await assertUnserved(store, clock);
   return store.transact(async (tx) => {
     const stored = await readIdentity(tx);
-    if (stored === undefined) throw new GkvError('bad_config', 'this store is empty: there is nothing to renew');
+    if (stored === undefined) {
+      await assertNotRestoring(tx);
+      throw new GkvError('bad_config', 'this store is empty: there is nothing to renew');
+    }
     const renewed = { ...stored.identity, incarnation: stored.identity.incarnation + 1 };
     setIdentity(tx, renewed, stored.keyDigest);
     await fenceAll(tx);

@@ -20,7 +20,7 @@ import { fixedSlot } from '../replica/slots.ts';
 import { assertUnserved } from '../replica/unserved.ts';
 import { tables } from '../store/keyspace.ts';
 import { type Snapshot, type Store } from '../store/store.ts';
-import { randomUuid, restoringKey, setIdentity, type ClusterIdentity } from './identity.ts';
+import { randomUuid, readIdentity, restoringKey, setIdentity, type ClusterIdentity } from './identity.ts';
 
 export interface RestoreDeps {
   readonly store: Store;
@@ -67,6 +67,7 @@ export async function restoreStore(
   }
   const own = clusterPartOf(makeStamp(0, 0, instanceOf(identity.clusterId, identity.incarnation, 0)));
   await store.transact(async (tx) => {
+    if (await isRestored(tx, digest, identity)) return;
     await joinFrontier(tx, trailer.frontier, own);
     await noteRenewal(tx, latestOf(trailer.frontier), { clusterId, incarnation });
     await raiseFloor(tx, trailer.floor);
@@ -97,6 +98,15 @@ async function begin(store: Store, digest: Uint8Array): Promise<void> {
         `the store is not empty${restoring === undefined ? '' : ': it holds a part of another backup'}; restore into another one`,
       );
   });
+}
+
+/** True where an earlier run of this end was committed. Error: `bad_config` where another restore of the same file came to its end, whose cluster may be served. */
+async function isRestored(snapshot: Snapshot, digest: Uint8Array, { clusterId, incarnation }: ClusterIdentity): Promise<boolean> {
+  const restoring = await snapshot.get(restoringKey);
+  if (restoring !== undefined && equalBytes(restoring, digest)) return false;
+  const made = (await readIdentity(snapshot))?.identity;
+  if (made !== undefined && equalBytes(made.clusterId, clusterId) && made.incarnation === incarnation) return true;
+  throw new GkvError('bad_config', 'another restore into this store came to its end first: there is a cluster in it');
 }
 
 async function isEmpty(snapshot: Snapshot): Promise<boolean> {

@@ -61,15 +61,15 @@ export async function restore(
   store: Store,
   as: 'same cluster' | 'new cluster' = 'same cluster',
 ): Promise<ClusterIdentity> {
-  return restoreFrom(await verifyBackup(chunksOf(file), () => undefined), file, store, as);
+  return restoreFrom(await verifyBackup(chunksOf(file), () => undefined), chunksOf(file), store, as);
 }
 
 export function restoreFrom(
   verified: VerifiedBackup,
-  file: Uint8Array,
+  chunks: AsyncIterable<Uint8Array>,
   store: Store,
   as: 'same cluster' | 'new cluster' = 'same cluster',
 ): Promise<ClusterIdentity> {
   const deps = { store, feedPartitions: 1, clock: realClock, random: realRandom, meshKey: mesh.key, onProgress: () => undefined } as const;
-  return restoreStore(verified, chunksOf(file), as, deps);
+  return restoreStore(verified, chunks, as, deps);
 }

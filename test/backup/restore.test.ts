@@ -6,7 +6,9 @@ import { hasCode, type ErrorCode } from '../../src/core/errors.ts';
 import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
 import { type BackupResume } from '../../src/backup/source.ts';
 import { type WriteOp } from '../../src/replica/proposal.ts';
-import { settleIdentity } from '../../src/server/identity.ts';
+import { readIdentity, settleIdentity, type ClusterIdentity } from '../../src/server/identity.ts';
+import { renewStore } from '../../src/server/renew.ts';
+import { type Store } from '../../src/store/store.ts';
 import { MemoryDatabase } from '../../src/store/memory/database.ts';
 import { realClock, realRandom } from '../../src/server/real.ts';
 import { key, set } from '../aae/world.ts';
@@ -143,10 +145,10 @@ describe('backup and restore', function () {
       { ...verified.trailer, frontier: new Map([[part, { base: floor, slots: new Map([[1, ahead]]) }]]) },
     ];
     for (const trailer of claims) {
-      await assert.rejects(restoreFrom({ ...verified, trailer }, file, store), hasOne('version_future'));
+      await assert.rejects(restoreFrom({ ...verified, trailer }, chunksOf(file), store), hasOne('version_future'));
       assert.equal(await rowsIn(database), 0);
     }
-    await restoreFrom(verified, file, store);
+    await restoreFrom(verified, chunksOf(file), store);
   });
 
   it('B3: what was acknowledged before the backup began is in it, with writers at work; so is all that its frontier covers', async () => {
@@ -273,9 +275,50 @@ describe('backup and restore', function () {
     assert.equal((await rowsIn(database)) > 200, true);
     await using store = openStore(database);
     await assert.rejects(settleIdentity(store, { kind: 'open', meshId: undefined, meshKey: mesh.key }, realRandom), hasOne('bad_config'));
+    await assert.rejects(renewStore(store, realClock), { code: 'bad_config', message: /restore into this store was cut short/ });
     await assert.rejects(restore(await backup(one), store), hasOne('bad_config'));
     await restore(file, store);
     await assert.rejects(restore(file, store), hasOne('bad_config'));
     assert.equal(await (await region(database, 2)).sum(), sum);
+  });
+
+  it('B6: of restores of one file at a time one makes the cluster; another that comes to its end later is refused', async () => {
+    const one = await region();
+    await one.set('a', '1');
+    const file = await backup(one);
+    const verified = await verifyBackup(chunksOf(file), () => undefined);
+    const database = new MemoryDatabase();
+    await using store = openStore(database);
+    const made: ClusterIdentity[] = [];
+    async function* overtaken(): AsyncGenerator<Uint8Array> {
+      yield* chunksOf(file);
+      made.push(await restoreFrom(verified, chunksOf(file), store, 'new cluster'));
+    }
+    await assert.rejects(restoreFrom(verified, overtaken(), store, 'new cluster'), hasOne('bad_config'));
+    const stored = await store.read(readIdentity);
+    assert.deepEqual([stored?.identity], made);
+  });
+
+  it('B6: the end of a restore that is run again after it was committed, as where its answer was lost, changes nothing', async () => {
+    const one = await region();
+    await one.set('a', '1');
+    const file = await backup(one);
+    await using store = openStore(new MemoryDatabase());
+    let again = 0;
+    const losing: Store = {
+      transact: async (work, options) => {
+        const result = await store.transact(work, options);
+        if ((await store.read(readIdentity)) === undefined) return result;
+        again += 1;
+        return store.transact(work, options);
+      },
+      read: (work) => store.read(work),
+      watch: (row, signal) => store.watch(row, signal),
+      approximateBytes: (range) => store.approximateBytes(range),
+      diskBytes: () => store.diskBytes(),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    const identity = await restore(file, losing, 'new cluster');
+    assert.deepEqual([again, (await store.read(readIdentity))?.identity], [1, identity]);
   });
 });
