@@ -7,7 +7,7 @@ import { isolate, swizzle, someLinks } from './links.ts';
 import { isWhole, isWholeBeside, restoreHeard, restoreUnheard } from './restored.ts';
 
 /** Each is over, or leaves something to undo, at once. */
-export const singleKinds = [
+const singleKinds = [
   'crash',
   'pause',
   'stop',
