@@ -47,7 +47,7 @@ export class Renewal {
 
   /** True where a floor, told by another, is above all that this store had when it was renewed. `has`: what that one has, where it tells; `frontier`: what we have. */
   async isOlderThan(floor: Stamp, has: Frontier | undefined, frontier: () => Promise<Frontier>): Promise<boolean> {
-    if (this.#isOver || compareStamps(floor, stampZero) === 0) return false;
+    if (this.#isOver) return false;
     this.#mark ??= await this.#read();
     if (this.#mark === undefined) {
       this.#isOver = true;
@@ -56,7 +56,9 @@ export class Renewal {
     const { at, hasMet } = this.#mark;
     const hadMetUs = has === undefined ? undefined : await hasMoreOf(this.#earlierParts(this.#mark), has, frontier);
     // A floor that is no greater than ours may be theirs by us: who had not met us then lacks nothing. Else we moved ours alone, as this copy knows of nobody.
-    const isTold = hadMetUs === true || (!hasMet && compareStamps(floor, await this.#store.read(readFloor)) > 0);
+    // Who has no floor has collected nothing: it says nothing of our age, and whoever has all of it has every delete.
+    const isNone = compareStamps(floor, stampZero) === 0;
+    const isTold = !isNone && (hadMetUs === true || (!hasMet && compareStamps(floor, await this.#store.read(readFloor)) > 0));
     if (isTold && isTooOld(at, floor)) return true;
     if (isTold) await this.#end();
     else if (hadMetUs === false && !hasMet) await this.#noteMet({ ...this.#mark, hasMet: true });

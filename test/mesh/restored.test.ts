@@ -316,4 +316,22 @@ describe('a store that is restored or cloned', function () {
     await until(() => areLevel([one, two]));
     assert.deepEqual([one.mesh.fault(), two.mesh.fault()], [undefined, undefined]);
   });
+
+  it('M25: a region that was renewed while there was no floor yet, and has all since, is not too old once there is one', async () => {
+    const clock = new TestClock();
+    const [first, two] = await mesh(2, clock);
+    assert(first !== undefined && two !== undefined);
+    await first.set('k', '1');
+    await until(() => areLevel([first, two]));
+    await stop(first);
+    await renew(first.database);
+    const one = await startOn(first.database, 1, clock);
+    await two.set('k', '2');
+    await until(async () => (await areLevel([one, two])) && (await one.read('k')) === '2');
+    const raise = one.replica.raiseFloor.bind(one.replica);
+    one.replica.raiseFloor = (floor) => new Promise((resolve) => setTimeout(resolve, 1_000)).then(() => raise(floor));
+    await collectThere(two, clock);
+    await until(async () => compareStamps(await one.replica.floor(), stampZero) > 0 || one.mesh.fault() !== undefined);
+    assert.equal(one.mesh.fault(), undefined);
+  });
 });
