@@ -46,14 +46,17 @@ describe('simulation', () => {
     });
   }
 
-  const joined = { 20: {}, 94: { operations: 300, regions: 3, authority: 'granted' } } as const;
-  for (const [seed, more] of Object.entries(joined)) {
-    it(`M17: M22: seed ${seed}, in which a copy is refused by nobody but who joins from it, or whom it joins from`, async () => {
-      const options = { ...defaults, seed: Number(seed), ...more };
-      const { violation } = await runSeed(options);
-      assert.equal(violation, null, `${violation?.stack ?? ''}\n${replayCommand(options, undefined)}`);
-    });
-  }
+  it('M17: M22: seed 20, in which a copy is refused by nobody but who joins from it', async () => {
+    const options = { ...defaults, seed: 20 };
+    const { violation } = await runSeed(options);
+    assert.equal(violation, null, `${violation?.stack ?? ''}\n${replayCommand(options, undefined)}`);
+  });
+
+  it('M25: seed 65, in which a store is renewed before there is a floor', async () => {
+    const options = { ...defaults, seed: 65, operations: 300, regions: 3, authority: 'granted' } as const;
+    const { violation } = await runSeed(options);
+    assert.equal(violation, null, `${violation?.stack ?? ''}\n${replayCommand(options, undefined)}`);
+  });
 
   for (const authority of ['open', 'granted', 'narrow'] as const) {
     it(`the same seed gives the same trace twice: ${authority}`, async () => {

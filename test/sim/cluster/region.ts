@@ -12,6 +12,8 @@ import { type Host } from './host.ts';
 /** What is in the place of a disk that is gone: an earlier copy, or an empty one that is filled from a donor, or from nobody. */
 export interface NewDisk {
   readonly copy?: RegionCopy;
+  /** The copy is given a new incarnation before anything is started on it. */
+  readonly isRenewedFirst?: boolean;
   readonly donor?: HostPort;
 }
 
@@ -177,12 +179,12 @@ export class Region {
   }
 
   /** The disk is gone, and perhaps an earlier copy put in its place; every process ends. */
-  replaceDisk({ copy, donor }: NewDisk = {}): void {
+  replaceDisk({ copy, donor, isRenewedFirst = false }: NewDisk = {}): void {
     for (const host of this.hosts) host.crash();
     this.#isClosed = false;
     this.joinHasEnded = false;
     this.isRefusedNoMore();
-    this.#isCopy = copy !== undefined;
+    this.#isCopy = copy !== undefined && !isRenewedFirst;
     this.#database = this.#newDatabase();
     this.#disks += 1;
     this.#donor = copy === undefined ? donor : copy.donor;

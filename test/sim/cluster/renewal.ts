@@ -9,9 +9,13 @@ import { noTrouble, openSimStore } from './store.ts';
 
 /** As an operator is told to: where peers refuse a cluster as restored, stops all of its processes, renews its store, and starts them again. */
 export async function renewWhereRefused(region: Region, world: World): Promise<void> {
-  const { kernel, counts } = world;
+  if (isRefused(region, world)) await renew(region, world);
+}
+
+/** With all of its processes ended, which are started again behind that. */
+export async function renew(region: Region, { kernel, counts }: World): Promise<void> {
   const [host] = region.hosts;
-  if (host === undefined || !isRefused(region, world)) return;
+  if (host === undefined) return;
   const { disk } = region;
   region.closeToProcesses();
   const life = new Life(kernel, `${region.name} renewal`);

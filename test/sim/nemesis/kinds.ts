@@ -4,7 +4,7 @@ import { addressOf } from '../cluster/operator.ts';
 import { type StoreTrouble } from '../cluster/store.ts';
 import { type World } from '../world.ts';
 import { isolate, swizzle, someLinks } from './links.ts';
-import { isWhole, isWholeBeside, restoreHeard, restoreUnheard } from './restored.ts';
+import { isWhole, isWholeBeside, restoreAsTold, restoreUnheard } from './restored.ts';
 
 /** Each is over, or leaves something to undo, at once. */
 const singleKinds = [
@@ -86,7 +86,7 @@ function linkTrouble(set: (link: ReturnType<World['network']['link']>, random: S
   };
 }
 
-function restored(put: typeof restoreHeard): Fault {
+function restored(put: typeof restoreAsTold): Fault {
   return (world, random) => {
     if (world.collects) return;
     put(world, random, (ms, run) => {
@@ -192,7 +192,7 @@ export const faults: Readonly<Record<SingleKind, Fault>> = {
     if (world.collects) return;
     world.loseDisk(random.pick(world.regions), random.around(3_000));
   },
-  diskRestored: restored(restoreHeard),
+  diskRestored: restored(restoreAsTold),
   diskRestoredUnheard: restored(restoreUnheard),
   diskJoined: (world, random) => {
     const [region, donor] = random.shuffled(world.regions);

@@ -1,5 +1,6 @@
 import { MemoryDatabase } from '../../../src/store/memory/database.ts';
 import { restore } from '../cluster/database.ts';
+import { renew } from '../cluster/renewal.ts';
 import { openAside, type Region, type RegionCopy } from '../cluster/region.ts';
 import { type Stream } from '../kernel/streams.ts';
 import { tells } from '../oracle/forks.ts';
@@ -11,20 +12,22 @@ const lookMs = 1_000;
 const looksMax = 20;
 
 /**
- * A copy is put back as an operator is told to: once, under an incarnation that nobody had after it, and where all others can tell it from its original. Who heard nothing of the original
- * since the copy was made cannot (M21), so that is waited for, a while.
+ * A copy is put back as an operator is told to: once, under an incarnation that nobody had after it, and renewed before it is started. Or he starts it too early, and that where all others can
+ * tell it from its original: who heard nothing of the original since the copy was made cannot (M21), so that is waited for, a while.
  */
-export function restoreHeard(world: World, random: Stream, later: Later): void {
+export function restoreAsTold(world: World, random: Stream, later: Later): void {
   const region = random.pick(world.regions);
   const copy = region.copy();
   const [waitMs, downMs] = [random.between(1_000, 30_000), random.around(3_000)];
+  const isRenewedFirst = random.chance(0.5);
   const look = async (looks: number): Promise<void> => {
     const disks = world.regions.map(({ disk }) => disk);
-    const isHeard = await isToldByAll(world, region, copy);
+    const isSafe = isRenewedFirst || (await isToldByAll(world, region, copy));
     if (world.isHealing || region.hasBeenRenewedSince(copy)) return;
-    if (isHeard && world.regions.every(({ disk }, at) => disk === disks[at]) && mayBeRestored(world, region, copy)) {
-      world.counts.add('restored from a copy');
-      world.loseDisk(region, downMs, { copy });
+    if (isSafe && world.regions.every(({ disk }, at) => disk === disks[at]) && mayBeRestored(world, region, copy)) {
+      world.counts.add(isRenewedFirst ? 'restored from a copy and renewed' : 'restored from a copy');
+      world.loseDisk(region, downMs, { copy, isRenewedFirst });
+      if (isRenewedFirst) await renew(region, world);
     } else if (looks < looksMax) lookLater(lookMs, looks + 1);
   };
   const lookLater = (ms: number, looks: number): void => {
@@ -37,7 +40,7 @@ export function restoreHeard(world: World, random: Stream, later: Later): void {
   lookLater(waitMs, 1);
 }
 
-/** The same whoever heard whatever, and whatever became of the incarnations meanwhile. */
+/** Started too early, whoever heard whatever, and whatever became of the incarnations meanwhile. */
 export function restoreUnheard(world: World, random: Stream, later: Later): void {
   const region = random.pick(world.regions);
   const copy = region.copy();
