@@ -95,7 +95,7 @@ async function create(options: CreateOptions): Promise<Grant> {
     to: hexKey(options.to, '--to'),
     rights: rightsOf(options.rights.split(',')),
     depth: wholeNumber(options.depth, '--depth', grantLimits.chainLinksMax - 1),
-    days: wholeNumber(options.days, '--days', 36_500),
+    days: wholeNumber(options.days, '--days', 36_500, 1), // of 0 it would have ended, where somebody may mean that it never does
     patterns: patternsOf(options.pattern),
   };
   const root = latestRoot(authority);
@@ -147,8 +147,8 @@ export function hexKey(text: string, option: string): Uint8Array {
   return Buffer.from(text, 'hex');
 }
 
-function wholeNumber(text: string, option: string, max: number): number {
+function wholeNumber(text: string, option: string, max: number, min = 0): number {
   const value = Number(text);
-  if (/^\d{1,9}$/.test(text) && value <= max) return value;
-  throw new GkvError('bad_config', `${option}: ${JSON.stringify(text.slice(0, 40))} is not a whole number up to ${max}`);
+  if (/^\d{1,9}$/.test(text) && value >= min && value <= max) return value;
+  throw new GkvError('bad_config', `${option}: ${JSON.stringify(text.slice(0, 40))} is not a whole number from ${min} to ${max}`);
 }

@@ -57,6 +57,14 @@ describe('grants on the command line', () => {
     assert.match(await succeeds(inMesh('grant', 'show', french)), /^patterns +\/cities\/FR\/\*\*$/m);
   });
 
+  it('T6: a grant lasts a day at least, as the command line makes it: 0 days is no grant without an end', async () => {
+    const to = await keygen('writer');
+    for (const days of ['0', '36501', '1e3', ''])
+      assert.equal(await fails(give(to, 'write', '/a/**', '--days', days)), '2 bad_config', days);
+    assert.equal(readdirSync(join(mesh, 'records')).length, 2);
+    await succeeds(give(to, 'write', '/a/**', '--days', '1'));
+  });
+
   it('K6: nobody gives more than they have, or what they do not hold', async () => {
     const [mayor, writer] = [await keygen('mayor'), await keygen('writer')];
     const cities = await succeeds(give(mayor, 'write,delegate', '/cities/**', '--depth', '1'));
