@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, it } from 'mocha';
 import { logTo } from '../../src/server/logTarget.ts';
 import { realClock } from '../../src/server/real.ts';
+import { TestClock } from '../support.ts';
 
 /** What is in a pipe. */
 function readAll(pipe: number): string {
@@ -41,7 +42,7 @@ function withPipe(work: (pipe: number) => void): void {
 describe('the log', () => {
   it('I9: a pipe that nobody empties holds a server up once, for a second; what does not fit is lost, and lines stay lines', () => {
     withPipe((pipe) => {
-      const log = logTo(pipe);
+      const log = logTo(pipe, realClock);
       log.write('first\n');
       assert.equal(readAll(pipe), 'first\n');
       const startedMs = realClock.monotonic();
@@ -58,9 +59,25 @@ describe('the log', () => {
     });
   });
 
+  it('I9: a reader that takes little holds it up for a second in all, and for another once none had to wait for ten', () => {
+    withPipe((pipe) => {
+      const clock = new TestClock();
+      const log = logTo(pipe, clock);
+      const fill = `${'x'.repeat(100_000)}\n`;
+      const waits = [0, 0, 11_000].map((restMs) => {
+        clock.advance(restMs);
+        const startedMs = realClock.monotonic();
+        log.write(fill);
+        readAll(pipe);
+        return realClock.monotonic() - startedMs > 900;
+      });
+      assert.deepEqual(waits, [true, false, true]);
+    });
+  });
+
   it('a line that is lost whole leaves nothing', () => {
     withPipe((pipe) => {
-      const log = logTo(pipe);
+      const log = logTo(pipe, realClock);
       const fills = `${'x'.repeat(65_535)}\n`;
       log.write(fills);
       log.write('lost\n');
@@ -71,6 +88,6 @@ describe('the log', () => {
   });
 
   it('a descriptor that is none loses lines, and throws nothing', () => {
-    logTo(1_000_000).write('lost\n');
+    logTo(1_000_000, realClock).write('lost\n');
   });
 });
