@@ -1,7 +1,8 @@
 import { ByteReader } from '../core/bytes.ts';
 import { ByteWriter } from '../core/byteWriter.ts';
-import { isBehind, type ClusterPart, type Frontier } from '../core/frontier.ts';
-import { compareStamps, parseStamp, stampBytes, stampZero, type Stamp } from '../core/stamp.ts';
+import { cappedFrontier, frontierZero, isBehind, latestOf, type ClusterPart, type Frontier } from '../core/frontier.ts';
+import { limits } from '../core/limits.ts';
+import { compareStamps, makeStamp, noInstance, parseStamp, physicalMsOf, stampBytes, stampZero, type Stamp } from '../core/stamp.ts';
 import { readFloor } from '../replica/floor.ts';
 import { storeKey, tables } from '../store/keyspace.ts';
 import { type Store, type Transaction } from '../store/store.ts';
@@ -56,12 +57,13 @@ export class Renewal {
     const { at, hasMet } = this.#mark;
     const hadMetUs = has === undefined ? undefined : await hasMoreOf(this.#earlierParts(this.#mark), has, frontier);
     // A floor that is no greater than ours may be theirs by us: who had not met us then lacks nothing. Else we moved ours alone, as this copy knows of nobody.
-    // Who has no floor has collected nothing: it says nothing of our age, and whoever has all of it has every delete.
+    // Who has no floor has collected nothing: it says nothing of our age, and whoever has all that it has, has every delete.
     const isNone = compareStamps(floor, stampZero) === 0;
     const isTold = !isNone && (hadMetUs === true || (!hasMet && compareStamps(floor, await this.#store.read(readFloor)) > 0));
     if (isTold && isTooOld(at, floor)) return true;
     if (isTold) await this.#end();
-    else if (hadMetUs === false && !hasMet) await this.#noteMet({ ...this.#mark, hasMet: true });
+    else if (hadMetUs === false && !hasMet && (!isNone || (await hasAllOf(has, frontier))))
+      await this.#noteMet({ ...this.#mark, hasMet: true });
     return false;
   }
 
@@ -101,6 +103,15 @@ async function hasMoreOf(parts: readonly ClusterPart[], has: Frontier, frontier:
   if (met.length === 0) return false;
   const ours = await frontier();
   return met.some((part) => isBehind(ours.get(part), has.get(part)));
+}
+
+/** Whether we have all that somebody had, who has anything, up to 15 s before the latest of it: what is later than that is still on its way. */
+async function hasAllOf(has: Frontier = frontierZero, frontier: () => Promise<Frontier>): Promise<boolean> {
+  if (has.size === 0) return false;
+  const ours = await frontier();
+  const wantedMs = Math.max(0, physicalMsOf(latestOf(has)) - limits.staleMsMax);
+  const wanted = cappedFrontier(has, makeStamp(wantedMs, 0, noInstance));
+  return [...wanted].every(([part, at]) => !isBehind(ours.get(part), at));
 }
 
 function encodeMark({ at, before, hasMet }: Mark): Uint8Array {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { frontierZero, type Frontier } from '../../src/core/frontier.ts';
-import { type Stamp } from '../../src/core/stamp.ts';
+import { stampZero, type Stamp } from '../../src/core/stamp.ts';
 import { noteRenewal, Renewal } from '../../src/mesh/renewed.ts';
 import { partOf } from '../../src/mesh/words.ts';
 import { raiseFloor } from '../../src/replica/floor.ts';
@@ -54,6 +54,23 @@ describe('M25: how old a renewed store was', () => {
     await store.transact((tx) => noteRenewal(tx, longAgo, inLife(1)));
     await store.transact((tx) => noteRenewal(tx, later, inLife(2)));
     assert.equal(await new Renewal(store, inLife(3)).isOlderThan(lately, frontierZero, nothing), true);
+  });
+
+  it('who tells no floor was met where all that it has is here: a stranger that has nothing says nothing, nor who has what is not', async () => {
+    const other = { clusterId: new Uint8Array(16).fill(2), incarnation: 1 };
+    const has: Frontier = new Map([[partOf(other), { base: lately, slots: new Map() }]]);
+    for (const [told, ours, isTooOld] of [
+      [undefined, frontierZero, true],
+      [frontierZero, frontierZero, true],
+      [has, frontierZero, true],
+      [has, has, false],
+    ] as const) {
+      const store = open();
+      await store.transact((tx) => noteRenewal(tx, longAgo, inLife(1)));
+      const renewal = new Renewal(store, inLife(2));
+      assert.equal(await renewal.isOlderThan(stampZero, told, () => Promise.resolve(ours)), false);
+      assert.equal(await renewal.isOlderThan(lately, frontierZero, nothing), isTooOld);
+    }
   });
 
   it('is not told where it is not known what the other has, and no floor is greater than ours', async () => {
