@@ -1,6 +1,7 @@
 import { equalBytes, toHex } from '../core/bytes.ts';
 import { GkvError, hasCode, type ErrorCode } from '../core/errors.ts';
 import { hostPortText, type HostPort } from '../core/hostPort.ts';
+import { limits } from '../core/limits.ts';
 import { type Log } from '../core/ports.ts';
 import { holdsOurs, scopeText, type Scopes } from '../core/scope.ts';
 import { type Stamp } from '../core/stamp.ts';
@@ -11,7 +12,7 @@ import { Follower, type FollowerDeps, type TakenPage } from './follower.ts';
 import { codeOf, newHealth, noteFailure, type PeerHealth } from './health.ts';
 import { identify, type PeerIdentity } from './identity.ts';
 import { joinAdvice } from './joinAdvice.ts';
-import { checkClock, checkTerm, joiningSince, TermError } from './joinTerm.ts';
+import { aboutSeconds, checkClock, checkTerm, joiningSince, TermError } from './joinTerm.ts';
 import { type Members } from './members.ts';
 import { type Links, type OwnCluster } from './ports.ts';
 import { type RecordIntake } from './records.ts';
@@ -61,7 +62,10 @@ export async function bootstrap(
     const donor = await untilDone(['mesh_mismatch', 'peer_protocol'], () => identify(links.link(address, 'identity'), asking, signal));
     if (equalBytes(donor.clusterId, own.clusterId))
       throw new GkvError('bad_config', `--join: ${hostPortText(address)} is this cluster itself; name one that is in the mesh`);
-    const hear = (statement: Statement): Promise<unknown> => deps.hear(donor.clusterId, statement, undefined);
+    const hear = (statement: Statement): Promise<unknown> => {
+      checkClock(statement, deps.clock.now());
+      return deps.hear(donor.clusterId, statement, undefined);
+    };
     const upstream = withinTerm(new Upstream(links.link(address, 'feed'), donor.clusterId, { ...asking, hear }), deps);
     const link = links.link(address, 'exchange');
     const hold = new FloorHold(donor.clusterId, link, members, { ...deps, clusterId: own.clusterId });
@@ -107,15 +111,17 @@ async function followToEnd(
   };
   const askToHold = (scopes: Scopes | undefined, until: AbortSignal): Promise<boolean> =>
     hold.ask(scopes, until).catch((error: unknown) => {
-      if (error instanceof GkvError) fail(error);
+      if (hasCode(error, 'mesh_mismatch', 'wrong_peer', 'not_advertised')) fail(error);
       throw error;
     });
   const page: Upstream['page'] = async (ask, until) => {
     try {
       if (!hold.isHeld) {
-        const { scopes } = await upstream.page({ ...ask, waitMs: 0, cursor: cursorPastAll }, until);
+        const { scopes, statement } = await upstream.page({ ...ask, waitMs: 0, cursor: cursorPastAll }, until);
+        const skewMs = statement.wallMs - clock.now();
+        deps.health.skewMs = skewMs;
         checkDonor(scopes);
-        if (!(await askToHold(scopes, until))) throw notHeld();
+        if (!(await askToHold(scopes, until))) throw notHeld(skewMs, deps.records !== undefined);
       }
       const answered = await upstream.page(ask, until);
       checkDonor(answered.scopes);
@@ -138,9 +144,16 @@ async function followToEnd(
   log.info({ donor: toHex(donor.clusterId), ...progress }, 'has what the donor had');
 }
 
-/** Our clock is ahead of its own, our record waits there for our grant, or no exchange gets through. */
-function notHeld(): GkvError {
-  return new GkvError('unavailable', 'the donor does not know yet that this cluster is being filled, and would not keep deletes for it');
+/** Why the donor has not taken our record. `skewMs`: how far its clock is ahead of ours. */
+function notHeld(skewMs: number, isGranted: boolean): GkvError {
+  const what = 'the donor does not know yet that this region is being filled, and would not keep deletes for it, so nothing is taken in';
+  const isAhead = -skewMs > limits.futureMsMax;
+  const why = isAhead
+    ? `: this region’s clock is ${aboutSeconds(-skewMs)} s ahead of the donor’s, and its record waits there until then: set right the one that is wrong`
+    : isGranted
+      ? ': its record may wait there for the grant that it was written by: the records of that belong into the donor’s mesh directory'
+      : '';
+  return new GkvError('unavailable', `${what}${why}`);
 }
 
 /** Until joining has taken too long, and not by a clock that is too far behind. */

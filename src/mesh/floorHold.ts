@@ -2,9 +2,7 @@ import { type PeerLink } from '../aae/checkedPeer.ts';
 import { type DriverDeps } from '../aae/driver.ts';
 import { exchangeWithin } from '../aae/scoped.ts';
 import { toHex } from '../core/bytes.ts';
-import { hasCode } from '../core/errors.ts';
 import { successorKey } from '../core/key.ts';
-import { type Log } from '../core/ports.ts';
 import { type Scopes } from '../core/scope.ts';
 import { type Replica } from '../replica/replica.ts';
 import { type Members } from './members.ts';
@@ -12,7 +10,6 @@ import { peerKey } from './peers.ts';
 
 export interface FloorHoldDeps extends Omit<DriverDeps, 'sink'> {
   readonly replica: Pick<Replica, 'receive'>;
-  readonly log: Log;
 }
 
 /** Between two tries: each is an exchange. */
@@ -29,6 +26,8 @@ export class FloorHold {
   readonly #deps: FloorHoldDeps;
   /** By the monotonic clock; undefined: it is held. */
   #nextMs: number | undefined = -Infinity;
+  /** With which the last try failed. */
+  #why: { readonly error: unknown } | undefined;
 
   constructor(donorId: Uint8Array, link: PeerLink, members: Pick<Members, 'joining'>, deps: FloorHoldDeps) {
     this.#donorId = donorId;
@@ -42,19 +41,21 @@ export class FloorHold {
     return this.#nextMs === undefined;
   }
 
-  /** True where it is held then. At most one try a second. Errors: `mesh_mismatch`; `wrong_peer`; `not_advertised`; nothing else, for it is tried again. */
+  /** True where it is held then. At most one try a second. Errors: those of writing our record and of an exchange with the donor, until the next try too. */
   async ask(scopes: Scopes | undefined, signal: AbortSignal): Promise<boolean> {
-    const { clock, log } = this.#deps;
-    if (this.#nextMs === undefined || clock.monotonic() < this.#nextMs) return this.isHeld;
-    this.#nextMs = clock.monotonic() + pauseMs;
-    try {
-      await this.#members.joining();
-      if (await this.#bring(scopes, signal)) this.#nextMs = undefined;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (hasCode(error, 'mesh_mismatch', 'wrong_peer', 'not_advertised')) throw error;
-      log.info({ donor: toHex(this.#donorId), err: error }, 'the mesh does not hold its floor for this cluster yet');
+    const nowMs = this.#deps.clock.monotonic();
+    if (this.#nextMs === undefined) return true;
+    if (nowMs >= this.#nextMs) {
+      this.#nextMs = nowMs + pauseMs;
+      this.#why = undefined;
+      try {
+        await this.#members.joining();
+        if (await this.#bring(scopes, signal)) this.#nextMs = undefined;
+      } catch (error) {
+        this.#why = { error };
+      }
     }
+    if (this.#why !== undefined) throw this.#why.error;
     return this.isHeld;
   }
 

@@ -50,9 +50,14 @@ export function checkTerm(since: Stamp, floor: Stamp): void {
  */
 export function checkClock({ wallMs, floor }: Pick<Statement, 'wallMs' | 'floor'>, nowMs: number): void {
   if (nowMs >= physicalMsOf(floor)) return;
-  const seconds = Math.round((wallMs - nowMs) / 1_000);
   throw new GkvError(
     'below_floor',
-    `this region’s clock is ${seconds} s behind the donor’s, which is more than the mesh remembers deletes: set right the one that is wrong; until then nothing is taken in`,
+    `this region’s clock is ${aboutSeconds(wallMs - nowMs)} s behind the donor’s, which is more than the mesh remembers deletes: set right the one that is wrong; until then nothing is taken in`,
   );
+}
+
+/** Two digits of it where it is long: what is told anew where it changes is not to change with each answer. */
+export function aboutSeconds(ms: number): number {
+  const seconds = Math.round(ms / 1_000);
+  return seconds < 100 ? seconds : Number(seconds.toPrecision(2));
 }

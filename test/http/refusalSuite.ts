@@ -143,7 +143,7 @@ export function refusalSuite(base: () => string): void {
       const { status, text } = await asked;
       const answer = JSON.parse(text) as Record<string, unknown>; // our API answers errors with objects
       assert.deepEqual([status, codeOf(answer)], [400, 'unknown_field'], path);
-      assert.match(text, /field (?:key|after|verbose) is not known here/, path);
+      assert.match(text, 'get' in methods ? /field (?:key|after|verbose) is not known here/ : /field verbose is not known here/, path);
     }
     for (const query of ['', '?', '?key=YQ&key=YQ', '?key=YQ&key=Yg', '?key[]=YQ']) {
       const { status, text } = await send(url(`/control/key${query}`), 'GET');
