@@ -43,18 +43,26 @@ export interface ControlDeps {
 const ndjson = 'application/x-ndjson';
 /** Each holds a page or two, some 3 MB, however slowly it is read. */
 const backupsMax = 16;
+/** Each holds a frame or two at either side, and keeps the peer comparing. */
+const pullsMax = 16;
 /** A reader of progress that is this far behind misses lines. */
 const unreadBytesMax = 65_536;
 
 export function controlRoutes(deps: ControlDeps): Route[] {
+  let pulls = 0;
   const pull = async (ctx: Context): Promise<void> => {
     const fields = parseBody(pullRequest, await deps.bodies.read(ctx.req, ctx.res));
     const { host, port } = decodeAddress(fields.peer, 'peer');
     const range = toRange(fields);
+    if (pulls >= pullsMax) throw tooMany(ctx, `${pulls} pulls are under way`);
+    pulls += 1;
     const wait = beginWait(deps.signal, clientGone(ctx));
     const request = { host, port, range, direction: fields.direction, signal: wait.signal };
     const pull = (onProgress: PullRequest['onProgress']): Promise<PullReport> =>
-      deps.puller.pull({ ...request, onProgress }).finally(wait.end);
+      deps.puller.pull({ ...request, onProgress }).finally(() => {
+        wait.end();
+        pulls -= 1;
+      });
     if (ctx.req.headers.accept?.includes(ndjson) === true) await withProgress(ctx, pull);
     else answerJson(ctx, JSON.stringify(await pull(() => undefined)));
   };
@@ -68,10 +76,7 @@ export function controlRoutes(deps: ControlDeps): Route[] {
   const backup = async (ctx: Context): Promise<void> => {
     const { resume } = parseBody(backupRequest, await deps.bodies.read(ctx.req, ctx.res));
     if (ctx.res.closed) throw new GkvError('unavailable', goneMessage); // it would not say so again
-    if (backups >= backupsMax) {
-      ctx.set('Retry-After', '1');
-      throw new GkvError('unavailable', `${backups} backups are made now, which is the most: try again later`);
-    }
+    if (backups >= backupsMax) throw tooMany(ctx, `${backups} backups are made`);
     backups += 1;
     ctx.res.once('close', () => {
       backups -= 1;
@@ -107,6 +112,11 @@ export function controlRoutes(deps: ControlDeps): Route[] {
     { method: 'POST', path: '/control/aae/pull', handle: pull },
     { method: 'GET', path: '/control/tree', handle: tree },
   ];
+}
+
+function tooMany(ctx: Context, what: string): GkvError {
+  ctx.set('Retry-After', '1');
+  return new GkvError('unavailable', `${what} now, which is the most: try again later`);
 }
 
 /** `origin` names the instance that took the write in: its cluster's 12 hex digits, and its slot. */

@@ -23,9 +23,10 @@ export class Gate {
     this.#rule = rule;
   }
 
-  /** Errors: `origin_denied`. */
+  /** Errors: `origin_denied`; `malformed` where it names no host. */
   check(headers: IncomingHttpHeaders): void {
-    const host = headers.host ?? '';
+    const { host } = headers;
+    if (host === undefined) throw new GkvError('malformed', 'the request has no Host');
     if (!this.#known.has(host)) this.#admit(host);
     const origin = headers.origin;
     if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {

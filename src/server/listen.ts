@@ -12,6 +12,7 @@ export const requestMsMax = 10_000;
 const keepAliveMs = 60_000;
 const connectionTimes: ConnectionTimes = { stalledMsMax: 120_000, lingerMs: 2_000 };
 const connectionsMax = 4_096;
+const lastMs = 300;
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
 
@@ -19,6 +20,8 @@ export interface ListenTimes extends Partial<ConnectionTimes> {
   readonly requestMsMax: number;
   /** Requests under way get this long when the server stops. */
   readonly drainMsMax: number;
+  /** Connections with nothing under way end so long after the server stops to take others: what comes until then is answered. Default: 300. */
+  readonly lastMs?: number;
 }
 
 export interface Listener extends AsyncDisposable {
@@ -38,6 +41,7 @@ export async function listen(
     headersTimeout: times.requestMsMax,
     requestTimeout: 2 * times.requestMsMax, // the body reader gives up before this, and answers better
     keepAliveTimeout: keepAliveMs,
+    requireHostHeader: false, // the gate refuses it, and says so
     connectionsCheckingInterval: Math.min(1_000, times.requestMsMax / 2),
   };
   const secure = tls === undefined ? undefined : secureServer(options, tls, times.requestMsMax);
@@ -52,7 +56,7 @@ export async function listen(
     if (turns.isAnswering(socket)) socket.destroy();
     else if (secure?.isHandshakeError(error, socket) !== true) answerClientError(error, socket, times.requestMsMax);
   });
-  const stop = serve(server, turns, handler, times.drainMsMax, (socket) => secure?.isOutdated(socket) === true);
+  const stop = serve(server, turns, handler, { lastMs, ...times }, (socket) => secure?.isOutdated(socket) === true);
   await started(server, host, port);
   const taken = (server.address() as AddressInfo).port; // it listens on TCP: the address is no string
   return { address: hostPortText({ host, port: taken }), port: taken, [Symbol.asyncDispose]: stop };
@@ -79,7 +83,7 @@ function serve(
   server: Server | HttpsServer,
   turns: Turns,
   handler: RequestHandler,
-  drainMsMax: number,
+  times: { readonly drainMsMax: number; readonly lastMs: number },
   isOutdated: (socket: Socket) => boolean,
 ): () => Promise<void> {
   const sockets = new Map<Socket, string>();
@@ -95,7 +99,8 @@ function serve(
       busy.delete(response);
       if (stopping) request.socket.destroySoon();
     });
-    if (stopping || isOutdated(request.socket)) response.setHeader('Connection', 'close');
+    const isLast = stopping || isOutdated(request.socket) || request.headers.host === undefined;
+    if (isLast) response.setHeader('Connection', 'close');
     void handler(request, response);
   };
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
@@ -103,18 +108,26 @@ function serve(
   };
   server.on('request', handle);
   server.on('checkContinue', handle); // who reads the body says to go on
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    turns.take(request, response, answerExpectation);
+  });
+  const endIdle = (): void => {
+    const working = new Set(busy.values());
+    for (const [socket, name] of sockets) if (!working.has(name)) socket.destroy();
+  };
   return () =>
     new Promise((resolve) => {
       stopping = true;
       const hurry = setTimeout(() => {
         server.closeAllConnections();
-      }, drainMsMax);
+      }, times.drainMsMax);
+      // A client that has not seen yet that we stop may send on any connection: one that is cut with a request on its way tells it nothing of the outcome.
+      const last = setTimeout(() => setImmediate(endIdle), times.lastMs); // behind what has come in by then
       server.close(() => {
         clearTimeout(hurry);
+        clearTimeout(last);
         resolve();
       });
-      const working = new Set(busy.values());
-      for (const [socket, name] of sockets) if (!working.has(name)) socket.destroy();
       for (const response of busy.keys()) if (!response.headersSent) response.setHeader('Connection', 'close');
     });
 }
@@ -122,6 +135,13 @@ function serve(
 /** A connection's ends. With TLS the socket of a request is another than the connection's, and nothing else tells which belong together. */
 function nameOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress ?? ''} ${remotePort ?? 0} ${localAddress ?? ''}`;
+}
+
+/** Of what a request may expect there is `100-continue` alone. */
+function answerExpectation(request: IncomingMessage, response: ServerResponse): void {
+  const message = `Expect: ${JSON.stringify(request.headers.expect?.slice(0, 100))} is not known here, 100-continue is`;
+  const body = JSON.stringify({ error: { code: 'malformed', message } });
+  response.writeHead(417, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body), Connection: 'close' }).end(body);
 }
 
 /** Bytes that are no HTTP request, or one that did not come in time: node calls no handler for these. */

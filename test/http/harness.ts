@@ -6,7 +6,7 @@ import { silentLog, type Log } from '../../src/core/ports.ts';
 import { openAccess } from '../../src/http/access.ts';
 import { createApi, type ApiDeps } from '../../src/http/api.ts';
 import { Metrics, type Readings } from '../../src/http/metrics.ts';
-import { listen, type Listener, type ListenTimes } from '../../src/server/listen.ts';
+import { listen, requestMsMax, type Listener, type ListenTimes } from '../../src/server/listen.ts';
 import { realClock } from '../../src/server/real.ts';
 import { StubStore } from './stubStore.ts';
 
@@ -140,7 +140,7 @@ export async function startApi(changes: Partial<ApiDeps> = {}, times?: ListenTim
     signal: new AbortController().signal,
     ...changes,
   });
-  const listener = await listen(app.callback(), { host: '127.0.0.1', port: 0 }, times);
+  const listener = await listen(app.callback(), { host: '127.0.0.1', port: 0 }, { requestMsMax, drainMsMax: 8_000, lastMs: 0, ...times });
   return { ...listener, url: `http://${listener.address}`, store, lines, [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose]() };
 }
 

@@ -66,6 +66,33 @@ describe('/control/aae/pull', () => {
     assert.equal(codeOf(JSON.parse(text.trimEnd().split('\n')[1] ?? '') as Record<string, unknown>), 'peer_protocol');
   });
 
+  it('I9: H15: so many run at a time, with progress or without; one that ends makes room, however it ends', async () => {
+    const ends: ((error?: GkvError) => void)[] = [];
+    const pull = () =>
+      new Promise<typeof report>((resolve, reject) => {
+        ends.push((error) => {
+          if (error === undefined) resolve(report);
+          else reject(error);
+        });
+      });
+    await using api = await startApi({ puller: { pull } });
+    const ask = (n: number): ReturnType<typeof post> =>
+      post(`${api.url}/control/aae/pull`, { peer: 'localhost:1' }, n % 2 === 0 ? accept : {});
+    const under = Array.from({ length: 16 }, (_, n) => ask(n).catch(() => undefined));
+    await until(() => ends.length === 16);
+    const { status, json, headers } = await ask(1);
+    assert.deepEqual([status, codeOf(json), headers['retry-after']], [503, 'unavailable', '1']);
+    assert.equal((await post(`${api.url}/control/aae/pull`, { peer: 'no port' })).status, 400);
+    ends[0]?.();
+    ends[1]?.(new GkvError('peer_timeout', 'no'));
+    await Promise.all(under.slice(0, 2));
+    under.push(ask(1), ask(1));
+    await until(() => ends.length === 18);
+    assert.equal((await ask(1)).status, 503);
+    for (const end of ends) end();
+    await Promise.all(under);
+  });
+
   it('of a client that goes away is no warning', async () => {
     const signals: AbortSignal[] = [];
     const pull = ({ signal }: PullRequest) => {

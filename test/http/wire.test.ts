@@ -162,6 +162,23 @@ describe('HTTP API on the wire', () => {
     assert.equal((await post(`${api.url}/data/get`, getHi)).status, 200);
   });
 
+  const shaped: readonly [what: string, text: string, status: number, code: string][] = [
+    ['no HTTP at all', '\u0000\u0001garbage\r\n\r\n', 400, 'malformed'],
+    ['no Host', 'GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n', 400, 'malformed'],
+    ['headers without end', `GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'too_large'],
+    ['an unknown expectation', head(['Expect: tea', 'Content-Length: 5']), 417, 'malformed'],
+  ];
+  for (const [what, text, status, code] of shaped) {
+    it(`H8: a request with ${what} has an error of the one shape, by its code`, async () => {
+      await using api = await startApi();
+      const answer = await raw(api.address, text);
+      const { json, head: headers } = parted(answer);
+      assert.deepEqual([parted(answer).status, codeOf(json)], [status, code]);
+      assert.match(headers, /^Content-Type: application\/json/im);
+      assert.match(headers, /^Connection: close/im);
+    });
+  }
+
   const garbage: readonly [what: string, text: string, status: RegExp][] = [
     ['no HTTP at all', '\u0000\u0001garbage\r\n\r\n', /^HTTP\/1\.1 400 /],
     ['no Host', 'GET /livez HTTP/1.1\r\n\r\n', /^HTTP\/1\.1 400 /],

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { listen, type Listener, type ListenTimes, type RequestHandler } from '../../src/server/listen.ts';
 import { until } from '../support.ts';
 
-const times: ListenTimes = { requestMsMax: 200, drainMsMax: 100, lingerMs: 50, stalledMsMax: 500 };
+const times: ListenTimes = { requestMsMax: 200, drainMsMax: 100, lastMs: 10, lingerMs: 50, stalledMsMax: 500 };
 const get = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
 
 /** A connection that keeps its own half open, and what it has read. */
@@ -123,6 +123,29 @@ describe('connections', () => {
     end();
     assert.doesNotMatch(text(), /HTTP\/1\.1 4/);
     socket.destroy();
+  });
+
+  it('H6: what comes on an idle connection soon after a server begins to stop is answered, and said to be the last there', async () => {
+    const server = await listen(
+      (_, response) => void response.end('x'),
+      { host: '127.0.0.1', port: 0 },
+      { requestMsMax: 20_000, drainMsMax: 20_000, lastMs: 20_000 },
+    );
+    const [idle, silent] = [open(server), open(server)];
+    await once(silent.socket, 'connect');
+    idle.socket.write(get);
+    await until(() => idle.text().endsWith('x'));
+    const stopped = server[Symbol.asyncDispose]();
+    for (const { socket } of [idle, silent]) socket.write(get);
+    await stopped; // as soon as all have had theirs
+    for (const { text } of [idle, silent]) await until(() => /HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n[^]*x$/.test(text()));
+  });
+
+  it('H6: a connection on which nothing comes does not hold a stop up for long', async () => {
+    const server = await serve(() => undefined);
+    const { isClosed } = open(server);
+    await server[Symbol.asyncDispose]();
+    await until(isClosed);
   });
 
   it('H6: a server that stops begins nothing that was sent ahead', async () => {
