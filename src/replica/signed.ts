@@ -87,7 +87,10 @@ export function clockFault(
     return new GkvError('version_future', why, { details });
   }
   if (ms + limits.staleMsMax >= acceptedMs) return undefined;
-  const why = `operation ${index}: its version is ${acceptedMs - ms} ms old: at most ${limits.staleMsMax} are allowed; sign it anew`;
+  const aheadMs = acceptedMs - nowMs;
+  const advice =
+    aheadMs <= limits.staleMsMax ? 'sign it anew' : `stamps are ${aheadMs} ms ahead of our clock, which was wrong: write elsewhere`;
+  const why = `operation ${index}: its version is ${acceptedMs - ms} ms old: at most ${limits.staleMsMax} are allowed; ${advice}`;
   return new GkvError('version_stale', why, { details });
 }
 

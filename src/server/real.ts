@@ -3,7 +3,7 @@ import { type Clock, type Random } from '../core/ports.ts';
 
 /** The machine's clock and timers. */
 export const realClock: Clock = {
-  now: () => Date.now(),
+  now: () => Math.max(0, Date.now()), // stamps begin with 1970: before that a machine has no time yet
   monotonic: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve) => {

@@ -274,6 +274,15 @@ describe('writes that clients sign', () => {
     assert.equal(await read(), 'Paris');
   });
 
+  it('T40: where stamps are ahead of a clock that was set right, who is version_stale is sent elsewhere, and not told to sign anew', async () => {
+    clock.ms += 86_400_000;
+    region.replica.hlc.next();
+    clock.ms -= 86_400_000;
+    const refused = await sets(one());
+    assert.equal(said(refused), '400 version_stale');
+    assert.match(String(errorOf(refused.json)['message']), /864\d{5} ms ahead of our clock, which was wrong: write elsewhere$/);
+  });
+
   it('K10: K11: K20: T40: a refusal names the check, the link, the grant, and what ended it', async () => {
     const refused = await sets(one({ key: '/cities/DE/1' }));
     const { code, message, index, link, grant, endedBy } = errorOf(refused.json);
