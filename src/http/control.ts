@@ -55,14 +55,15 @@ export function controlRoutes(deps: ControlDeps): Route[] {
     const { host, port } = decodeAddress(fields.peer, 'peer');
     const range = toRange(fields);
     if (pulls >= pullsMax) throw tooMany(ctx, `${pulls} pulls are under way`);
-    pulls += 1;
     const wait = beginWait(deps.signal, clientGone(ctx));
     const request = { host, port, range, direction: fields.direction, signal: wait.signal };
-    const pull = (onProgress: PullRequest['onProgress']): Promise<PullReport> =>
-      deps.puller.pull({ ...request, onProgress }).finally(() => {
+    const pull = (onProgress: PullRequest['onProgress']): Promise<PullReport> => {
+      pulls += 1;
+      return deps.puller.pull({ ...request, onProgress }).finally(() => {
         wait.end();
         pulls -= 1;
       });
+    };
     if (ctx.req.headers.accept?.includes(ndjson) === true) await withProgress(ctx, pull);
     else answerJson(ctx, JSON.stringify(await pull(() => undefined)));
   };

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { hasCode } from '../../src/core/errors.ts';
-import { decodeEntry, encodeEntry, inlineRecordBytesMax, type Head } from '../../src/core/entry.ts';
-import { decodeBody, encodeBody } from '../../src/core/write.ts';
+import { decodeEntry, encodeEntry, inlineRecordBytesMax, type Entry, type Head } from '../../src/core/entry.ts';
+import { stampBytes } from '../../src/core/stamp.ts';
+import { decodeBody, encodeBody, parseGrantId, parseWriteId } from '../../src/core/write.ts';
+import { sha256 } from '../../src/crypto/digest.ts';
 import { bodies, entries } from './arbitraries.ts';
 import { assertNothingElse, assertStrict, refuses, shown } from './strict.ts';
 
@@ -68,6 +70,29 @@ describe('codecs of core', () => {
     );
   });
 
+  it('C1: a value has at most 1,048,576 bytes; an empty one has one digest, and a tombstone none other', () => {
+    const [sample] = fc.sample(bodies, 1);
+    assert.ok(sample !== undefined);
+    const body = { ...sample, tombstone: false, expiresAt: 0 };
+    assert.equal(decodeBody(encodeBody({ ...body, valueLength: 1_048_576 })).valueLength, 1_048_576);
+    for (const wrong of [
+      { valueLength: 0, valueDigest: sha256(Buffer.of(1)) },
+      { tombstone: true, valueLength: 1 },
+    ])
+      assert.throws(
+        () => decodeBody(encodeBody({ ...body, ...wrong })),
+        (error) => hasCode(error, 'malformed'),
+        JSON.stringify(wrong),
+      );
+  });
+
+  it('C1: the ids of writes and grants have 32 bytes', () => {
+    for (const parse of [parseWriteId, parseGrantId]) {
+      assert.equal(parse(new Uint8Array(32)).length, 32);
+      for (const length of [0, 31, 33]) assert.ok(refuses(parse, new Uint8Array(length)), `${length} bytes`);
+    }
+  });
+
   it('C8: an entry comes back as it went', () => {
     fc.assert(
       fc.property(entries, (entry) => {
@@ -129,6 +154,40 @@ describe('codecs of core', () => {
         for (const length of [2, inlineRecordBytesMax]) assert.equal(decodeEntry(withRecord(length))[0]?.record?.length, length);
         for (const length of [0, 1, inlineRecordBytesMax + 1, 0xffff])
           assert.ok(refuses(decodeEntry, withRecord(length)), `${length} bytes`);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('C8: heads that do not fall, two of one leaf grant, none, a field that its flag says is there and is not, and a tombstone that expires are corrupt', () => {
+    const given = { tombstone: false, expiresAt: 5, leaf: parseGrantId(new Uint8Array(32).fill(3)), record: undefined };
+    const isWhole = (entry: Entry): boolean =>
+      entry.length > 1 && entry.every(({ accepted, version }) => !accepted.every((byte, i) => byte === version[i]));
+    fc.assert(
+      fc.property(entries.filter(isWhole), (entry) => {
+        const [first, second] = entry;
+        assert.ok(first !== undefined && second !== undefined);
+        const isCorrupt = (bytes: Uint8Array, what: string): void => {
+          assert.throws(
+            () => decodeEntry(bytes),
+            (error) => hasCode(error, 'corrupt'),
+            what,
+          );
+        };
+        isCorrupt(encodeEntry([second, first], unplaced), 'the lesser first');
+        isCorrupt(encodeEntry([first, first], unplaced), 'a head twice');
+        isCorrupt(encodeEntry([first, { ...second, leaf: first.leaf }], unplaced), 'two of one leaf');
+        const bytes = Buffer.from(encodeEntry([{ ...first, ...given }], unplaced));
+        assert.equal(decodeEntry(bytes).length, 1);
+        const changed = (at: number, put: Uint8Array): Uint8Array =>
+          Buffer.concat([bytes.subarray(0, at), put, bytes.subarray(at + put.length)]);
+        // After the record's 12 bytes: flags, place, version, id, length, accepted, expiry, leaf.
+        const acceptedAt = 12 + 1 + 2 + stampBytes + 32 + 4;
+        isCorrupt(changed(11, Buffer.of(0)).subarray(0, 12), 'no head');
+        isCorrupt(changed(acceptedAt, first.version), 'accepted is the version');
+        isCorrupt(changed(acceptedAt + stampBytes, Buffer.alloc(8)), 'never expires');
+        isCorrupt(changed(acceptedAt + stampBytes + 8, Buffer.alloc(32)), 'no leaf');
+        isCorrupt(changed(12, Buffer.of((bytes[12] ?? 0) | 1)), 'a tombstone that expires');
       }),
       { numRuns: 30 },
     );

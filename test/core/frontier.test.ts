@@ -7,9 +7,11 @@ import {
   clusterPartOf,
   covers,
   frontierZero,
+  isBehind,
   latestOf,
   lowOf,
   readFrontier,
+  slotOf,
   writeFrontier,
   type Frontier,
 } from '../../src/core/frontier.ts';
@@ -54,6 +56,19 @@ describe('M2: frontiers', () => {
     );
   });
 
+  it('one is behind another of its cluster where that covers what it does not', () => {
+    const slots = [0, 1, 2, 3, 255];
+    // Bounds have 0 as their logical part: what lies between two of them has more.
+    const asked = slots.flatMap((slot) => [0, 1, 2, 3, 4].flatMap((ms) => [0, 1].map((logical) => stampOf(p1, slot, ms, logical))));
+    fc.assert(
+      fc.property(frontiers, frontiers, (ours, theirs) => {
+        const misses = asked.some((stamp) => covers(theirs, stamp) && !covers(ours, stamp));
+        assert.equal(isBehind(ours.get(p1), theirs.get(p1)), misses);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   it('a base holds for the slots that are not named, and for no others', () => {
     const frontier = frontierOf({ [p1]: { base: stampOf(p1, 0, 10), slots: { 1: stampOf(p1, 1, 5) } } });
     assert.equal(covers(frontier, stampOf(p1, 1, 6)), false, 'a named slot that is behind the base');
@@ -62,6 +77,7 @@ describe('M2: frontiers', () => {
     assert.equal(covers(frontier, stampOf(p1, 2, 11)), false);
     assert.equal(covers(frontier, stampOf(p2, 1, 1)), false, 'a cluster that is not named is at zero');
     assert.equal(clusterPartOf(stampOf(p1, 1, 6)), p1);
+    assert.equal(slotOf(stampOf(p1, 0x0102, 6)), 0x0102, 'both bytes of it');
   });
 
   it('a capped frontier covers what it covered up to the cap, and nothing beyond', () => {

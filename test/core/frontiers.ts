@@ -3,8 +3,8 @@ import { joinClusters, type ClusterFrontier, type Frontier } from '../../src/cor
 import { makeStamp, parseInstance, type Stamp } from '../../src/core/stamp.ts';
 
 /** A stamp of a slot of a cluster, by its part in hex. */
-export function stampOf(part: string, slot: number, ms: number): Stamp {
-  return makeStamp(ms, 0, parseInstance(Buffer.concat([Buffer.from(part, 'hex'), Buffer.of(slot >> 8, slot & 0xff)])));
+export function stampOf(part: string, slot: number, ms: number, logical = 0): Stamp {
+  return makeStamp(ms, logical, parseInstance(Buffer.concat([Buffer.from(part, 'hex'), Buffer.of(slot >> 8, slot & 0xff)])));
 }
 
 export const parts = ['000000000001', '000000000002', 'ffffffffffff'] as const;

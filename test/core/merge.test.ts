@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { mergeHead, visibleHead, type Entry, type Head } from '../../src/core/entry.ts';
-import { makeStamp, parseInstance } from '../../src/core/stamp.ts';
+import { compareStamps, makeStamp, parseInstance } from '../../src/core/stamp.ts';
 import { compareWrites, grantZero, parseGrantId, parseWriteId } from '../../src/core/write.ts';
 import { fewStamps } from './arbitraries.ts';
 
@@ -100,6 +100,7 @@ describe('merge', () => {
         assert.equal(Math.sign(compareWrites(a, b)) + Math.sign(compareWrites(b, a)), 0);
         if (compareWrites(a, b) <= 0 && compareWrites(b, c) <= 0) assert.ok(compareWrites(a, c) <= 0);
         if (compareWrites(a, b) === 0) assert.deepEqual(a.id, b.id);
+        assert.equal(Math.sign(compareWrites(a, b)), compareStamps(a.version, b.version) || Buffer.compare(a.id, b.id));
       }),
     );
   });

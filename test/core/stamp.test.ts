@@ -6,6 +6,7 @@ import {
   logicalOf,
   makeStamp,
   parseInstance,
+  parseStamp,
   physicalMsMax,
   physicalMsOf,
   stampFromHex,
@@ -13,6 +14,7 @@ import {
   successorStamp,
 } from '../../src/core/stamp.ts';
 import { stamps } from './arbitraries.ts';
+import { refuses } from './strict.ts';
 
 const instance = parseInstance(new Uint8Array(8).fill(9));
 
@@ -44,6 +46,16 @@ describe('stamp', () => {
       () => successorStamp(makeStamp(physicalMsMax, 0xffff, instance), instance),
       (error) => hasCode(error, 'internal'),
     );
+  });
+
+  it('C3: a stamp has 16 bytes, an instance 8', () => {
+    for (const [parse, length] of [
+      [parseStamp, 16],
+      [parseInstance, 8],
+    ] as const) {
+      assert.equal(parse(new Uint8Array(length)).length, length);
+      for (const other of [0, length - 1, length + 1]) assert.ok(refuses(parse, new Uint8Array(other)), `${other} bytes`);
+    }
   });
 
   it('C3: hex comes back as it went, and nothing but 32 lower-case digits is taken', () => {

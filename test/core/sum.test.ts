@@ -40,6 +40,7 @@ describe('sum', () => {
         assert.deepEqual(shown(plus(plus(a, b), c)), shown(plus(a, plus(b, c))));
         assert.deepEqual(shown(plus(a, zeroSum())), shown(a));
         assert.ok(isZeroSum(plus(a, minus(zeroSum(), a))));
+        assert.equal(isZeroSum(a), numberOf(a) === 0n);
       }),
     );
   });

@@ -72,6 +72,16 @@ describe('R14: a lease', () => {
     assert.deepEqual([one.leases.held('x') === first, first.lost.aborted, (await one.record()).number], [true, false, 1]);
   });
 
+  it('is ended by who has seen it stand still for 5 s, and not before', async () => {
+    const [one, two] = processes(undefined, undefined) as [Process, Process];
+    await take(one);
+    await two.clock.advance(1_000); // it looks every second, and sees it now
+    await two.clock.advance(leaseMs - 1_000);
+    assert.deepEqual(two.fenced, []);
+    await two.clock.advance(1_000);
+    assert.deepEqual(two.fenced, ['x']);
+  });
+
   it('is not ended that was renewed, or is another’s, since who looks on has seen it stand still', async () => {
     for (const between of ['renewed', 'passed on'] as const) {
       const [one, two, three] = processes(undefined, undefined, undefined) as [Process, Process, Process];
