@@ -174,7 +174,7 @@ export interface MeshStatus {
   /** Up to where everything of every member is here. */
   readonly low: string;
   readonly floor: string;
-  /** The cluster ids whose low is the least: they hold the floor back. */
+  /** The cluster ids that must be heard, come level or be removed before the floor goes on; none while all is level. */
   readonly floorHeldBackBy: readonly string[];
   /** Names who is a member and who was removed; 16 hex digits. */
   readonly epoch: string;

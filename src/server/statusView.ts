@@ -6,7 +6,7 @@ import { type MeshDigests } from '../crypto/mesh.ts';
 import { type GkvError } from '../core/errors.ts';
 import { type Clock } from '../core/ports.ts';
 import { everything, scopeText, type Scope } from '../core/scope.ts';
-import { compareStamps, physicalMsOf, stampToHex, stampZero } from '../core/stamp.ts';
+import { physicalMsOf, stampToHex } from '../core/stamp.ts';
 import { uuidText } from '../core/uuid.ts';
 import { type ScrubGauges } from '../http/metrics.ts';
 import {
@@ -29,6 +29,7 @@ import { type ParkedCount } from '../replica/park.ts';
 import { type Replica } from '../replica/replica.ts';
 import { allTables } from '../store/keyspace.ts';
 import { type Store } from '../store/store.ts';
+import { floorHolders } from './floorHolders.ts';
 import { type OpenStore } from './openStore.ts';
 import { release } from './release.ts';
 import { type Scrubbing } from './scrubbing.ts';
@@ -115,15 +116,8 @@ function originStatus({ clusterId, regionName, closed }: OriginView, nowMs: numb
   return { clusterId: uuidText(clusterId), regionName, closed: closed === undefined ? null : stampToHex(closed), ageMs };
 }
 
-function meshStatus(view: MeshView, { clusterId: own, region }: Identity, scope: Scope, clock: Clock): MeshStatus {
-  const { members, unreadable, removed, joining, epoch, low, floor, fault } = view;
-  const lows = [
-    { clusterId: own, low },
-    ...members.map((member) => ({ clusterId: uuidText(member.record.clusterId), low: member.low ?? stampZero })),
-    ...unreadable.map((member) => ({ clusterId: uuidText(member.clusterId), low: member.low ?? stampZero })),
-    ...joining.map(({ clusterId }) => ({ clusterId: uuidText(clusterId), low: stampZero })),
-  ];
-  const least = lows.reduce((a, b) => (compareStamps(b.low, a.low) < 0 ? b : a));
+function meshStatus(view: MeshView, { region }: Pick<Identity, 'region'>, scope: Scope, clock: Clock): MeshStatus {
+  const { members, removed, joining, epoch, low, floor, fault } = view;
   return {
     peers: members.map((member) => peerStatus(member, clock.monotonic())),
     origins: originStatuses(view, { region }, clock.now()),
@@ -133,7 +127,7 @@ function meshStatus(view: MeshView, { clusterId: own, region }: Identity, scope:
     epoch: toHex(epoch),
     low: stampToHex(low),
     floor: stampToHex(floor),
-    floorHeldBackBy: lows.filter((each) => compareStamps(each.low, least.low) === 0).map(({ clusterId }) => clusterId),
+    floorHeldBackBy: floorHolders(view, clock.now()),
     fault: textOf(fault),
   };
 }

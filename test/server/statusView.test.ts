@@ -99,6 +99,30 @@ describe('M15: what an operator sees of the mesh', () => {
     }
   });
 
+  it('M15: Li5: of three of which one is cut off it alone is named as who holds the floor back, by both others, and nobody once all are level', async () => {
+    await using world = await openWorld(3);
+    const [a, b, c] = world.clusters as [Cluster, Cluster, Cluster];
+    await untilEqual([a, b, c]);
+    const heldBy = async (cluster: Cluster): Promise<readonly string[] | undefined> =>
+      (await viewOf(cluster).status()).mesh?.floorHeldBackBy;
+    for (const each of [a, b, c]) await until(async () => (await heldBy(each))?.length === 0);
+    world.network.cut(a, c);
+    world.network.cut(b, c);
+    for (let second = 0; second < 90; second++) {
+      world.clock.advance(1_000);
+      await new Promise(setImmediate);
+    }
+    const closedOf = async (cluster: Cluster): Promise<string> => (await viewOf(cluster).status()).mesh?.low ?? '';
+    await Promise.all([a, b].map((each) => each.replica.write([set(`of ${each.name}`, 'v')])));
+    await until(async () => (await closedOf(a)) === (await closedOf(b)));
+    for (const each of [a, b]) {
+      await until(async () => (await heldBy(each))?.length === 1);
+      assert.deepEqual(await heldBy(each), [uuidText(c.clusterId)]);
+    }
+    world.network.heal();
+    for (const each of [a, b, c]) await until(async () => (await heldBy(each))?.length === 0);
+  });
+
   it('what the store takes: on disk where it tells, else what its rows are, and nothing while it does not answer', async () => {
     await using world = await openWorld(1);
     const [a] = world.clusters as [Cluster];
