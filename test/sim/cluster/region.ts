@@ -36,6 +36,8 @@ export class Region {
   #own: ClusterIdentity | undefined;
   /** On the disk that it has now, ready or not. */
   #opened: ClusterIdentity | undefined;
+  /** Whose store that disk has, also before any process was up on it. */
+  #who: ClusterIdentity | undefined;
   readonly #lost: ClusterIdentity[] = [];
   readonly #leftBehind: ClusterIdentity[] = [];
   /** Cluster id in hex → the greatest incarnation that it had. */
@@ -75,6 +77,7 @@ export class Region {
   opened(own: ClusterIdentity): void {
     if (this.#opened !== undefined && !isSame(this.#opened, own)) this.#lost.push(this.#opened);
     this.#opened = own;
+    this.#who = own;
     this.#noteIncarnation(own);
   }
 
@@ -147,6 +150,7 @@ export class Region {
   /** It has a new incarnation. */
   renewed(own: ClusterIdentity): void {
     this.#isCopy = false;
+    this.#who = own;
     this.#noteIncarnation(own);
     if (this.#own !== undefined) this.#own = own;
   }
@@ -175,7 +179,7 @@ export class Region {
 
   copy(): RegionCopy {
     const isFilling = this.#donor !== undefined && this.#own === undefined;
-    return { ...copyOf(this.#database), who: this.#opened, donor: this.#donor, isFilling };
+    return { ...copyOf(this.#database), who: this.#who, donor: this.#donor, isFilling };
   }
 
   /** The disk is gone, and perhaps an earlier copy put in its place; every process ends. */
@@ -189,6 +193,7 @@ export class Region {
     this.#disks += 1;
     this.#donor = copy === undefined ? donor : copy.donor;
     this.#own = undefined;
+    this.#who = copy?.who;
     if (copy === undefined) {
       if (this.#opened !== undefined) (donor === undefined ? this.#leftBehind : this.#lost).push(this.#opened);
       this.#opened = undefined;
