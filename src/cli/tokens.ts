@@ -67,20 +67,20 @@ function existing(file: string): Token[] {
 
 /** Undefined: there is no such file. */
 function contentOf(file: string): Token[] | undefined {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(file, 'utf8');
+    bytes = readFileSync(file);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined; // what node:fs throws
     throw fileError(file, 'cannot be read', cause);
   }
-  return parseTokens(text);
+  return parseTokens(bytes);
 }
 
 /** A file that was not there. */
 function create(file: string, tokens: readonly Token[]): void {
   const text = tokens.map((token) => `${tokenLine(token)}\n`).join('');
-  parseTokens(text);
+  parseTokens(Buffer.from(text));
   writeNew(file, text, 0o600);
 }
 

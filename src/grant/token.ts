@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { timingSafeEqual } from 'node:crypto';
 import * as z from 'zod';
 import { toHex } from '../core/bytes.ts';
@@ -60,9 +61,13 @@ export function tokenLine({ id, digest, name, rights, patterns }: Token): string
   return JSON.stringify({ id, sha256: toHex(digest), name, rights: [...rights], patterns: texts });
 }
 
-/** All lines of a token file; empty ones are none. Error: `bad_config`, with the line's number. */
-export function parseTokens(text: string): Token[] {
-  const lines = text.split('\n').map((each, index) => ({ each: each.trim(), number: index + 1 }));
+/** All lines of a token file, in UTF-8; empty ones are none. Error: `bad_config`, with the line's number. */
+export function parseTokens(file: Buffer): Token[] {
+  if (!isUtf8(file)) throw new GkvError('bad_config', `line ${lineOfNoUtf8(file)} is no token: it is no UTF-8`);
+  const lines = file
+    .toString()
+    .split('\n')
+    .map((each, index) => ({ each: each.trim(), number: index + 1 }));
   const tokens = lines
     .filter(({ each }) => each !== '')
     .map(({ each, number }) => {
@@ -80,6 +85,11 @@ export function parseTokens(text: string): Token[] {
     ids.add(id);
   }
   return tokens;
+}
+
+function lineOfNoUtf8(file: Buffer): number {
+  const lines = file.toString('latin1').split('\n');
+  return lines.findIndex((each) => !isUtf8(Buffer.from(each, 'latin1'))) + 1;
 }
 
 function parseLine(text: string): Token {

@@ -15,7 +15,7 @@ export function readTokens({ path, source }: SourcedFile): TokenTable {
     const { mode, size } = statSync(path);
     if ((mode & 0o022) !== 0) throw new GkvError('bad_config', 'others may write it; chmod 600 is right');
     if (size > bytesMax) throw new GkvError('bad_config', `it has ${size} bytes: at most ${bytesMax} are allowed`);
-    return new TokenTable(parseTokens(readFileSync(path, 'utf8')));
+    return new TokenTable(parseTokens(readFileSync(path)));
   } catch (cause) {
     throw new GkvError('bad_config', `${source}: ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }

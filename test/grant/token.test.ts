@@ -17,7 +17,7 @@ describe('bearer tokens', () => {
     assert.match(text, /^gkv_[0-9a-f]{16}_[\w-]{43}$/);
     const line = tokenLine(token);
     assert.ok(!line.includes(text.slice(-43)));
-    const [read] = parseTokens(`\n${line}\n\n`);
+    const [read] = parseTokens(Buffer.from(`\n${line}\n\n`));
     assert.deepEqual(read, token);
     const table = new TokenTable([token]);
     assert.equal(table.find(text)?.id, token.id);
@@ -60,17 +60,17 @@ describe('bearer tokens', () => {
     ];
     for (const each of wrong) {
       assert.throws(
-        () => parseTokens(`${tokenLine(token)}\n${JSON.stringify(each)}\n`),
+        () => parseTokens(Buffer.from(`${tokenLine(token)}\n${JSON.stringify(each)}\n`)),
         (error) => isBad(error) && (error as Error).message.startsWith('line 2 '),
         JSON.stringify(each),
       );
     }
-    assert.throws(() => parseTokens(`${tokenLine(token)}\n${tokenLine(token)}`), isBad);
+    assert.throws(() => parseTokens(Buffer.from(`${tokenLine(token)}\n${tokenLine(token)}`)), isBad);
     assert.throws(() => makeToken({ ...fields, patterns: [] }, seededRandom(1)), isBad);
     fc.assert(
       fc.property(fc.string(), (text) => {
         try {
-          assert.deepEqual(parseTokens(text), []);
+          assert.deepEqual(parseTokens(Buffer.from(text)), []);
           assert.equal(text.trim(), '');
         } catch (error) {
           assert.ok(isBad(error));
@@ -79,9 +79,20 @@ describe('bearer tokens', () => {
     );
   });
 
+  it('T30: bytes that are no UTF-8 are refused, by their line, and not read as U+FFFD', () => {
+    const { token } = makeToken({ ...fields, patterns: [Pattern.parse(Buffer.from('/caf?'))] }, seededRandom(1));
+    const line = tokenLine(token);
+    const latin = Buffer.from(`${line}\n${line.replace('?', 'é')}\n`, 'latin1');
+    assert.throws(
+      () => parseTokens(latin),
+      (error) => isBad(error) && (error as Error).message === 'line 2 is no token: it is no UTF-8',
+    );
+    assert.equal(parseTokens(Buffer.from(line.replace('?', 'é'))).length, 1);
+  });
+
   it('T30: control alone needs no pattern', () => {
     const { token } = makeToken({ name: '', rights: new Set(['control'] as const), patterns: [] }, seededRandom(1));
-    assert.deepEqual(parseTokens(tokenLine(token)), [token]);
+    assert.deepEqual(parseTokens(Buffer.from(tokenLine(token))), [token]);
     assert.deepEqual([...tokenRights], ['read', 'write', 'delete', 'control']);
   });
 });
