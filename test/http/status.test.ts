@@ -6,7 +6,7 @@ import { errorAnswer, statusOf } from '../../src/http/status.ts';
 /** What ends a start, or a command, and is no answer. */
 const neverAnswered: readonly string[] = ['data_locked'] satisfies ErrorCode[];
 /** Where nothing but the request's line and headers was read yet (`src/server/listen.ts`). */
-const beforeHandlers: readonly string[] = ['431 too_large'];
+const beforeHandlers: readonly string[] = ['417 malformed', '431 too_large'];
 
 const codes = Object.keys(statusOf) as ErrorCode[]; // a record of all of them
 
